@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from gateway.backup.contents import CONFIGURATION, MANIFEST, NAME, VERSION
 from gateway.backup.envelope import Opener, Unsealed
+from gateway.common.files import replacing
 from gateway.config import load_config
 from gateway.errors import BackupError, ConfigError
 
@@ -149,14 +150,7 @@ def _put(file: Path, to: Path, owner: tuple[int, int] | None, home: Path) -> Non
         to.parent.mkdir(parents=True, mode=0o750)
         if os.geteuid() == 0:
             os.chown(to.parent, 0, home.stat().st_gid)
-    fresh = to.with_name(f".{to.name}.restored")
-    shutil.copyfile(file, fresh)
-    if owner is None:
-        fresh.chmod(0o640)
-    else:
-        fresh.chmod(0o600)
-    if os.geteuid() == 0:
-        os.chown(fresh, *(owner or (0, home.stat().st_gid)))
-    with fresh.open("rb") as handle:
-        os.fsync(handle.fileno())
-    fresh.replace(to)
+    mode = 0o640 if owner is None else 0o600
+    whose = (owner or (0, home.stat().st_gid)) if os.geteuid() == 0 else None
+    with file.open("rb") as kept, replacing(to, mode=mode, owner=whose) as target:
+        shutil.copyfileobj(kept, target)

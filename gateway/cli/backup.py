@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from gateway.cli.language import N_, _, in_words
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
+from gateway.common.files import replacing
 from gateway.config import Config, load_config
 from gateway.errors import BackupError, GatewayError
 from gateway.host import CONFIG
@@ -149,21 +149,13 @@ def _write(path: Path, config: Config, target: Path, recipient: str | None, word
     """Beside, then in its place at once: a backup is there whole or not at all."""
     from gateway.backup import Sealer, write_backup
 
-    fresh = target.with_name(f".{target.name}.new")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as body:
-            sealer = _sealer(Sealer, body, recipient, words)
-            left = write_backup(path, config, sealer)
-            body.flush()
-            os.fsync(body.fileno())
-        fresh.replace(target)
+        with replacing(target, mode=0o600) as body:
+            left = write_backup(path, config, _sealer(Sealer, body, recipient, words))
     except OSError as error:
         raise BackupError(
             f"{target}: {error.strerror}", hint=_("name a folder with room that this user may write")
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
     _tell(target, left)
 
 

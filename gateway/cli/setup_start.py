@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from gateway.cli.client import UNIT, control_client
 from gateway.cli.language import _, in_words
 from gateway.cli.prose import say
 from gateway.cli.setup_answers import Setup
+from gateway.common.files import write_durably
 from gateway.errors import GatewayError
 from gateway.host import CONFIG
 
@@ -51,14 +51,9 @@ def write(s: Setup) -> None:
 
 def _write_new(path: Path, text: str) -> None:
     """Whole or not at all: a gateway that waits for it begins with what it finds."""
-    fresh = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        write_durably(path, text.encode())
     except OSError as error:
         raise GatewayError(f"{path} cannot be written: {error.strerror}", hint="use sudo") from error
 

@@ -1,11 +1,17 @@
-"""Small files that a person wrote: read whole, never more than a bound, never from what is no file."""
+"""Small files: read whole, never more than a bound, never from what is no file; written whole or not
+at all.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from gateway.common.text import flaw
 
@@ -36,11 +42,60 @@ def read_regular(path: Path, most: int) -> bytes:
     return data
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def write_durably(
+    path: Path, data: bytes, *, mode: int | None = None, owner: tuple[int, int] | None = None
+) -> None:
+    """Put a file in its place, whole or not at all, on the disk when this returns: see `replacing`."""
+    with replacing(path, mode=mode, owner=owner) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(
+    path: Path, *, mode: int | None = None, owner: tuple[int, int] | None = None
+) -> Iterator[BinaryIO]:
+    """An empty file beside `path` that takes its place at the end; what raises leaves `path` as it was.
+
+    `mode`: its permission bits, otherwise what the umask leaves; nobody else can read it before it has them.
+    `owner`: user and group, otherwise this process's. Raises OSError.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    handle = os.open(fresh, flags, 0o666 if mode is None else 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            if owner is not None:
+                os.fchown(handle, *owner)
+            if mode is not None:  # behind the owner, whose change clears bits of it
+                os.fchmod(handle, mode)
+        put_in_place(fresh, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+
+
+def put_in_place(fresh: Path, path: Path) -> None:
+    """Rename a finished file; a power cut takes neither its content nor its name. Raises OSError."""
+    handle = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
+    finally:
+        os.close(handle)
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems of the network have no such thing for folders
+            raise
     finally:
         os.close(handle)
 

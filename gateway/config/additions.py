@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
-from gateway.common.files import sync_folder
+from gateway.common.files import replacing, write_durably
 from gateway.errors import GatewayError
 
 
@@ -141,22 +141,15 @@ def write_beside(path: Path, text: str) -> Path:
     """Put the new text in place of the file, whole or not at all; the old one is kept beside it as
     `<name>.old`, which is given back. Raises GatewayError.
     """
-    old, new = path.with_name(path.name + ".old"), path.with_name(path.name + ".new")
+    old = path.with_name(path.name + ".old")
     try:
-        before = path.stat()
-        new.write_text(text, encoding="utf-8")
-        os.chmod(new, before.st_mode & 0o7777)  # noqa: PTH101 - beside chown
-        os.chown(new, before.st_uid, before.st_gid)
-        with new.open("rb") as handle:
-            os.fsync(handle.fileno())
-        old.write_bytes(path.read_bytes())
-        os.chmod(old, before.st_mode & 0o7777)  # noqa: PTH101
-        os.chown(old, before.st_uid, before.st_gid)
-        new.replace(path)
-        sync_folder(path.parent)
+        about = path.stat()
+        mode, owner = stat.S_IMODE(about.st_mode), (about.st_uid, about.st_gid)
+        with replacing(path, mode=mode, owner=owner) as new:
+            new.write(text.encode())
+            new.flush()  # a disk without room is told before the old copy goes
+            write_durably(old, path.read_bytes(), mode=mode, owner=owner)
     except OSError as error:
-        if new.is_file():
-            new.unlink()
         raise GatewayError(
             f"{path} cannot be written: {error.strerror or error}",
             hint="use sudo, or write the lines by hand",

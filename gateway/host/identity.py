@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from gateway.common.files import write_durably
 from gateway.errors import GatewayError
 
 KEY_FILE: Final = "signing.key"
@@ -67,14 +68,5 @@ def make_key(directory: Path) -> str:
 
 def write_secret(path: Path, data: bytes) -> None:
     """A file that nobody but its owner may read, whole or not at all; the owner of its folder owns it."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    folder, mine = path.parent.stat(), fresh.stat()
-    if os.geteuid() == 0 and (folder.st_uid, folder.st_gid) != (mine.st_uid, mine.st_gid):
-        os.chown(fresh, folder.st_uid, folder.st_gid)
-    fresh.replace(path)
+    folder = path.parent.stat()
+    write_durably(path, data, mode=0o600, owner=(folder.st_uid, folder.st_gid) if os.geteuid() == 0 else None)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.check import check
-from gateway.common.files import read_regular, sync_folder
+from gateway.common.files import read_regular, sync_folder, write_durably
 from gateway.config import odd_character, parse_yaml
 from gateway.errors import Problem
 from gateway.provisioning.scrub import without_values
@@ -101,10 +101,10 @@ def provision(
         step(f"secret {secret.name}")
         _put(configuration.with_name(secret.name), _bytes(secret), 0o600, reader.st_uid, reader.st_gid)
     step("hash")
-    _put(known, f"{digest}\n".encode(), 0o600, 0, 0)
+    _put(known, f"{digest}\n".encode(), 0o600)
     step("configuration")
     whole = without(text, secrets, configuration.parent)
-    _put(configuration, whole.encode(), 0o640, 0, configuration.parent.stat().st_gid)
+    _put(configuration, whole.encode(), 0o640, group=configuration.parent.stat().st_gid)
     return _finish(boot, data, tell, step)
 
 
@@ -140,7 +140,7 @@ def _examined(data: bytes, configuration: Path) -> tuple[str, list[Secret], list
     staged.mkdir(mode=0o700)
     try:
         for secret in secrets:
-            _put(staged / secret.name, _bytes(secret), 0o600, 0, 0)
+            _put(staged / secret.name, _bytes(secret), 0o600)
         candidate = staged / FILE
         candidate.write_text(without(text, secrets, staged, same_lines=True))
         candidate.chmod(0o600)
@@ -188,7 +188,7 @@ def _say(boot: Path, outcome: Outcome, tell: Tell, step: Step) -> Outcome:
     # With a mark and the line ends of Windows: every editor of a laptop shows it.
     body = tell(outcome).replace("\n", "\r\n").encode("utf-8-sig")
     with contextlib.suppress(OSError):
-        _put(boot / RESULT, body)
+        write_durably(boot / RESULT, body)  # FAT knows no owners and no permissions
     return outcome
 
 
@@ -205,20 +205,8 @@ def _wipe(file: Path, step: Step) -> None:
         _sync(file.parent)
 
 
-def _put(file: Path, data: bytes, mode: int | None = None, owner: int = 0, group: int = 0) -> None:
-    """Put a file in its place at once, on the disk when this returns. FAT knows no owners: no `mode`."""
-    fresh = file.with_name(f".{file.name}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as body:
-        body.write(data)
-        if mode is not None:
-            if os.geteuid() == 0:
-                os.fchown(body.fileno(), owner, group)
-            os.fchmod(body.fileno(), mode)
-        body.flush()
-        os.fsync(body.fileno())
-    fresh.replace(file)
-    _sync(file.parent)
+def _put(file: Path, data: bytes, mode: int, owner: int = 0, group: int = 0) -> None:
+    write_durably(file, data, mode=mode, owner=(owner, group) if os.geteuid() == 0 else None)
 
 
 def _sync(folder: Path) -> None:

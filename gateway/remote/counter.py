@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gateway.common.files import read_regular, sync_folder
+from gateway.common.files import read_regular
 from gateway.errors import CommandRefused
 from gateway.host import write_secret
 
@@ -42,7 +42,6 @@ class CommandCounter:
             )
         try:
             write_secret(self._path, json.dumps({"counter": counter}).encode())
-            sync_folder(self._path.parent)
         except OSError as error:
             what = f"the counter cannot be written: {error.strerror}"
             raise CommandRefused("failed", what, hint="make room on the disk") from error

@@ -63,7 +63,7 @@ def test_the_old_file_is_kept_beside_the_new_one_with_its_rights(tmp_path) -> No
 def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text("old")
-    (tmp_path / "gateway.yaml.new").mkdir()
+    (tmp_path / ".gateway.yaml.new").mkdir()
     with pytest.raises(GatewayError, match="cannot be written"):
         write_beside(path, "new")
     assert path.read_text() == "old"

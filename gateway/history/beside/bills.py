@@ -5,13 +5,13 @@ that the yearly report reads. It is made from nothing else: a history that is ma
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.common.files import write_durably
 from gateway.errors import HistoryError
 
 BILLS: Final = "bills.json"
@@ -82,14 +82,10 @@ def _write(path: Path, found: Iterable[BillComparison]) -> None:
         }
         for bill in found
     ]
-    fresh = path.with_name(f"{path.name}.new")
+    text = json.dumps(rows, ensure_ascii=False, indent=1)
     try:
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(rows, file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.chmod(0o644)  # the gateway's user reads what the administrator has compared
-        fresh.replace(path)
+        # The gateway's user reads what the administrator has compared.
+        write_durably(path, text.encode(), mode=0o644)
     except OSError as error:
         raise HistoryError(
             f"{path} cannot be written: {error.strerror}",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from pathlib import Path
 
+from gateway.common.files import put_in_place
 from gateway.errors import HistoryError
 from gateway.history.schema import check, translate
 
@@ -30,9 +30,7 @@ def make_copy(path: Path) -> None:
             source.backup(target, pages=500, sleep=0.005)
             target.execute("PRAGMA journal_mode = DELETE")
             check(target, path)
-        _synced(new)
-        new.replace(copy_of(path))
-        _synced(path.parent)
+        put_in_place(new, copy_of(path))
     except sqlite3.DatabaseError as error:
         raise translate(error, path) from error
     except OSError as error:
@@ -63,8 +61,7 @@ def restore(path: Path) -> bool:
         with _opened(copy, read_only=True) as source, _opened(new) as target:
             source.backup(target)
             check(target, copy)
-        _synced(new)
-        new.replace(path)
+        put_in_place(new, path)
     except (sqlite3.DatabaseError, HistoryError) as error:
         log.error("%s cannot take the place of %s: %s", copy, path, error)  # noqa: TRY400 - no trace of ours
         return False
@@ -85,11 +82,3 @@ class _opened:  # noqa: N801 - used like a function
 
     def __exit__(self, *_: object) -> None:
         self._conn.close()
-
-
-def _synced(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

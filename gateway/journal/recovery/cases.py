@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from gateway.common.files import sync_folder
+from gateway.common.files import sync_folder, write_durably
 from gateway.journal.file.resume import NOTHING, Lost, ResumePoint, Synced, Thinned
 from gateway.journal.paths import beside, clear, read_regular, real, size_of, standing
 from gateway.journal.stats import SalvageProgress
@@ -80,13 +80,7 @@ class Case:
         # Without what is empty: a version before need not know it.
         memory = asdict(self.resume)
         data["memory"] = {name: value for name, value in memory.items() if value not in (None, NOTHING)}
-        new = self.folder / "report.json.new"
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.folder / "report.json")
-        sync_folder(self.folder)
+        write_durably(self.folder / "report.json", json.dumps(data, indent=1, ensure_ascii=False).encode())
 
 
 def read_case(folder: Path) -> Case:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.common.files import sync_folder
+from gateway.common.files import sync_folder, write_durably
 from gateway.common.trial import read_object
 from gateway.remote.apply.change import Change
 
@@ -41,11 +41,10 @@ class FileTrial:
             kept = None
             if change.path.exists():
                 kept = str(number)
-                _write(self._old / kept, change.path.read_bytes())
+                write_durably(self._old / kept, change.path.read_bytes())
             digest = hashlib.sha256(change.content).hexdigest()
             files.append({"path": str(change.path), "kept": kept, "sha256": digest})
-        sync_folder(self._old)
-        _write(self._mark, json.dumps({"id": request_id, "files": files}).encode())
+        write_durably(self._mark, json.dumps({"id": request_id, "files": files}).encode())
         for change in changes:
             put(change.path, change.content)
 
@@ -81,29 +80,9 @@ def put(path: Path, content: bytes) -> None:
     """Put a file in its place, whole or not at all, with the rights of what it replaces; a new one is for
     root to write and for the group of its folder to read.
     """
-    fresh = path.with_name(f".{path.name}.applied")
-    fresh.unlink(missing_ok=True)
     try:
         about = path.stat()
         mode, owner = about.st_mode & 0o777, (about.st_uid, about.st_gid)
     except FileNotFoundError:
         mode, owner = 0o640, (os.geteuid(), path.parent.stat().st_gid)
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fchown(handle, *owner)
-        os.fchmod(handle, mode)
-        os.fsync(handle)
-    fresh.replace(path)
-    sync_folder(path.parent)
-
-
-def _write(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)
+    write_durably(path, content, mode=mode, owner=owner)
