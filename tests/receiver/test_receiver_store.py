@@ -1,6 +1,7 @@
 import json
 import random
 import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +42,26 @@ def test_a_batch_is_stored_with_all_that_it_says(store, told):
     assert said == ["main", "active_energy_import", T0, 900, 3070, "m", 1]
     [event] = told(store, "SELECT * FROM event")
     assert (event["kind"], json.loads(event["fields"])["reason"]) == ("epoch_started", "new_file")
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_a_commit_has_read_still_stands_when_it_writes(tmp_path, known):
+    """Upkeep writes to the same file: had it a turn in between, the commit would be refused."""
+    path = tmp_path / "p.db"
+    note = "INSERT INTO changed_day (gateway, first, last) VALUES ('gw-1', '2026-11-20', '2026-11-20')"
+    with closing(open_store(path)) as store, closing(sqlite3.connect(path, timeout=0.0)) as upkeep:
+        if known:
+            take(store, opening(1))
+        with store.atomic(["gw-1"]):
+            store.ledger("gw-1")
+            store.conn.execute("SELECT count(*) FROM batch").fetchone()
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                upkeep.execute(note)
+            store.state("gw-1", State(online=True, epoch=E1, seq=1, backlog=0), T0)
+        upkeep.execute(note)
+        upkeep.commit()
+        assert count(store, "state") == 1
+        assert count(store, "changed_day") == 1
 
 
 def test_the_view_gives_a_row_per_value(store):

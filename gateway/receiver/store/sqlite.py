@@ -67,11 +67,14 @@ class SqliteStore(SqliteTables, Store):
     @contextmanager
     def atomic(self, gateways: Iterable[str] = ()) -> Iterator[None]:
         """One durable transaction. When it fails, what the ledgers learnt in it is forgotten too."""
-        del gateways  # nobody else writes
+        del gateways  # no other receiver writes
         try:
-            with self.db.atomic():
-                yield
+            # Upkeep does: what is read here must still stand when something is written.
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
         except BaseException:
+            self._connection.rollback()
             self._ledgers.clear()
             raise
 
