@@ -38,16 +38,11 @@ def publish(topic, payload, *, five, qos=0, mid=1, retain=False):
     return packet(PUBLISH, body + payload, qos << 1 | retain)
 
 
-class FakeBroker:
-    """Overwrite `on_publish` and the like in a subclass; `published` counts PUBLISH packets by QoS 1 id,
-    `connects` CONNECTs.
-    """
+class Loopback:
+    """A TCP server on this machine; `open` has the writers of its connections."""
 
     def __init__(self):
-        self.connects = 0
-        self.published = []
         self.open = []
-        self.versions = []
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -58,6 +53,18 @@ class FakeBroker:
         self._server.close()
         for writer in self.open:
             writer.close()
+
+
+class FakeBroker(Loopback):
+    """Overwrite `on_publish` and the like in a subclass; `published` counts PUBLISH packets by QoS 1 id,
+    `connects` CONNECTs.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.connects = 0
+        self.published = []
+        self.versions = []
 
     async def _serve(self, reader, writer):
         self.open.append(writer)

@@ -22,7 +22,7 @@ from gateway.demo.fleet import Fleet, FleetLedger, FleetPlan, FleetVerdict, Prog
 from gateway.receiver import open_store
 from tests.mosquitto import Mosquitto
 from tests.receiver.postgres_server import PostgresServer
-from tests.receiver.receiver_feed import until
+from tests.waiting import wait_until
 
 OPEN_FILES = 20_000
 """Of the fleet and of the broker: a connection each."""
@@ -89,7 +89,7 @@ class Site:
         self.broker.start()
         for _ in range(self._count):
             self.start_receiver()
-        until(lambda: all(one.connected for one in self.receivers), 120)
+        wait_until(lambda: all(one.connected for one in self.receivers), 120)
         return self
 
     def __exit__(self, *_: object) -> None:

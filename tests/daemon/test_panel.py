@@ -22,6 +22,7 @@ from gateway.status import (
     UplinkView,
     ValueView,
 )
+from tests.waiting import until
 
 NOW = 1_800_000_000_000
 POWER, BUSES, UPLINK, BUTTON, RELAY = 5, 6, 13, 26, 16
@@ -87,12 +88,6 @@ class Gateway:
 def quick(monkeypatch):
     for name, value in {"EVERY": 0.05, "TICK": 0.01, "IDLE": 0.02, "RETRY": 0.1, "PATIENCE": 0.3}.items():
         monkeypatch.setattr(panel_module, name, value)
-
-
-async def until(what) -> None:
-    async with asyncio.timeout(60):
-        while not what():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.005)
 
 
 async def changes(gateway: Gateway, pin: int, times: int = 4) -> None:

@@ -30,7 +30,8 @@ from gateway.uplink import broker_of
 from gateway.wire import decode
 from tests.certificates import certificate
 from tests.mosquitto import MOSQUITTO, Mosquitto
-from tests.receiver.receiver_feed import T0, until
+from tests.receiver.receiver_feed import T0
+from tests.waiting import wait_until
 
 PLAN = FleetPlan(("mqtt://127.0.0.1:1",), gateways=3, meters=2, values=6, seconds=0.0)
 
@@ -217,7 +218,7 @@ def receiver(broker, database, log):
             stderr=out,
         )
     try:
-        until(lambda: b"MQTT 5" in log.read_bytes())
+        wait_until(lambda: b"MQTT 5" in log.read_bytes())
         yield
     finally:
         process.terminate()

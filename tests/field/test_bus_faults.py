@@ -14,6 +14,7 @@ from gateway.demo.simulator.faults import SERIAL_KINDS, TCP_KINDS, Fault
 from gateway.field.meter.reader import MeterTask
 from gateway.field.worker import BusWorker
 from gateway.model import Reading
+from tests.waiting import until
 
 
 def tasks(units: Sequence[int], **more) -> list[MeterTask]:
@@ -37,13 +38,6 @@ async def running(bus, meters: Sequence[MeterTask]) -> AsyncIterator[tuple[BusWo
         await worker.stop()
         await asyncio.wait_for(task, 5)
     assert all(right(reading) for reading in readings)
-
-
-async def until(condition, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        await asyncio.sleep(0.01)
 
 
 def good(readings: list[Reading], name: str) -> int:

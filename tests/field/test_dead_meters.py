@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import pytest
 from field_parts import driver, meter
@@ -15,6 +14,7 @@ from gateway.field import BusWorker, MeterTask
 from gateway.field.bus import transaction
 from gateway.field.port.fake import FakePort
 from gateway.model import Reading
+from tests.waiting import until
 
 SHORT = "function: 4, max_registers: 15"
 MINUTE = 60.0
@@ -70,13 +70,6 @@ async def test_several_that_die_together_cost_little_more(dead: list[int]) -> No
 async def test_the_control_all_the_time_that_a_gateway_may_need_costs_more(monkeypatch) -> None:
     monkeypatch.setattr(transaction, "FIRST", 10.5)
     assert max(await rates([1], "1s", meters=5)) < 0.9
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
 
 
 async def test_on_a_real_connection_the_first_dead_meter_costs_the_others_a_moment() -> None:

@@ -13,16 +13,9 @@ from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import BusDown
 from gateway.field import BusWorker, MeterTask
 from gateway.model import Event, Reading
+from tests.waiting import until
 
 DRIVER = next(driver for driver in library() if driver.name == "inepro-pro380")
-
-
-async def until(condition) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it never came")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.port import adapter
 from gateway.field.port.contract import words_of
 from gateway.field.port.modbus import EXCEPTIONS, ModbusPort
+from tests.waiting import until
 
 
 @asynccontextmanager
@@ -28,13 +29,6 @@ async def opened(bus: Bus) -> AsyncIterator[ModbusPort]:
         yield port
     finally:
         port.close()
-
-
-async def until(condition, seconds: float = 20.0) -> None:
-    end = asyncio.get_running_loop().time() + seconds
-    while not condition():
-        assert asyncio.get_running_loop().time() < end, f"not within {seconds} s"
-        await asyncio.sleep(0.01)
 
 
 @pytest.fixture(params=["serial", "tcp", "rtu-over-tcp"])

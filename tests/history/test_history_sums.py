@@ -91,6 +91,13 @@ def fill(history: History, days: int, since: int = T0, seed: int = 1, gap: float
                 past.put(Interval(*register, start, value, dice.choice("mmmmes"), 0), corrected=False)
 
 
+def close_summed(history: History, at_once: int = 9) -> None:
+    history.save()
+    while history.sum_up(at_once):
+        pass
+    history.close()
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.integers(0, 4), st.integers(-600, 900), st.integers(-(2**40), 2**40)),
@@ -137,10 +144,7 @@ def test_sums_are_those_of_the_intervals_after_any_sequence_of_changes(changes) 
                     building = which if what == "building" else building
                     history = opened(directory, zones[zone], buildings[building])
             judge(directory, zones[zone], buildings[building])
-        history.save()
-        while history.sum_up(5):
-            pass
-        history.close()
+        close_summed(history, 5)
         kept = judge(directory, zones[zone], buildings[building])
         assert kept >= 4 * len(REGISTERS) - 5
 
@@ -149,10 +153,7 @@ def test_sums_are_those_of_the_intervals_after_any_sequence_of_changes(changes) 
 def test_a_sum_that_is_not_that_of_its_intervals_is_found_out_by_the_judge(tmp_path, change) -> None:
     history = opened(tmp_path)
     fill(history, 3)
-    history.save()
-    while history.sum_up(9):
-        pass
-    history.close()
+    close_summed(history)
     assert judge(tmp_path, ISTANBUL, SITE)
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         db.execute(f"UPDATE day_sum SET {change} WHERE series = 1 AND day = (SELECT min(day) FROM day_sum)")
@@ -218,10 +219,7 @@ def test_a_day_on_which_the_clock_is_moved_has_all_its_quarter_hours(
 ) -> None:
     history = opened(tmp_path, calendar)
     fill(history, 3, since=calendar.quarters(day)[0] - 40 * QUARTER)
-    history.save()
-    while history.sum_up(9):
-        pass
-    history.close()
+    close_summed(history)
     assert judge(tmp_path, calendar, SITE)
     with closing(HistoryReader(tmp_path)) as reader:
         (one,) = reader.sums("sub", IMPORT, day, day, calendar)
@@ -239,10 +237,7 @@ def test_which_register_of_a_plant_counts_its_yield_is_told_by_its_days(tmp_path
             noon = 9 <= ISTANBUL.place(start)[1] // 4 < 16
             value = 900 if noon and quantity == EXPORT else 0
             history.past("pv", quantity).put(Interval("pv", quantity, start, value, "m", 0), corrected=False)
-    history.save()
-    while history.sum_up(9):
-        pass
-    history.close()
+    close_summed(history)
     judge(tmp_path, ISTANBUL, BuildingMeters(("main",), (("pv", "export"),)))
     with closing(HistoryReader(tmp_path)) as reader:
         told = BuildingRegisters.of(("main",), [("pv", "export")], reader.registers())
@@ -383,10 +378,7 @@ def test_a_plant_under_snow_keeps_the_sums_of_its_building(tmp_path, restart) ->
 def test_a_file_that_cannot_be_read_is_told_each_time(tmp_path, ask) -> None:
     history = opened(tmp_path)
     fill(history, 3)
-    history.save()
-    while history.sum_up(9):
-        pass
-    history.close()
+    close_summed(history)
     sound = (tmp_path / FILE).read_bytes()
     with closing(HistoryReader(tmp_path)) as reader:
         registers = BuildingRegisters.of(SITE.roots, SITE.plants, REGISTERS)

@@ -11,16 +11,9 @@ from gateway.errors import LinkDown
 from gateway.mqtt import Broker, MemoryLink, Reconnect, ThreadLink
 from gateway.mqtt import thread_link as module
 from gateway.mqtt.link import MAX_UNACKED
+from tests.waiting import wait_until
 
 BROKER = Broker("receiver", BrokerAddress.of("mqtts://platform.example"), "rx")
-
-
-def until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
-    return found
 
 
 class Made:
@@ -45,7 +38,7 @@ class Made:
         return self.memory.opened[-1]
 
     def connected(self, count=1):
-        until(lambda: len(self.memory.opened) >= count and self.link.connected)
+        wait_until(lambda: len(self.memory.opened) >= count and self.link.connected)
         return self.newest
 
     def on_loop(self, call, *arguments):
@@ -60,7 +53,7 @@ def test_messages_go_out_and_come_in():
         assert connection.topics == ("a", "b")
         assert connection.will is None
         assert made.link.send("t", b"1") is True
-        until(lambda: connection.sent)
+        wait_until(lambda: connection.sent)
         assert [(m.topic, m.payload, m.retain) for m in connection.sent] == [("t", b"1", False)]
         connection.deliver("a", b"2")
         assert made.heard == [("a", b"2")], "in the thread that brings it"
@@ -73,7 +66,7 @@ def test_a_connection_that_breaks_in_the_moment_it_is_open_is_replaced(brief):
     with made:
         connection = made.connected(brief + 1)
         assert made.link.send("t", b"1") is True
-        until(lambda: connection.sent)
+        wait_until(lambda: connection.sent)
 
 
 def test_more_than_there_is_room_for_waits_for_acknowledgements_in_order():
@@ -81,13 +74,13 @@ def test_more_than_there_is_room_for_waits_for_acknowledgements_in_order():
         connection = made.connected()
         for number in range(50):
             assert made.link.send("t", str(number).encode())
-        until(lambda: len(connection.sent) == MAX_UNACKED)
+        wait_until(lambda: len(connection.sent) == MAX_UNACKED)
         time.sleep(0.05)
         assert len(connection.sent) == MAX_UNACKED
         made.on_loop(connection.acknowledge)
-        until(lambda: len(connection.sent) == 2 * MAX_UNACKED)
+        wait_until(lambda: len(connection.sent) == 2 * MAX_UNACKED)
         made.on_loop(connection.acknowledge)
-        until(lambda: len(connection.sent) == 50)
+        wait_until(lambda: len(connection.sent) == 50)
         assert [m.payload for m in connection.sent] == [str(number).encode() for number in range(50)]
         made.on_loop(connection.acknowledge)
 
@@ -97,11 +90,11 @@ def test_what_waits_is_bounded(monkeypatch):
         connection = made.connected()
         for _ in range(MAX_UNACKED):
             made.link.send("t", b"x")
-        until(lambda: len(connection.sent) == MAX_UNACKED)
+        wait_until(lambda: len(connection.sent) == MAX_UNACKED)
         monkeypatch.setattr(module, "MAX_WAITING", 3)
         assert [made.link.send("t", b"y") for _ in range(5)] == [True, True, True, False, False]
         made.on_loop(connection.acknowledge)
-        until(lambda: len(connection.sent) == MAX_UNACKED + 3)
+        wait_until(lambda: len(connection.sent) == MAX_UNACKED + 3)
         made.on_loop(connection.acknowledge)
 
 
@@ -111,7 +104,7 @@ def test_a_lost_connection_is_made_anew_and_what_waited_for_it_is_gone(caplog):
         first = made.connected()
         for _ in range(MAX_UNACKED + 5):
             made.link.send("t", b"x")
-        until(lambda: len(first.sent) == MAX_UNACKED)
+        wait_until(lambda: len(first.sent) == MAX_UNACKED)
         made.on_loop(first.drop, LinkDown("the connection was lost"))
         second = made.connected(2)
         time.sleep(0.05)
@@ -133,7 +126,7 @@ def test_a_farewell_is_bounded_though_nothing_is_acknowledged_and_a_turn_is_long
     with Made(prompt=False) as made:
         connection = made.connected()
         made.link.send("t", b"x")
-        until(lambda: connection.sent)
+        wait_until(lambda: connection.sent)
     assert connection.closed
 
 
@@ -141,7 +134,7 @@ def test_an_absent_broker_is_said_once_and_tried_again(caplog):
     made = Made()
     made.memory.refuse = lambda: LinkDown("cannot be reached: refused")
     with made:
-        until(lambda: made.memory.attempts > 5)
+        wait_until(lambda: made.memory.attempts > 5)
         made.memory.refuse = None
         made.connected()
     assert caplog.text.count("cannot be reached") == 1
@@ -151,7 +144,7 @@ def test_a_link_that_fails_in_an_unforeseen_way_is_tried_again(caplog):
     made = Made()
     made.memory.refuse = lambda: ZeroDivisionError("a bug of ours")
     with made:
-        until(lambda: made.memory.attempts > 1)
+        wait_until(lambda: made.memory.attempts > 1)
         made.memory.refuse = None
         made.connected()
     assert "the link failed: ZeroDivisionError: a bug of ours" in caplog.text
@@ -202,7 +195,7 @@ def test_a_stop_does_not_wait_for_ever_for_a_broker_that_is_mute():
     with Made(prompt=False) as made:
         connection = made.connected()
         made.link.send("t", b"x")
-        until(lambda: connection.sent)
+        wait_until(lambda: connection.sent)
         begin = time.monotonic()
     assert time.monotonic() - begin < module.PATIENCE
     assert connection.closed

@@ -20,6 +20,7 @@ from gateway.field.pulses.register import PulseRegister, newer_carried
 from gateway.host.pins import Pins
 from gateway.model import Draft, Event, Reading
 from gateway.wire import Batch, decode, split
+from tests.waiting import until
 
 
 def pulse(name="water", pin=17, **more) -> Pulse:
@@ -83,13 +84,6 @@ class Running:
 
     async def counted(self, number: int) -> None:
         await until(lambda: self.health.count >= number)
-
-
-async def until(true, limit=20.0) -> None:
-    end = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
 
 
 def give(pins: Pins, numbers, pulses: int, pause=0.003, *, closed=False) -> None:

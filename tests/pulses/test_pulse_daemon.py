@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from gateway.errors import GatewayError, JournalFull
 from gateway.host.clock import Clock
 from gateway.journal import Journal
 from gateway.wire import decode
+from tests.waiting import until, wait_until
 
 HERE = Path(__file__).parent
 CONFIG = """
@@ -60,7 +60,7 @@ class Gateway:
                 stderr=errors,
                 cwd=HERE.parents[1],
             )
-        until(lambda: self.given > 5)
+        wait_until(lambda: self.given > 5)
 
     def end(self, number=signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -91,7 +91,7 @@ class Gateway:
             return 0
 
     def client(self) -> ControlClient:
-        until(self.socket.exists)
+        wait_until(self.socket.exists)
         return ControlClient(self.socket)
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -116,20 +116,6 @@ def known(carried) -> dict:
     return {name: carried[name] for name in ("count", "register", "quantity")}
 
 
-def until(true, limit=60.0) -> None:
-    end = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-async def soon(true, limit=60.0) -> None:
-    end = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
-
-
 async def stored(gateway: Gateway) -> tuple[dict, list, list]:
     """What the journal carries, every reading of the water meter and every event, oldest first."""
     journal = Journal.open(gateway.directory / "state", gateway="pulses", clock=Clock("system"))
@@ -148,7 +134,7 @@ async def test_a_kill_loses_at_most_the_open_slot(gateway) -> None:
     before, seen, newest_seq, chance = 0, 0, 0, random.Random(7)
     for _ in range(4):
         gateway.start()
-        until(lambda newest=newest_seq: gateway.seq >= newest + 3)
+        wait_until(lambda newest=newest_seq: gateway.seq >= newest + 3)
         newest_seq = gateway.seq
         await asyncio.sleep(chance.random() * 1.5)
         gateway.end(signal.SIGKILL)
@@ -185,7 +171,7 @@ async def test_a_clean_stop_and_reloads_lose_nothing(gateway) -> None:
             gateway.write(f"Su {number}")
             gateway.process.send_signal(signal.SIGHUP) if number % 2 else client.reload()
             await asyncio.sleep(0.6)
-        until(lambda: client.pulses()[0]["label"] == "Su 3")
+        wait_until(lambda: client.pulses()[0]["label"] == "Su 3")
     given = gateway.given
     gateway.end()
     carried, readings, _ = await stored(gateway)
@@ -203,14 +189,14 @@ async def test_a_reload_while_the_disk_is_full_keeps_what_was_counted(gateway, m
     task = asyncio.create_task(daemon.run())
 
     async def count(number: int) -> None:
-        await soon(lambda: daemon.assembly.pulses.health()[0].state == "counting")
+        await until(lambda: daemon.assembly.pulses.health()[0].state == "counting")
         for _ in range(number):
             factory.pin(17).drive_low()
             await asyncio.sleep(0.006)
             factory.pin(17).drive_high()
             await asyncio.sleep(0.006)
 
-    await soon(gateway.socket.exists)
+    await until(gateway.socket.exists)
     await count(20)
     commit = daemon.journal.commit
     monkeypatch.setattr(daemon.journal, "commit", refuse)
@@ -228,7 +214,7 @@ async def test_a_reload_while_the_disk_is_full_keeps_what_was_counted(gateway, m
 
 async def test_the_command_shows_and_sets(gateway) -> None:
     gateway.start()
-    until(gateway.socket.exists)
+    wait_until(gateway.socket.exists)
     shown = gateway.cli("pulses")
     assert shown.returncode == 0, shown.stderr
     water, _, doubt, gas, _, beginning = shown.stdout.splitlines()
@@ -318,7 +304,7 @@ async def here(gateway: Gateway, monkeypatch, factory=None):
     daemon = Daemon(gateway.config, gateway.socket)
     gateway.socket.unlink(missing_ok=True)
     task = asyncio.create_task(daemon.run())
-    await soon(lambda: gateway.socket.exists() or task.done())
+    await until(lambda: gateway.socket.exists() or task.done())
     try:
         yield daemon, factory
     finally:
@@ -327,14 +313,14 @@ async def here(gateway: Gateway, monkeypatch, factory=None):
 
 
 async def give(daemon: Daemon, factory, number: int, pin=17) -> None:
-    await soon(lambda: all(entry.state == "counting" for entry in daemon.assembly.pulses.health()))
+    await until(lambda: all(entry.state == "counting" for entry in daemon.assembly.pulses.health()))
     before = {entry.pin: entry.count for entry in daemon.assembly.pulses.health()}[pin]
     for _ in range(number):
         factory.pin(pin).drive_low()
         await asyncio.sleep(0.008)
         factory.pin(pin).drive_high()
         await asyncio.sleep(0.008)
-    await soon(
+    await until(
         lambda: {entry.pin: entry.count for entry in daemon.assembly.pulses.health()}[pin] == before + number
     )
 
@@ -497,7 +483,7 @@ async def test_epochs_after_damage_and_conflict_ask_for_the_display(gateway, mon
     (state / "journal.db").write_bytes(database)
     caplog.clear()
     async with here(gateway, monkeypatch) as (daemon, _):
-        await soon(lambda: daemon.assembly.pulses.health()[0].doubt)
+        await until(lambda: daemon.assembly.pulses.health()[0].doubt)
         (water, _) = daemon.assembly.pulses.health()
         assert (water.count, water.register) == (20, 200)
     _, _, events = await stored(gateway)
@@ -517,7 +503,7 @@ async def test_fifty_reloads_of_the_process_lose_and_double_nothing(gateway) -> 
             gateway.write(f"Su {number}")
             client.reload()
             await asyncio.sleep(0.03)
-        until(lambda: client.pulses()[0]["label"] == "Su 49")
+        wait_until(lambda: client.pulses()[0]["label"] == "Su 49")
         entry = client.pulses()[0]
     given = gateway.given
     gateway.end()

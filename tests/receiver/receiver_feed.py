@@ -16,6 +16,7 @@ from gateway.mqtt import Broker, MemoryLink, Reconnect, ThreadLink
 from gateway.receiver.intake import mark, subscriptions
 from gateway.receiver.store import Arrival
 from gateway.wire import Batch, Receipt, State, Topics, compress, decode, encode, parse
+from tests.waiting import wait_until
 
 E1, E2, E3 = "00000000000000e1", "00000000000000e2", "00000000000000e3"
 T0 = 1_795_278_300_000
@@ -54,15 +55,6 @@ def arrival(b, received=T0 + 5_000):
     return Arrival(decode(plain), mark(plain), compress(plain), received)
 
 
-def until(condition, seconds=60.0):
-    """Wait for something that must happen; fail after `seconds`."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-    return found
-
-
 class MemoryBroker:
     """What a receiver hears and says, over the in-memory link."""
 
@@ -84,11 +76,11 @@ class MemoryBroker:
         """The line breaks, and the broker is away until `back`."""
         self.memory.refuse = lambda: LinkDown("away")
         self.link._loop.call_soon_threadsafe(self.memory.opened[-1].drop)
-        until(lambda: not self.link.connected)
+        wait_until(lambda: not self.link.connected)
 
     def back(self):
         self.memory.refuse = None
-        until(lambda: self.link.connected)
+        wait_until(lambda: self.link.connected)
 
 
 class Feeder:

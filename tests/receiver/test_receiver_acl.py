@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from receiver_feed import E1, Feeder, batch, opening, until
+from receiver_feed import E1, Feeder, batch, opening
 
 from gateway.wire import Receipt, Replay, State, Topics, compress, encode
 from tests.mosquitto import MOSQUITTO, Mosquitto
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
 
@@ -56,7 +57,7 @@ def platform(guarded, tmp_path):
         process = subprocess.Popen(
             [*command, "--username", "platform", "--password-file", str(secret)], stderr=stderr
         )
-    until(lambda: "connected" in log.read_text())
+    wait_until(lambda: "connected" in log.read_text())
     yield process
     process.terminate()
     process.wait(15)
@@ -92,7 +93,7 @@ def test_the_platform_writes_under_its_own_name_only(guarded):
     try:
         other.raw(A.receipt("somebody"), Receipt(epoch=E1, upto=1).to_bytes())
         other.raw(A.receipt("city"), Receipt(epoch=E1, upto=2).to_bytes())
-        until(lambda: a.heard)
+        wait_until(lambda: a.heard)
         assert [topic for topic, _ in a.heard] == [A.receipt("city")]
     finally:
         a.close()

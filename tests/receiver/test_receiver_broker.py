@@ -14,7 +14,7 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
-from receiver_feed import E1, E2, Feeder, batch, opening, until
+from receiver_feed import E1, E2, Feeder, batch, opening
 
 from gateway.common.address import BrokerAddress
 from gateway.errors import GatewayError
@@ -26,6 +26,7 @@ from gateway.wire import Topics, encode
 from tests.certificates import certificate
 from tests.mosquitto import MOSQUITTO, OPEN, Mosquitto
 from tests.ports import free_port
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.broker,
@@ -57,7 +58,7 @@ class Process:
         return " ".join(self.log.split())
 
     def connected(self):
-        until(lambda: ", MQTT " in self.log)
+        wait_until(lambda: ", MQTT " in self.log)
         return self
 
     def end(self, number=signal.SIGTERM):
@@ -117,7 +118,7 @@ def test_batches_are_stored_receipted_and_reported_and_the_process_ends_cleanly(
     feeder = feeders(broker.port)
     feeder.deliver([opening(1), *(batch(seq) for seq in range(2, 51))])
     feeder.send(batch(51), plain=True)
-    until(lambda: 51 in feeder.held[E1])
+    wait_until(lambda: 51 in feeder.held[E1])
     found = report(receiver.database)
     assert found["totals"]["batches"] == 51
     assert found["totals"]["missing"] == 0
@@ -137,7 +138,7 @@ def test_a_receipt_comes_soon_after_its_batch(broker, receive, feeders):
     for seq in range(1, 21):
         sent = time.monotonic()
         feeder.send(opening(1) if seq == 1 else batch(seq))
-        until(lambda seq=seq: seq in feeder.held.get(E1, ()))
+        wait_until(lambda seq=seq: seq in feeder.held.get(E1, ()))
         waits.append(time.monotonic() - sent)
     assert sorted(waits)[len(waits) // 2] < 1.0  # 0.2 s is the promise; a loaded test machine is given room
 
@@ -168,17 +169,17 @@ def test_a_broker_that_speaks_only_3_1_1_is_understood(tmp_path, receive, feeder
 def test_a_broker_that_is_absent_at_start_and_restarts_later_is_waited_for(tmp_path, receive, feeders):
     server = Mosquitto(tmp_path)
     receiver = receive(server.url)
-    until(lambda: "tried again" in receiver.log)
+    wait_until(lambda: "tried again" in receiver.log)
     try:
         server.start()
         receiver.connected()
         first = feeders(server.port)
         first.deliver([opening(1), batch(2)])
         server.kill()
-        until(lambda: "connection was lost" in receiver.log)
+        wait_until(lambda: "connection was lost" in receiver.log)
         time.sleep(2.0)
         server.start()
-        until(lambda: "back at" in receiver.log)
+        wait_until(lambda: "back at" in receiver.log)
         feeders(server.port).deliver([opening(1), batch(2), batch(3)])
         lines = [line.split("WARNING ")[1] for line in receiver.log.splitlines() if "tried again" in line]
         assert len(lines) == 2, "once per outage"
@@ -194,11 +195,11 @@ def test_a_receiver_that_comes_back_receipts_from_the_retained_state(broker, rec
     feeder = feeders(broker.port)
     feeder.deliver([opening(1), batch(2)])
     feeder.state(E1, 2)
-    until(lambda: len(feeder.receipts) > 1)
+    wait_until(lambda: len(feeder.receipts) > 1)
     assert receiver.end(signal.SIGKILL) == -signal.SIGKILL
     known = len(feeder.receipts)
     receive(broker.url)
-    until(lambda: len(feeder.receipts) > known)
+    wait_until(lambda: len(feeder.receipts) > known)
     assert feeder.receipts[-1].upto == 2
 
 
@@ -237,7 +238,7 @@ def test_killed_again_and_again_in_the_stream_nothing_is_lost_and_nothing_twice(
                 for seq in range(a, b + 1)
             }
             receiver = receive(broker.url)
-            until(lambda r=receiver: "connected" in r.log)
+            wait_until(lambda r=receiver: "connected" in r.log)
             assert named <= set(receiver.query("SELECT epoch, seq FROM batch"))
     thread.join(10)
     assert errors == []
@@ -276,7 +277,7 @@ def test_websockets_work_too(tmp_path, receive, feeders):
 
 def test_an_early_sigint_ends_it_too(tmp_path, receive):
     receiver = receive("mqtt://127.0.0.1:9")
-    until(lambda: "tried again" in receiver.log)
+    wait_until(lambda: "tried again" in receiver.log)
     assert receiver.end(signal.SIGINT) == 0
 
 
@@ -297,7 +298,7 @@ def test_garbage_from_a_stranger_does_not_stop_the_stream(broker, receive, feede
         )
     stranger.raw(stranger.topics.data, b"\x78" + chance.randbytes(600_000))
     feeder.deliver([opening(1), *(batch(seq) for seq in range(2, 101))])
-    until(lambda: receiver.query("SELECT 1 FROM refused WHERE reason = 'oversized'"))
+    wait_until(lambda: receiver.query("SELECT 1 FROM refused WHERE reason = 'oversized'"))
     assert receiver.query("SELECT count(*) FROM batch WHERE gateway = 'gw-1'") == [(100,)]
     assert receiver.end() == 0
 
@@ -309,9 +310,9 @@ def test_a_network_thread_that_dies_is_replaced(broker, tmp_path, feeders, monke
     thread = threading.Thread(target=receiver.run)
     thread.start()
     try:
-        first = until(lambda: link._connection)
+        first = wait_until(lambda: link._connection)
         monkeypatch.setattr(first._client, "_loop", lambda *_: 1 / 0)
-        until(lambda: link._connection not in {None, first})
+        wait_until(lambda: link._connection not in {None, first})
         feeders(broker.port).deliver([opening(1), batch(2)])
     finally:
         receiver.stop()
@@ -328,11 +329,11 @@ def test_a_topic_that_is_not_text_is_counted_and_an_exception_in_a_callback_is_s
 
     link.start(hear)
     try:
-        connection = until(lambda: link._connection)
+        connection = wait_until(lambda: link._connection)
         message = paho.MQTTMessage(topic=b"submeter/v1/\xff/data")
         connection._client.on_message(None, None, message)
         feeders(broker.port).raw("submeter/v1/gw-1/data", b"x")
-        until(lambda: heard == ["", "submeter/v1/gw-1/data"])
+        wait_until(lambda: heard == ["", "submeter/v1/gw-1/data"])
         assert link._connection is connection
     finally:
         link.stop()
@@ -369,7 +370,7 @@ def test_passwords_come_from_a_file_and_a_refusal_is_said(tmp_path, receive, fee
     server.start()
     try:
         wrong = receive(server.url, "--username", "city")
-        until(lambda: "not authorised" in wrong.log)
+        wait_until(lambda: "not authorised" in wrong.log)
         wrong.end()
         receive(server.url, "--username", "city", "--password-file", str(secret)).connected()
     finally:
@@ -392,11 +393,11 @@ def test_tls_checks_the_name_and_shows_a_client_certificate(tmp_path, receive):
         good = receive(f"mqtts://localhost:{server.port}", *identity).connected()
         good.end()
         wrong_name = receive(f"mqtts://127.0.0.1:{server.port}", *identity)
-        until(lambda: "does not accept the certificate" in wrong_name.log)
+        wait_until(lambda: "does not accept the certificate" in wrong_name.log)
         wrong_name.end()
         known = len(wrong_name.log)
         untrusted = receive(f"mqtts://localhost:{server.port}")
-        until(lambda: "does not accept the certificate" in untrusted.log[known:])
+        wait_until(lambda: "does not accept the certificate" in untrusted.log[known:])
         untrusted.end()
     finally:
         server.kill()

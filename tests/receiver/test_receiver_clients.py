@@ -11,10 +11,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from receiver_feed import Feeder, batch, opening, until
+from receiver_feed import Feeder, batch, opening
 
 from gateway.demo.fleet import Fleet, FleetPlan
 from tests.mosquitto import MOSQUITTO
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -75,13 +76,13 @@ def test_a_client_that_is_killed_between_stores_everything_once(client, broker, 
         for _ in range(2):
             process = client(broker)
             settled = fleet.settled
-            await asyncio.to_thread(until, lambda seen=settled: fleet.settled > seen or running.done())
+            await asyncio.to_thread(wait_until, lambda seen=settled: fleet.settled > seen or running.done())
             await asyncio.sleep(chance.uniform(0.0, 0.7))
             process.kill()
             await asyncio.to_thread(process.wait, 20)
         client(broker)
         # What was on its way to a killed one is overtaken, and goes again, as long as others follow it.
-        await asyncio.to_thread(until, lambda: not fleet.open)
+        await asyncio.to_thread(wait_until, lambda: not fleet.open)
         fleet.stop()
         return await running
 
@@ -108,13 +109,13 @@ def test_the_same_number_with_other_content_is_told_and_the_first_one_stays(clie
     try:
         feeder.deliver([opening(1), batch(2)])
         feeder.send(batch(2, value=99.0))
-        until(lambda: any(receipt.conflicts == [2] for receipt in feeder.receipts))
+        wait_until(lambda: any(receipt.conflicts == [2] for receipt in feeder.receipts))
         feeder.send(batch(2, t0=5, clock="anchored"))
         known = len(feeder.receipts)
-        until(lambda: len(feeder.receipts) > known)
+        wait_until(lambda: len(feeder.receipts) > known)
         assert feeder.receipts[-1].have == [[2, 2]], "a repaired clock is no other content"
         feeder.state(batch(2).epoch, 2)
-        until(lambda: feeder.receipts[-1].have == [[1, 2]])
+        wait_until(lambda: feeder.receipts[-1].have == [[1, 2]])
     finally:
         feeder.close()
     assert ask(tmp_path, "SELECT value FROM reading WHERE quantity = 'active_power' ORDER BY t") == [

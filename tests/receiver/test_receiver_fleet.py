@@ -7,7 +7,7 @@ import time
 from datetime import date
 
 import pytest
-from receiver_feed import E1, E2, E3, T0, arrival, batch, opening, until
+from receiver_feed import E1, E2, E3, T0, arrival, batch, opening
 
 from gateway.energy import Manifest
 from gateway.errors import JournalError
@@ -20,6 +20,7 @@ from gateway.receiver.upkeep.rollups import Rollups
 from gateway.receiver.upkeep.summary import Summary
 from gateway.receiver.upkeep.thread import now_ms
 from gateway.wire import State
+from tests.waiting import wait_until
 
 WH = "active_energy_import"
 QUARTER, HOUR, DAY = 900_000, 3_600_000, 86_400_000
@@ -249,7 +250,7 @@ def test_the_upkeep_does_all_that_beside_a_receiver_and_ends_with_it(store, data
         ]
         return found == [1, 1, 1, 0, 0] and count(f"reading WHERE t < {now - 80 * DAY}") == 0
 
-    until(done, 120)
+    wait_until(done, 120)
     upkeep.stop()
     assert count(f"reading_hour WHERE t < {now - 80 * DAY}") == 1
 
@@ -257,5 +258,5 @@ def test_the_upkeep_does_all_that_beside_a_receiver_and_ends_with_it(store, data
 def test_an_upkeep_without_a_database_waits_for_one(tmp_path, caplog):
     upkeep = Upkeep(tmp_path / "none" / "p.db")
     upkeep.start()
-    until(lambda: "upkeep of the database" in caplog.text)
+    wait_until(lambda: "upkeep of the database" in caplog.text)
     upkeep.stop()

@@ -12,13 +12,14 @@ from html.parser import HTMLParser
 
 import httpx
 import pytest
-from receiver_feed import T0, until
+from receiver_feed import T0
 
 from gateway.errors import GatewayError
 from gateway.platform import PlatformPage, app, listen_address
 from gateway.platform.app import FleetAnswers
 from gateway.receiver.fleet.rows import COLUMNS, FleetRow, folded
 from tests.ports import free_port
+from tests.waiting import wait_until
 
 
 def gateway(name, *, problems=(), severity=0, title="", **more):
@@ -221,7 +222,7 @@ def test_a_receiver_serves_its_page_and_says_how_it_is(broker, tmp_path):
             except httpx.TransportError:
                 return False
 
-        until(healthy)
+        wait_until(healthy)
         text = httpx.get(f"{url}/metrics", timeout=30).text
         assert "submeter_receiver_connected 1.0" in text
         assert "submeter_receiver_batches_total 0.0" in text
@@ -231,7 +232,7 @@ def test_a_receiver_serves_its_page_and_says_how_it_is(broker, tmp_path):
             answer = httpx.get(f"{url}/healthz", timeout=30)
             return answer.status_code == 503 and answer.json()["problems"] == ["no connection to the broker"]
 
-        until(ill)
+        wait_until(ill)
     finally:
         process.terminate()
         assert process.wait(60) == 0

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
-from receiver_feed import E1, E2, MemoryBroker, batch, opening, until
+from receiver_feed import E1, E2, MemoryBroker, batch, opening
 
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
@@ -31,6 +31,7 @@ from gateway.wire import (
     encode,
     parse,
 )
+from tests.waiting import wait_until
 
 P = Topics("gw-1")
 
@@ -43,7 +44,7 @@ class Running:
         self.receiver = Receiver(path, self.link.link, **options)
         self.thread = threading.Thread(target=self.receiver.run)
         self.thread.start()
-        until(lambda: self.link.link.connected)
+        wait_until(lambda: self.link.link.connected)
 
     def hear(self, b):
         self.link.hear(Topics(b.gateway).data, compress(encode(b)))
@@ -91,7 +92,7 @@ def test_a_receipt_follows_the_commit(run, database):
     running = run()
     for b in (opening(1), batch(2), batch(4)):
         running.hear(b)
-    until(lambda: running.receiver.counts.batches == 3 and running.receipts())
+    wait_until(lambda: running.receiver.counts.batches == 3 and running.receipts())
     last = running.receipts()[-1]
     assert (last.epoch, last.upto, last.have) == (E1, 2, [[4, 4]])
     assert look(database, "SELECT seq FROM batch ORDER BY seq") == [(1,), (2,), (4,)]
@@ -100,10 +101,10 @@ def test_a_receipt_follows_the_commit(run, database):
 def test_a_duplicate_is_answered_too(run):
     running = run()
     running.hear(opening(1))
-    until(running.receipts)
+    wait_until(running.receipts)
     before = len(running.receipts())
     running.hear(opening(1))
-    until(lambda: len(running.receipts()) > before)
+    wait_until(lambda: len(running.receipts()) > before)
     assert running.receipts()[-1].upto == 1
     assert running.receiver.counts.duplicates == 1
 
@@ -113,15 +114,15 @@ def test_a_conflict_is_told_in_the_receipt_until_the_end_of_time(run):
     running.hear(opening(1))
     running.hear(batch(2, value=1.0))
     running.hear(batch(2, value=2.0))
-    until(lambda: running.receiver.counts.conflicts)
-    until(lambda: running.receipts() and running.receipts()[-1].conflicts == [2])
+    wait_until(lambda: running.receiver.counts.conflicts)
+    wait_until(lambda: running.receipts() and running.receipts()[-1].conflicts == [2])
     assert 2 not in running.receipts()[-1].covers(1)
     held = digest(encode(batch(2, value=1.0)))
     assert running.receipts()[-1].digests == [(2, held)], "of the one that is stored: whose it is knows it"
     running.stop()
     again = run()
     again.state(E1, 2)
-    until(again.receipts)
+    wait_until(again.receipts)
     assert again.receipts()[-1].conflicts == [2]
     assert again.receipts()[-1].digests == [(2, held)]
 
@@ -149,11 +150,11 @@ def test_each_gateway_is_asked_one_question_at_a_time_and_only_the_newest_answer
     def asked(topics):
         return [parse(Replay, body) for topic, body in list(running.link.sent) if topic == topics.replay]
 
-    until(lambda: len(asked(P)) >= 2 and len(asked(other)) >= 2)
+    wait_until(lambda: len(asked(P)) >= 2 and len(asked(other)) >= 2)
     assert len(running.receiver._replays) <= 2, "what was not answered in its time is forgotten"
     lie = Reply(id=asked(other)[0].id, ok=True, epoch=E1, sent=0, gone=[(3, 6, "late")])
     running.link.hear(other.reply, lie.to_bytes())
-    until(lambda: {sender for sender, _ in list(running.receiver._replays.values())} == {"gw-1", "gw-2"})
+    wait_until(lambda: {sender for sender, _ in list(running.receiver._replays.values())} == {"gw-1", "gw-2"})
     assert look(database, "SELECT count(*) FROM explained") == [(0,)]
 
 
@@ -161,21 +162,21 @@ def test_a_gateway_that_comes_online_is_told_what_is_held_of_each_epoch(run):
     running = run()
     running.hear(opening(1))
     running.hear(opening(2, epoch=E2, previous=E1, last=1))
-    until(lambda: running.receiver.counts.batches == 2)
+    wait_until(lambda: running.receiver.counts.batches == 2)
     running.stop()
     again = run()
     again.state(E2, 2)
-    until(lambda: len(again.receipts()) == 2)
+    wait_until(lambda: len(again.receipts()) == 2)
     assert [(r.epoch, r.upto) for r in again.receipts()] == [(E2, 2), (E1, 1)]
     again.state(E2, 2, online=False)
-    until(lambda: look(again.receiver._database, "SELECT online FROM state") == [(0,)])
+    wait_until(lambda: look(again.receiver._database, "SELECT online FROM state") == [(0,)])
     assert len(again.receipts()) == 2
 
 
 def test_a_new_gateway_is_told_that_nothing_is_held(run):
     running = run()
     running.state(E1, 17, 17)
-    until(running.receipts)
+    wait_until(running.receipts)
     assert running.receipts() == [Receipt(epoch=E1, upto=0)]
 
 
@@ -183,11 +184,11 @@ def test_while_the_link_is_down_nothing_is_queued_and_nothing_is_lost(run):
     running = run()
     running.link.drop()
     running.receiver._hear(P.data, compress(encode(opening(1))))  # it came a moment before
-    until(lambda: running.receiver.counts.batches == 1)
+    wait_until(lambda: running.receiver.counts.batches == 1)
     running.link.back()
     assert running.link.sent == []
     running.state(E1, 1)
-    until(running.receipts)
+    wait_until(running.receipts)
     assert running.receipts()[-1].upto == 1
 
 
@@ -224,7 +225,7 @@ def test_a_hostile_message_is_counted_and_does_no_harm(run, database, topic, pay
     running = run()
     running.link.hear(topic, payload)
     running.hear(opening(1))
-    until(running.receipts)
+    wait_until(running.receipts)
     assert running.receipts()[-1].upto == 1
     assert running.receiver.counts.refused.total() == 1
     assert look(database, "SELECT gateway, count FROM refused") == [("gw-1", 1)]
@@ -244,14 +245,14 @@ def test_a_hostile_message_is_counted_and_does_no_harm(run, database, topic, pay
 def test_a_message_on_a_foreign_topic_is_counted(run, topic):
     running = run()
     running.link.hear(topic, encode(opening(1)))
-    until(lambda: running.receiver.counts.refused)
+    wait_until(lambda: running.receiver.counts.refused)
     assert running.receiver.counts.refused == {"unknown_topic": 1}
 
 
 def test_a_batch_must_be_of_the_gateway_in_its_topic(run, database):
     running = run()
     running.link.hear(Topics("gw-2").data, encode(opening(1)))
-    until(lambda: running.receiver.counts.refused)
+    wait_until(lambda: running.receiver.counts.refused)
     assert running.receiver.counts.refused == {"wrong_gateway": 1}
     assert look(database, "SELECT count(*) FROM batch") == [(0,)]
     assert running.receipts() == running.receipts(Topics("gw-2")) == []
@@ -260,7 +261,7 @@ def test_a_batch_must_be_of_the_gateway_in_its_topic(run, database):
 def test_an_oversized_message_is_counted(run):
     running = run()
     running.link.hear(P.data, b"{" + b" " * MAX_MESSAGE)
-    until(lambda: running.receiver.counts.refused)
+    wait_until(lambda: running.receiver.counts.refused)
     assert running.receiver.counts.refused == {"oversized": 1}
 
 
@@ -273,7 +274,7 @@ def test_one_batch_that_cannot_be_stored_does_not_take_others_along(run, databas
     running.hear(opening(1))
     running.hear(bad)
     running.link.hear(P.data, worse)
-    until(lambda: running.receiver.counts.batches == 2)
+    wait_until(lambda: running.receiver.counts.batches == 2)
     assert look(database, "SELECT seq FROM batch ORDER BY seq") == [(1,), (3,)]
     assert running.receiver.counts.refused == {"malformed": 1}
 
@@ -290,9 +291,9 @@ def test_a_row_that_the_database_refuses_is_found_and_the_rest_is_kept(run, data
     running = run()
     for b in (opening(1), batch(2), batch(3)):
         running.hear(b)
-    until(lambda: running.receiver.counts.batches == 2)
+    wait_until(lambda: running.receiver.counts.batches == 2)
     assert look(database, "SELECT seq FROM batch ORDER BY seq") == [(1,), (3,)]
-    until(lambda: running.receipts() and running.receipts()[-1].have == [[3, 3]])
+    wait_until(lambda: running.receipts() and running.receipts()[-1].have == [[3, 3]])
     assert all(2 not in receipt.covers(1) for receipt in running.receipts())
 
 
@@ -310,11 +311,11 @@ def test_a_disk_that_fails_is_outlived_and_nothing_is_receipted_meanwhile(run, d
     monkeypatch.setattr(Store, "take", fail)
     running = run()
     running.hear(opening(1))
-    until(lambda: running.receiver._troubles.open)
+    wait_until(lambda: running.receiver._troubles.open)
     assert running.receipts() == []
     broken.clear()
     running.hear(opening(1))
-    until(running.receipts)
+    wait_until(running.receipts)
     assert running.receipts()[-1].upto == 1
 
 
@@ -329,9 +330,9 @@ def test_a_mistake_of_ours_does_not_end_it(run, monkeypatch, caplog):
     monkeypatch.setattr(answers, "receipts", stumble)
     running = run()
     running.hear(opening(1))
-    until(lambda: "could not be handled" in caplog.text)
+    wait_until(lambda: "could not be handled" in caplog.text)
     running.hear(opening(1))
-    until(running.receipts)
+    wait_until(running.receipts)
     assert running.receipts()[-1].upto == 1
 
 
@@ -340,7 +341,7 @@ def test_unknown_fields_are_ignored(run):
     message = json.loads(encode(opening(1))) | {"weather": "rain", "tables2": [1]}
     message["tables"][0]["unit"] = ["kW"]
     running.link.hear(P.data, json.dumps(message).encode())
-    until(running.receipts)
+    wait_until(running.receipts)
     assert running.receipts()[-1].upto == 1
     assert not running.receiver.counts.refused
 
@@ -349,7 +350,7 @@ def test_only_the_gateways_that_were_named_are_received(run, database):
     running = run(gateways=frozenset({"gw-2"}))
     running.hear(opening(1))
     running.hear(opening(1, gateway="gw-2"))
-    until(lambda: running.receiver.counts.batches)
+    wait_until(lambda: running.receiver.counts.batches)
     assert look(database, "SELECT gateway FROM batch") == [("gw-2",)]
 
 
@@ -360,7 +361,7 @@ def test_validate_reports_what_the_schema_does_not_allow_and_keeps_it(run, datab
     )
     running.hear(opening(1))
     running.hear(batch(2))
-    until(lambda: running.receiver.counts.batches == 2)
+    wait_until(lambda: running.receiver.counts.batches == 2)
     assert look(database, "SELECT reason, example FROM refused") == [
         ("schema", "stored, but not as the schema says: $.seq: no even numbers")
     ]
@@ -378,7 +379,7 @@ def test_descriptions_and_states_are_kept(run, database):
     running.link.hear(P.meters, b'{"gateway":"gw-1","meters":[]}')
     running.link.hear(P.meters, b'{"gateway":"gw-1","meters":[]}')
     running.state(E1, 5, 2)
-    until(lambda: look(database, "SELECT online, epoch, seq, backlog FROM state") == [(1, E1, 5, 2)])
+    wait_until(lambda: look(database, "SELECT online, epoch, seq, backlog FROM state") == [(1, E1, 5, 2)])
     assert look(database, "SELECT count(*) FROM meters") == [(1,)]
 
 
@@ -387,7 +388,7 @@ def test_a_retained_message_that_was_cleared_is_nothing(run):
     running.link.hear(P.state, b"")
     running.link.hear(P.meters, b"")
     running.hear(opening(1))
-    until(running.receipts)
+    wait_until(running.receipts)
     assert not running.receiver.counts.refused
 
 
@@ -402,20 +403,20 @@ def gap(run, **options):
 
 def test_a_gap_is_asked_for_and_filled(run):
     running = gap(run)
-    until(running.replays)
+    wait_until(running.replays)
     [replay] = running.replays()
     assert (replay.epoch, replay.from_, replay.to) == (E1, 3, 6)
     for seq in range(3, 7):
         running.hear(batch(seq))
     running.link.hear(P.reply, Reply(id=replay.id, ok=True, epoch=E1, sent=4, gone=[]).to_bytes())
-    until(lambda: running.receipts()[-1].upto == 7)
+    wait_until(lambda: running.receipts()[-1].upto == 7)
     time.sleep(0.6)
     assert len(running.replays()) == 1
 
 
 def test_a_gap_that_the_gateway_explains_is_closed_with_the_reason(run, database):
     running = gap(run)
-    until(running.replays)
+    wait_until(running.replays)
     [replay] = running.replays()
     running.link.hear(
         P.reply,
@@ -423,7 +424,7 @@ def test_a_gap_that_the_gateway_explains_is_closed_with_the_reason(run, database
             id=replay.id, ok=True, epoch=E1, sent=0, gone=[(1, 4, "thinned"), (5, 900, "damaged")]
         ).to_bytes(),
     )
-    until(
+    wait_until(
         lambda: (
             look(database, "SELECT first, last, reason FROM explained ORDER BY first")
             == [(3, 4, "thinned"), (5, 6, "damaged")]
@@ -437,7 +438,7 @@ def test_a_gap_that_the_gateway_explains_is_closed_with_the_reason(run, database
 
 def test_an_answer_to_another_question_explains_nothing(run, database):
     running = gap(run)
-    until(running.replays)
+    wait_until(running.replays)
     [replay] = running.replays()
     running.link.hear(P.reply, Reply(id="other", ok=True, epoch=E1, sent=0, gone=[(3, 6, "lie")]).to_bytes())
     running.link.hear(
@@ -447,7 +448,7 @@ def test_an_answer_to_another_question_explains_nothing(run, database):
         Topics("gw-2").reply, Reply(id=replay.id, ok=True, epoch=E1, sent=0, gone=[(3, 6, "lie")]).to_bytes()
     )
     running.hear(batch(8))
-    until(lambda: running.receiver.counts.batches == 4)
+    wait_until(lambda: running.receiver.counts.batches == 4)
     assert look(database, "SELECT count(*) FROM explained") == [(0,)]
 
 
@@ -462,7 +463,7 @@ def test_a_gateway_with_a_backlog_or_offline_is_not_asked(run):
     time.sleep(0.4)
     assert running.replays() == []
     running.state(E1, 7, 0)
-    until(running.replays)
+    wait_until(running.replays)
 
 
 def test_a_thinned_event_explains_a_gap_unasked(run):
@@ -470,7 +471,7 @@ def test_a_thinned_event_explains_a_gap_unasked(run):
     running.hear(opening(1))
     running.hear(batch(7, events=[Event("thinned", 7000, {"from": 2, "to": 6})]))
     running.state(E1, 7)
-    until(lambda: running.receiver.counts.batches == 2)
+    wait_until(lambda: running.receiver.counts.batches == 2)
     time.sleep(0.6)
     assert running.replays() == []
 
@@ -480,7 +481,7 @@ def test_the_tail_of_the_epoch_before_is_asked_for(run):
     running.hear(opening(1))
     running.hear(opening(4, epoch=E2, previous=E1, last=3))
     running.state(E2, 4)
-    until(running.replays)
+    wait_until(running.replays)
     assert (running.replays()[0].epoch, running.replays()[0].from_, running.replays()[0].to) == (E1, 2, 3)
 
 
@@ -497,15 +498,15 @@ def test_an_answer_that_brings_nothing_lets_the_next_gap_be_asked_for(run, sent,
     for b in (opening(1), batch(2), batch(7), batch(12)):
         running.hear(b)
     running.state(E1, 12)
-    until(running.replays)
+    wait_until(running.replays)
     [first] = running.replays()
     assert (first.from_, first.to) == (8, 11)
     answer = Reply(id=first.id, ok=True, epoch=E1, sent=sent, gone=[])
     running.link.hear(P.reply, answer.to_bytes())
     if others:
-        until(lambda: [(ask.from_, ask.to) for ask in running.replays()[1:]] == [(3, 6)])
+        wait_until(lambda: [(ask.from_, ask.to) for ask in running.replays()[1:]] == [(3, 6)])
     else:
-        until(lambda: look(running.receiver._database, "SELECT ok FROM replay") == [(1,)])
+        wait_until(lambda: look(running.receiver._database, "SELECT ok FROM replay") == [(1,)])
         time.sleep(0.5)
         assert len(running.replays()) == 1, "what was sent is on its way"
 
@@ -514,13 +515,13 @@ def test_what_was_stored_is_counted_and_a_contradiction_is_said(run, caplog):
     running = run()
     running.hear(opening(1))
     running.hear(batch(2))
-    until(lambda: running.receiver.counts.batches == 2)
+    wait_until(lambda: running.receiver.counts.batches == 2)
     assert running.receiver.counts.values == opening(1).values + batch(2).values
     assert "contradict" not in caplog.text
     for value in (1.0, 5.0):
         running.hear(batch(2, value=value))
-        until(lambda: running.receiver.counts.conflicts)
-    until(lambda: running.receiver.counts.conflicts == 2)
+        wait_until(lambda: running.receiver.counts.conflicts)
+    wait_until(lambda: running.receiver.counts.conflicts == 2)
     assert caplog.text.count("batches contradict what is stored under the same number") == 1, "not each time"
 
 
@@ -529,6 +530,6 @@ def test_a_message_that_hits_a_mistake_of_ours_is_counted(run, monkeypatch):
     running = run()
     running.state(E1, 1)
     running.hear(opening(1))
-    until(running.receipts)
+    wait_until(running.receipts)
     assert running.receiver.counts.refused == {"malformed": 1}
     assert "ZeroDivisionError" in look(running.receiver._database, "SELECT example FROM refused")[0][0]

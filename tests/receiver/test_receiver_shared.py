@@ -12,13 +12,14 @@ from contextlib import suppress
 import psycopg
 import pytest
 from postgres_server import PostgresServer, programs
-from receiver_feed import E1, T0, Feeder, arrival, batch, opening, until
+from receiver_feed import E1, T0, Feeder, arrival, batch, opening
 
 from gateway.errors import JournalError
 from gateway.model import Event
 from gateway.receiver import build_report
 from gateway.receiver.store import open_store, shown
 from tests.mosquitto import MOSQUITTO
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.broker,
@@ -46,7 +47,7 @@ class Receivers:
         return process
 
     def connected(self, process):
-        until(lambda: ", MQTT 5" in process.log.read_text())
+        wait_until(lambda: ", MQTT 5" in process.log.read_text())
         return process
 
     def kill(self, process):
@@ -171,7 +172,7 @@ def test_one_that_is_killed_and_never_comes_back_leaves_nothing_behind(receivers
 def test_a_receiver_waits_for_a_database_that_is_away_at_its_start(receivers, feeders, server):
     server.kill()
     process = receivers.start()
-    until(lambda: "check the address" in " ".join(process.log.read_text().split()))
+    wait_until(lambda: "check the address" in " ".join(process.log.read_text().split()))
     server.start()
     receivers.connected(process)
     feeders[0].deliver(stream("gw-1", 20))
@@ -181,7 +182,7 @@ def test_a_receiver_waits_for_a_database_that_is_away_at_its_start(receivers, fe
 def test_one_that_is_stopped_before_its_database_has_come_ends(receivers, server):
     server.kill()
     process = receivers.start()
-    until(lambda: "check the address" in " ".join(process.log.read_text().split()))
+    wait_until(lambda: "check the address" in " ".join(process.log.read_text().split()))
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 
@@ -190,7 +191,7 @@ def test_one_at_a_time_asks_for_gaps(receivers):
     stores = [open_store(receivers.address) for _ in range(3)]
     assert [store.leads for store in stores] == [True, False, False]
     stores[0].close()
-    until(lambda: stores[1].leads)
+    wait_until(lambda: stores[1].leads)
     assert not stores[2].leads
     for store in stores[1:]:
         store.close()

@@ -11,7 +11,6 @@ import json
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from gateway.remote.proof import ask_signer, signer
 from gateway.remote.sending import Order, key_in, sign_order
 from gateway.wire import parse
 from gateway.wire.care import CareReply
+from tests.waiting import until
 
 EPOCH, OTHER = "b7f2c6d05a91e3f4", "00000000000000aa"
 
@@ -98,12 +98,6 @@ def section(trust):
 
 def order(command: str = "read", **fields: Any) -> Order:
     return Order(**{"gateway": "izm-1", "command": command, **fields})
-
-
-async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not check():  # noqa: ASYNC110 - the service tells nobody when it is done
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

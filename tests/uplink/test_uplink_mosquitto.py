@@ -14,6 +14,7 @@ from uplink_parts import E1, FAST, PATIENT, Running, config, outbox, platform, r
 
 from gateway.mqtt import LinkState
 from gateway.wire import State, Topics
+from tests.fake_broker import Loopback
 from tests.waiting import until
 
 pytestmark = pytest.mark.broker
@@ -128,33 +129,23 @@ async def test_a_frozen_broker_costs_nothing(mosquitto):
             assert here.seqs == list(range(1, 101))
 
 
-class Proxy:
+class Proxy(Loopback):
     """A TCP line that can fall silent in either direction without a word to anybody."""
 
     def __init__(self, port):
+        super().__init__()
         self.target = port
-        self.open = True
-        self._writers = []
-
-    async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_):
-        self._server.close()
-        for writer in self._writers:
-            writer.close()
+        self.silent = False
 
     async def _serve(self, reader, writer):
         there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        self._writers += [writer, back]
+        self.open += [writer, back]
         await asyncio.gather(self._copy(reader, back), self._copy(there, writer), return_exceptions=True)
 
     async def _copy(self, reader, writer):
-        silent = not self.open
+        silent = self.silent
         while data := await reader.read(65536):
-            silent = silent or not self.open
+            silent = silent or self.silent
             if not silent:  # a line that fell silent stays so: only a new connection helps
                 writer.write(data)
                 await writer.drain()
@@ -169,11 +160,11 @@ async def test_a_half_open_line_is_noticed_and_left(mosquitto):
             Running(config(url=url(proxy.port), receipts=["city"]), outbox(20)) as run,
         ):
             await until(lambda: run.stats.delivered_batches == 20)
-            proxy.open = False
+            proxy.silent = True
             run.commit(*[row(seq) for seq in range(21, 31)])
             await until(lambda: not run.stats.connected)
             assert "acknowledged nothing" in run.stats.last_error
-            proxy.open = True
+            proxy.silent = False
             await until(lambda: run.stats.delivered_batches == 30, 40)
             assert here.seqs == list(range(1, 31))
 
