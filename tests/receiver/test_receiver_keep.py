@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -12,11 +13,14 @@ from receiver_feed import E1, E2, T0, arrival, batch, opening
 from gateway.model import Event, Interval, Reading
 from gateway.receiver import build_report, intake
 from gateway.receiver.store import open_store
+from gateway.receiver.store.postgres import make_partition
+from gateway.receiver.store.schema.partitions import month_of
 from gateway.receiver.upkeep import open_work
 from gateway.receiver.upkeep.readings import dropped_before
 from gateway.receiver.upkeep.retention import Retention
 from gateway.receiver.upkeep.rollups import Rollups
 from gateway.wire import encode
+from tests.waiting import wait_until
 
 HOUR, DAY = 3_600_000, 86_400_000
 KEEP = 40 * DAY
@@ -353,6 +357,34 @@ def test_whoever_looks_at_the_readings_keeps_a_month_from_going_and_nobody_from_
     assert "reading_2026_12" not in months(store)
     assert count(store, "reading_other") == 0
     assert count(store, "reading_2027_03", f"t > {NOW}") == 3
+
+
+@pytest.mark.parametrize("beaten", ["a receiver", "the upkeep"])
+def test_a_month_that_was_made_while_one_waited_for_ones_turn_is_there(shared, beaten):
+    """Each looks whether it is there, waits for its turn, and looks again."""
+    one, two, work = shared
+    waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    slower = one if beaten == "a receiver" else work
+    literally = slower.conn.literally
+    literally("SET lock_timeout = 0")
+    slower.conn.literally = lambda sql: None if "lock_timeout = '100ms'" in sql else literally(sql)
+
+    def make() -> None:
+        if slower is work:
+            make_partition(work.conn, month_of(T0))
+        else:
+            with one.atomic():
+                one.make_room([T0])
+
+    with ThreadPoolExecutor() as pool:
+        with two.atomic():
+            two.make_room([T0])
+            made = pool.submit(make)
+            wait_until(lambda: two.conn.execute(waits).fetchone()[0] or made.done())
+        made.result()
+    assert "reading_2026_11" in months(two)
+    assert take(one, opening(1)).batches == 1
+    assert count(two, "reading_other") == 0
 
 
 def test_intervals_add_up_to_hours_and_days(store):

@@ -315,7 +315,10 @@ def make_partition(sql: ServerConnection, month: int) -> None:
     Raises LockNotAvailable, and nothing has happened, when that would mean to wait.
     """
     name = partition_of(month)
-    there = "SELECT to_regclass(?) IS NOT NULL"
+    # Of the catalogue's own table: a name that was looked up in vain is remembered by a connection, whoever
+    # has made the table while it waited for the lock.
+    there = """SELECT EXISTS (SELECT FROM pg_class WHERE relname = ?
+        AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'reading'::regclass))"""
     if sql.execute(there, (name,)).fetchone()[0]:
         return
     with sql.transaction():
