@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from gateway.common.text import visible
 
@@ -26,6 +26,7 @@ MOST_GIVEN = 1 + 500
 MOST_SERIAL = 64
 """Characters of a serial number."""
 
+T = TypeVar("T")
 Skipped = tuple[int, int, int, str]
 """function, first address, end, and the reason why [first, end) is left out of the reads."""
 Value = float | int | str | tuple[Skipped, ...] | tuple[str, ...]
@@ -128,11 +129,28 @@ class Facts:
         """S since then, on the wall clock."""
         return self._home.wall() - since / 1000
 
-    def _get(self, name: str) -> Value | None:
+    def value(self, name: str) -> Value | None:
+        """What is known under a name."""
         if name in self._configured:
             return self._configured[name]
         fact = self._learnt.get(name)
         return fact.value if fact else None
+
+
+class Known(Generic[T]):
+    """An attribute of `Facts`: the fact of its name, or `otherwise` while there is none."""
+
+    __slots__ = ("_name", "_otherwise")
+
+    def __init__(self, otherwise: T) -> None:
+        self._otherwise = otherwise
+
+    def __set_name__(self, owner: type[Facts], name: str) -> None:
+        self._name = name
+
+    def __get__(self, facts: Facts, owner: type[Facts]) -> T:
+        value = facts.value(self._name)
+        return self._otherwise if value is None else cast("T", value)
 
 
 class BusFacts(Facts):
@@ -140,37 +158,20 @@ class BusFacts(Facts):
 
     __slots__ = ()
 
-    @property
-    def silence(self) -> float:
-        """Silence on the line before a request, from the last byte of whomever; 0 when t3.5 will do."""
-        return cast("float", self._get("silence") or 0.0)
-
-    @property
-    def connect_pause(self) -> float:
-        """Between connecting and the first request."""
-        return cast("float", self._get("connect_pause") or 0.0)
-
-    @property
-    def reply_number(self) -> str:
-        """How replies are numbered: `asked`; `=0` or another constant; `+1`, `-1`; `swapped` bytes; `own`,
-        a counter of its own.
-        """
-        return cast("str", self._get("reply_number") or "asked")
-
-    @property
-    def reply_length(self) -> str:
-        """What their length field says, likewise: `asked` is right, with `own` it says nothing."""
-        return cast("str", self._get("reply_length") or "asked")
-
-    @property
-    def reply_protocol(self) -> int:
-        """The protocol that they carry in place of 0."""
-        return cast("int", self._get("reply_protocol") or 0)
-
-    @property
-    def reply_unit(self) -> int | None:
-        """The unit that all replies of this gateway carry; None: the one that was asked."""
-        return cast("int | None", self._get("reply_unit"))
+    silence = Known(0.0)
+    """Silence on the line before a request, from the last byte of whomever; 0 when t3.5 will do."""
+    connect_pause = Known(0.0)
+    """Between connecting and the first request."""
+    reply_number = Known("asked")
+    """How replies are numbered: `asked`; `=0` or another constant; `+1`, `-1`; `swapped` bytes; `own`,
+    a counter of its own.
+    """
+    reply_length = Known("asked")
+    """What their length field says, likewise: `asked` is right, with `own` it says nothing."""
+    reply_protocol = Known(0)
+    """The protocol that they carry in place of 0."""
+    reply_unit: Known[int | None] = Known(None)
+    """The unit that all replies of this gateway carry; None: the one that was asked."""
 
 
 class MeterFacts(Facts):
@@ -178,57 +179,31 @@ class MeterFacts(Facts):
 
     __slots__ = ()
 
-    @property
-    def pause(self) -> float:
-        """Between its own answer and the next request to it."""
-        return cast("float", self._get("pause") or 0.0)
-
-    @property
-    def silence(self) -> float:
-        """Silence on the line before a request to it, from the last byte of whomever, beyond what its
-        table says.
-        """
-        return cast("float", self._get("silence") or 0.0)
-
-    @property
-    def timeout(self) -> float:
-        """What it has to begin its answer, beyond the time on the wire; 0 when its turn-around says it."""
-        return cast("float", self._get("timeout") or 0.0)
-
-    @property
-    def max_registers(self) -> int | None:
-        """The longest read that it answers, when that is less than its table says."""
-        return cast("int | None", self._get("max_registers"))
-
-    @property
-    def skip(self) -> tuple[Skipped, ...]:
-        """Spans that no read may contain: it refuses them, or does not answer."""
-        return cast("tuple[Skipped, ...]", self._get("skip") or ())
+    pause = Known(0.0)
+    """Between its own answer and the next request to it."""
+    silence = Known(0.0)
+    """Silence on the line before a request to it, from the last byte of whomever, beyond what its table
+    says.
+    """
+    timeout = Known(0.0)
+    """What it has to begin its answer, beyond the time on the wire; 0 when its turn-around says it."""
+    max_registers: Known[int | None] = Known(None)
+    """The longest read that it answers, when that is less than its table says."""
+    skip: Known[tuple[Skipped, ...]] = Known(())
+    """Spans that no read may contain: it refuses them, or does not answer."""
+    serial = Known("")
+    """The serial number that it was first seen with; empty when it was not seen."""
+    serial_now = Known("")
+    """The one that answers instead, while nobody has confirmed that; empty when it is the same."""
+    given: Known[tuple[str, ...]] = Known(())
+    """The version of the table that it was read by, and every quantity that it has given by it."""
+    reply_unit: Known[int | None] = Known(None)
+    """The unit that it answers as; None: its address."""
 
     @property
     def skipped(self) -> tuple[tuple[int, int, int], ...]:
-        """The same without the reasons: function, first address, end."""
+        """The same as `skip` without the reasons: function, first address, end."""
         return tuple(span[:3] for span in self.skip)
-
-    @property
-    def serial(self) -> str:
-        """The serial number that it was first seen with; empty when it was not seen."""
-        return cast("str", self._get("serial") or "")
-
-    @property
-    def serial_now(self) -> str:
-        """The one that answers instead, while nobody has confirmed that; empty when it is the same."""
-        return cast("str", self._get("serial_now") or "")
-
-    @property
-    def given(self) -> tuple[str, ...]:
-        """The version of the table that it was read by, and every quantity that it has given by it."""
-        return cast("tuple[str, ...]", self._get("given") or ())
-
-    @property
-    def reply_unit(self) -> int | None:
-        """The unit that it answers as; None: its address."""
-        return cast("int | None", self._get("reply_unit"))
 
 
 def check(name: str, value: object) -> None:
