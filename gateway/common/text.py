@@ -44,6 +44,26 @@ def visible(text: str, most: int | None = None) -> str:
     return _SUSPECT.sub(lambda match: _code(match[0]) if is_hidden(match[0]) else match[0], cut)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what is counted, in English: a noun whose plural is regular, at the end of what is given.
+
+    >>> counted(1, "batch"), counted(2, "batch"), counted(0, "register address")
+    ('1 batch', '2 batches', '0 register addresses')
+    """
+    return f"{number} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """The regular plural of an English noun.
+
+    >>> plural("entry"), plural("day"), plural("bus")
+    ('entries', 'days', 'buses')
+    """
+    if re.search("[^aeiou]y$", noun):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if re.search("(s|x|ch|sh)$", noun) else f"{noun}s"
+
+
 def _code(character: str) -> str:
     number = ord(character)
     return (

@@ -6,19 +6,20 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.errors import JournalDamaged, JournalError, JournalTooNew
 from gateway.journal.file.batches import Groups, JournalFile
+from gateway.journal.file.held import Span
 from gateway.journal.file.resume import ResumePoint
 from gateway.journal.file.schema import Synchronous
 from gateway.journal.lock import FolderLock
 from gateway.journal.paths import aside, beside, clear, real
 from gateway.journal.pending import PendingDraft
-from gateway.journal.recovery.cases import DamagedCases
+from gateway.journal.recovery.cases import Case, DamagedCases
 from gateway.journal.recovery.examine import examine
 from gateway.journal.recovery.scan import newest_in
 from gateway.model import ClockLike, Event
@@ -45,7 +46,8 @@ class CurrentFile:
     thread.
 
     `file` is None while none is open; `opened` is called with each one. What is known of the journal's end
-    (`resume`) outlives the files. `notices` are events of the journal's own that go with the next batch.
+    (`resume`) outlives the files. `notices` are events of the journal's own that go with the next batch, each
+    with the case that it tells of.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class CurrentFile:
         self.uplinks = uplinks
         self.cases = DamagedCases(directory)
         self.file: JournalFile | None = None
-        self.notices: list[Event] = []
+        self.notices: list[tuple[Event, Case]] = []
         self.unnamed: dict[Path, JournalFile] = {}
         """Files that lost their name and have a case, by its folder: they are read through the open handle.
         """
@@ -137,7 +139,7 @@ class CurrentFile:
             self.path,
             self.clock.boot,
             self.uplinks,
-            before=self._resume,
+            before=self._resume or self._of_damaged(),
             mark=self._lock.mark if self._lock else None,
             synchronous=self._synchronous,
         )
@@ -165,6 +167,14 @@ class CurrentFile:
         file = self.file
         if file and self._lock and (spans := file.epochs()) and spans[-1][2] == file.last:
             self._lock.note(spans[-1])
+
+    def told(self, notices: Sequence[tuple[Event, Case]]) -> None:
+        """These were committed: the salvage that they tell of need not be done again."""
+        self.notices = self.notices[len(notices) :]
+        for _, case in notices:
+            case.told = True
+            with suppress(OSError):
+                case.write()
 
     # ── letting go, replacing ──
 
@@ -200,17 +210,36 @@ class CurrentFile:
                 hint="the storage is failing: replace the card or disk; until then readings wait in memory",
             )
         resume = self._resume = self._resume or newest_in(self.path)
-        mark = self._lock.mark if self._lock else None
-        spans = []
-        if mark and mark[2] > resume.seq:
-            # Nothing that is left says so, but these numbers had been given out.
-            spans = [] if resume.seq else [mark]
-            resume.epoch, resume.seq = mark[0], mark[2]
+        spans = self._up_to_mark(resume)
         try:
             # Moved first, closed then: closing would otherwise tidy the WAL of the evidence away.
             self.cases.move_aside(self.path, reason, resume, spans, boot=clock.boot, uptime=clock.uptime())
         finally:
             _close(file)
+
+    def _up_to_mark(self, resume: ResumePoint) -> list[Span]:
+        """Let what is known of a damaged file end where the note beside it says; the numbers that nothing
+        else says had been given out.
+        """
+        mark = self._lock.mark if self._lock else None
+        if mark is None or mark[2] <= resume.seq:
+            return []
+        spans = [] if resume.seq else [mark]
+        resume.epoch, resume.seq = mark[0], mark[2]
+        return spans
+
+    def _of_damaged(self) -> ResumePoint | None:
+        """After a start: the end of a damaged file whose salvage nothing tells of yet. The file that took
+        over need not have a batch, and nothing is missing from it.
+        """
+        case = next((case for case in reversed(self.cases.all) if not case.told), None)
+        if case is None:
+            return None
+        if not case.resume.seq:
+            case.resume = newest_in(case.path)
+            case.spans = self._up_to_mark(case.resume)
+        # What is settled stands in the newest carry, or comes with its rows.
+        return replace(case.resume, settled={})
 
     def resolve(self) -> Doubt | None:
         """After a failed sync the batches may be in the file all the same: make durable what is there, and

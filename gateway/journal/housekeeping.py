@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import time
 
+from gateway.common.text import counted
 from gateway.errors import GatewayError
 from gateway.journal.current import CurrentFile
 from gateway.journal.disk import Disk
@@ -114,8 +115,8 @@ class Housekeeping:
             if old := current.unnamed.pop(case.folder, None):
                 old.close()
             fields = {"file": case.folder.name, "rows": case.rows, "reason": case.reason}
-            current.notices.append(Event("salvaged", clock.uptime(), fields))
-            log.warning("salvage of %s is done: %d batches came back", case.folder, case.rows)
+            current.notices.append((Event("salvaged", clock.uptime(), fields), case))
+            log.warning("salvage of %s is done: %s came back", case.folder, counted(case.rows, "batch"))
             case.write()
         return PAUSE
 

@@ -162,9 +162,11 @@ class Writer:
         drafts = [draft.unpacked() for draft in waiting]
         carry = next((draft.carry for draft in reversed(waiting) if draft.carry), None)
         now, untold = clock.uptime(), self.pending.untold
-        notices = [*current.notices, *([Event("not_taken", now, {"readings": untold})] if untold else [])]
-        if notices:
-            drafts[0] = replace(drafts[0], events=[*drafts[0].events, *notices])
+        notices = tuple(current.notices)
+        events = [event for event, _ in notices]
+        events += [Event("not_taken", now, {"readings": untold})] if untold else []
+        if events:
+            drafts[0] = replace(drafts[0], events=[*drafts[0].events, *events])
         self.used = file.store.used
         groups = file.write(
             drafts,
@@ -178,7 +180,7 @@ class Writer:
             let_go=untold,
         )
         self._say_what_was_given_up(file)
-        current.notices = [event for event in current.notices if event not in notices]
+        current.told(notices)
         self.pending.untold -= untold
         self._growth.add(file.last, now, file.tally.held[0], self.used)
         return groups

@@ -149,7 +149,7 @@ async def test_only_the_newest_three_cases_are_kept_and_what_is_not_salvaged_is_
         case = cases.move_aside(
             tmp_path / "journal.db", "test", ResumePoint(seq=number), boot="b", uptime=number
         )
-        case.done = number != 1
+        case.done = case.told = number != 1
         case.write()
     cases = cases_of(tmp_path)
     cases.prune()

@@ -2,15 +2,19 @@
 is used twice.
 """
 
+import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
-from journal_data import HandClock, small, until
+from journal_data import Building, HandClock, small, until
+from journal_salvage import MOMENTS
 from journal_tools import HERE, WRITER, Run, contents
 
 from gateway import wire
@@ -139,3 +143,64 @@ async def test_kill_9_during_salvage_starts_it_again(tmp_path):
         assert case.done
     finally:
         await journal.close()
+
+
+@pytest.fixture
+async def with_a_hole(tmp_path):
+    """A journal without its first page and without some in the middle."""
+    directory, clock, building = tmp_path / "hole", HandClock(), Building(4)
+    journal = Journal.open(directory, gateway="g-1", clock=clock, uplinks=["city"])
+    for _ in range(200):
+        clock.now += 10_000
+        await journal.commit(building.draft(clock.now))
+    await journal.close()
+    pages = (directory / "journal.db").stat().st_size // PAGE
+    with (directory / "journal.db").open("r+b") as file:
+        file.write(bytes(PAGE))
+        file.seek(pages // 2 * PAGE)
+        file.write(bytes(40 * PAGE))
+    return directory
+
+
+async def told_after_salvage(directory):
+    """What stats, and events of what is committed, say of the damage, before and after one more restart."""
+    clock = HandClock(boot="ee" * 16)
+    clock.now = 50_000_000
+    journal = Journal.open(directory, gateway="g-1", clock=clock, uplinks=["city"])
+    await until(lambda: all(case.done for case in journal.stats().damaged))
+    await journal.commit(small(uptime=clock.now))
+    events = [
+        event
+        for epoch, first, last in journal.epochs()
+        for row in await journal.find(epoch, first, last, 1000)
+        for event in wire.decode(row.body).events
+        if event.kind in {"salvaged", "damaged"}
+    ]
+    await journal.close()
+    journal = Journal.open(directory, gateway="g-1", clock=clock, uplinks=["city"])
+    said = journal.stats()
+    assert [case.done for case in said.damaged] == [True], "the salvage does not begin again"
+    await journal.close()
+    salvaged = [event.fields["rows"] for event in events if event.kind == "salvaged"]
+    lost = sorted({(e.fields["from"], e.fields["to"]) for e in events if e.kind == "damaged"})
+    return (said.lost, said.lost_since, said.lost_until), said.lost_at, salvaged, lost
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_what_a_salvage_found_lost_is_said_however_it_ended(with_a_hole, tmp_path, moment):
+    """By page and platform alike, with its figures: the first commit afterwards may never come."""
+    calm, killed_in = tmp_path / "calm", tmp_path / "killed"
+    for directory in (calm, killed_in):
+        shutil.copytree(with_a_hole, directory)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(HERE / "journal_salvage.py"), str(killed_in), moment, cwd=HERE
+    )
+    assert await asyncio.wait_for(child.wait(), 250) == -signal.SIGKILL
+    figures, at, salvaged, lost = await told_after_salvage(killed_in)
+    expected = await told_after_salvage(calm)
+    assert figures == expected[0]
+    assert figures[0] > 10
+    assert (at is None) == (expected[1] is None)
+    assert lost == expected[3]
+    # A batch whose telling was not noted down any more is told of again, never otherwise.
+    assert salvaged == expected[2] * (2 if moment == "committed" else 1)

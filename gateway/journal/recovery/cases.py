@@ -55,6 +55,13 @@ class Case:
     page: int = 0
     rows: int = 0
     done: bool = False
+    """Everything that can come back has."""
+    told: bool = False
+    """A committed batch says so: only then its report calls it done. What power cuts off before that begins
+    again.
+    """
+    lost: Lost = NOTHING
+    """With it, all that was lost for good; for the commit that is to tell it."""
     resume: ResumePoint = field(default_factory=ResumePoint)
     spans: list[tuple[str, int, int]] = field(default_factory=list)
     """(epoch, first, last) of what the file had, where that is known: what does not come back of it is
@@ -75,9 +82,12 @@ class Case:
         data = {
             each.name: getattr(self, each.name)
             for each in fields(self)
-            if each.name not in {"folder", "resume"}
+            if each.name not in {"folder", "resume", "told", "lost"}
         }
+        data["done"] = self.told
         # Without what is empty: a version before need not know it.
+        if self.lost != NOTHING and not self.told:
+            data["lost"] = self.lost
         memory = asdict(self.resume)
         data["memory"] = {name: value for name, value in memory.items() if value not in (None, NOTHING)}
         write_durably(self.folder / "report.json", json.dumps(data, indent=1, ensure_ascii=False).encode())
@@ -92,7 +102,8 @@ def read_case(folder: Path) -> Case:
         resume.synced = Synced(*resume.synced) if resume.synced else None
         resume.thinned = Thinned(*resume.thinned) if resume.thinned else None
         resume.lost = Lost(*resume.lost)
-        return Case(folder, **data, resume=resume)
+        lost = Lost(*data.pop("lost", NOTHING))
+        return Case(folder, **data, told=data["done"], lost=lost, resume=resume)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return case
 
@@ -213,7 +224,7 @@ class DamagedCases:
 
     def prune(self, most: int = MOST_BYTES) -> None:
         """Delete salvaged cases beyond the newest three or beyond `most` bytes together, oldest first."""
-        finished = [case for case in self.all if case.done]
+        finished = [case for case in self.all if case.told]
         for case in finished[:-NEWEST]:
             shutil.rmtree(case.folder, ignore_errors=True)
             self.all.remove(case)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from gateway.journal.file import missing
 from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.resume import NOTHING
 from gateway.journal.file.settled import Settled
 from gateway.journal.file.thinning import PART, MayDelete
 from gateway.journal.recovery.cases import Case
@@ -22,8 +23,8 @@ AT_ONCE = 128
 
 
 class Rescue:
-    """Works in slices; `step` returns True when the case is done. Starting over is harmless: a row is
-    taken in once.
+    """Works in slices; `step` returns True when the case is done. Starting over is harmless, also in another
+    process and after the end: a row is taken in once, and what was found to be lost stands in the report.
     """
 
     def __init__(self, case: Case, scan: PageScan | OpenFileScan) -> None:
@@ -32,13 +33,15 @@ class Rescue:
         self._scan = scan
         self._pages = self._scan.found()
         self._epochs: dict[str, Ranges] = {}
+        self._came: dict[str, Ranges] = {}
+        """What came back, also when an earlier start had taken it in."""
         self._first = False
         """Whether the very first row of the file is there: nothing is missing before it."""
         case.pages, case.page, case.rows = self._scan.pages, 0, 0
 
     def step(self, file: JournalFile, seconds: float, budget: int, wall: int, *, synced: bool) -> bool:
         """One slice; `wall` is UTC in ms, right when `synced`. Raises JournalDamaged,
-        sqlite3.OperationalError of the new file; then the rescue starts over.
+        sqlite3.OperationalError of the new file, OSError of the report; then the rescue starts over.
         """
         end = time.monotonic() + seconds
         found: list[FoundRow] = []
@@ -53,9 +56,7 @@ class Rescue:
         self._take(file, found, settled, budget, wall)
         self.case.page = self._scan.page
         if ended:
-            if lost := self._declare_lost(file, settled):
-                since, until = self._time_of(lost, file)
-                file.lose(lost.count, since, until, wall if synced else 0)
+            self._declare_lost(file, settled, wall if synced else 0)
             self._scan.close()
             self.case.done = True
         return ended
@@ -78,14 +79,16 @@ class Rescue:
                 wanted.append(one)
         if not wanted:
             return
-        self.case.rows += file.recover(
+        file.recover(
             (one.row, [uplink for uplink in settled.active if one.own and one.row.seq in settled.of(uplink)])
             for one in wanted
         )
+        for one in wanted:
+            self._came.setdefault(one.row.sealed.epoch, Ranges()).add(one.row.seq)
+        self.case.rows = sum(came.count for came in self._came.values())
 
-    def _declare_lost(self, file: JournalFile, settled: Settled) -> Ranges:
-        """Record what is gone and why; the numbers that nobody knew to be lost before."""
-        lost = Ranges()
+    def _declare_lost(self, file: JournalFile, settled: Settled, now: int) -> None:
+        """Record what is gone and why; `now` is UTC in ms, 0 when nobody knows it."""
         case, resume = self.case, self._resume
         known = Ranges()
         for ranges in self._epochs.values():
@@ -96,11 +99,23 @@ class Rescue:
         lowest = bounds[0][0] if self._scan.whole or self._first or case.spans else 1
         highest = max(resume.seq, bounds[-1][1], (known.span or (0, 0))[1])
         if highest < lowest or not (ours or resume.epoch):
-            return lost
+            return
         if settled.active:
             # Up to where rows had to make room, what counts as settled need not have been delivered.
             upto = resume.thinned.upto if resume.thinned else 0
             known.update(settled.by_all(max(lowest, upto + 1), highest))
+        lost = [
+            owned
+            for first, last in known.gaps(lowest, highest)
+            for owned in self._owners(first, last)
+            if not missing.explained(file.store, *owned)
+        ]
+        if lost and case.lost == NOTHING:
+            # Before anything else says so: were it recorded first, nobody would find it lost any more.
+            numbers = Ranges((first, last) for _, first, last in lost)
+            since, until = self._time_of(numbers, file)
+            case.lost = file.resume.lost.more(numbers.count, since, until, now)
+            case.write()
         told = missing.UNTOLD if settled.active else missing.NOBODY
         with file.store.transaction():
             for epoch, first, last, readings, reason in sorted(self._scan.gone):
@@ -112,12 +127,10 @@ class Rescue:
                         readings,
                         told=missing.NOBODY if reason == missing.DELIVERED else told,
                     )
-            for first, last in known.gaps(lowest, highest):
-                for epoch, start, end in self._owners(first, last):
-                    if not missing.explained(file.store, epoch, start, end):
-                        missing.note(file.store, (epoch, start, end, missing.DAMAGED), 0, told=told)
-                        lost.add(start, end)
-        return lost
+            for owned in lost:
+                missing.note(file.store, (*owned, missing.DAMAGED), 0, told=told)
+        if case.lost[:3] not in {NOTHING[:3], file.resume.lost[:3]}:
+            file.resume.lost = case.lost
 
     def _time_of(self, lost: Ranges, file: JournalFile) -> tuple[int, int]:
         """(since, until) of lost numbers, as Lost has them: between the nearest batches that came back and
