@@ -58,6 +58,21 @@ class Span(NamedTuple):
         return self.address + self.words
 
 
+Kind = Literal["power", "sign", "carry", "ratio"]
+
+
+class Keyed(NamedTuple):
+    """Two spans of one value: what stands in `number` means something else when `key` has changed.
+
+    `kind`: it is its power of ten, its sign, the part of a sum that it carries over into, or a ratio of
+    transformers, which changes only when somebody sets the meter.
+    """
+
+    number: Span
+    key: Span
+    kind: Kind
+
+
 class Head(NamedTuple):
     """What stands in front of a stretch of registers and says what they mean; `end` is behind them."""
 
@@ -142,12 +157,30 @@ class Row:
         return (self, *(part for other in self._others() for part in other.parts))
 
     @property
-    def scaled(self) -> Span | None:
-        """From the value to its power of ten, or back, as one stretch; None without such a power."""
-        if self.scale_at is None or not self.words:
-            return None
-        first = min(self.address, self.scale_at)
-        return Span(self.function, first, max(self.address + self.words, self.scale_at + 1) - first)
+    def keyed(self) -> tuple[Keyed, ...]:
+        """Which of its spans mean something else when others change."""
+        return tuple(dict.fromkeys(_pairs(self)))
+
+
+def _pairs(row: Row, around: tuple[tuple[Span, Kind], ...] = ()) -> Iterator[Keyed]:
+    """Of a sum whose terms carry over, the finest are keyed by all others; other terms are by themselves."""
+    keys: list[tuple[Span, Kind]] = [*around]
+    if row.scale_at is not None:
+        keys.append((Span(row.function, row.scale_at, 1), "power"))
+    if row.times:
+        keys += [(span, "ratio") for span in row.times.spans]
+    # The factor of a moment ago is that of now: only its direction is another.
+    if row.sign_of and "_factor" not in row.name:
+        keys += [(span, "sign") for span in row.sign_of.spans]
+    finest = min((abs(term.factor) for _, term in row.terms), default=0.0)
+    coarse = [term for _, term in row.terms if abs(term.factor) > finest]
+    keys += [(span, "carry") for term in coarse for span in term.spans]
+    if row.words:
+        number = Span(row.function, row.address, row.words, row.alone, row.starts)
+        yield from (Keyed(number, key, kind) for key, kind in keys)
+    for _, term in row.terms:
+        if term not in coarse:
+            yield from _pairs(term, tuple(keys))
 
 
 @dataclass(frozen=True, slots=True)

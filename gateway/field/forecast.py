@@ -12,8 +12,8 @@ from gateway.config import Bus, Meter
 from gateway.field.bus.cost import prior, wire_of
 from gateway.field.facts import Fact
 from gateway.field.learnt import Learnt
-from gateway.field.meter.planner import Read, Rules, plan, seconds
-from gateway.field.meter.reader import MeterTask, spans_of, together_of
+from gateway.field.meter.planner import Read, Rules, keyed_of, poll_reads, seconds, spans_of
+from gateway.field.meter.reader import MeterTask
 from gateway.model import OWN_QUANTITIES
 
 BATCH_BYTES = 490
@@ -164,9 +164,9 @@ def _forecast(bus: Bus, task: MeterTask, learnt: Learnt) -> MeterForecast:
     spare = max(0.0, facts.pause - silence)
     fast_rows = [row for row in driver.rows if row.pace == "fast"]
     slow_rows = [row for row in driver.rows if row.pace == "slow"]
-    fast = plan(spans_of(fast_rows), rules, cost, together_of(fast_rows))
+    fast = poll_reads(spans_of(fast_rows), rules, cost, keyed_of(fast_rows))
     rows = [*fast_rows, *slow_rows]
-    both = plan(spans_of(rows), rules, cost, together_of(rows))
+    both = poll_reads(spans_of(rows), rules, cost, keyed_of(rows))
     return MeterForecast(
         task.config,
         fast,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.catalogue import ReadLimits, Span
+from gateway.catalogue import Keyed, ReadLimits, Row, Span
 from gateway.field.bus.cost import Cost
 
 WORTH = 0.05
@@ -71,18 +71,117 @@ class Read:
         """The first address behind it."""
         return self.address + self.count
 
+    def holds(self, span: Span) -> bool:
+        """Whether these registers are among those that it fetches."""
+        if span.alone:
+            return self.place == (span.function, span.address, span.words)
+        return self.function == span.function and self.address <= span.address and span.end <= self.end
+
     @property
     def place(self) -> tuple[int, int, int]:
         """Function, address and count."""
         return self.function, self.address, self.count
 
 
+def spans_of(rows: Sequence[Row]) -> tuple[Span, ...]:
+    """What has to be read for these rows, each span once, in order."""
+    return tuple(sorted({span for row in rows for span in row.spans}))
+
+
+def keyed_of(rows: Sequence[Row]) -> tuple[Keyed, ...]:
+    """Which of these rows' registers must be of one moment."""
+    return tuple(sorted({pair for row in rows for pair in row.keyed}))
+
+
+def poll_reads(
+    spans: Iterable[Span], rules: Rules, cost: Cost, keyed: Sequence[Keyed] = ()
+) -> tuple[Read, ...]:
+    """The reads of a poll, in the order in which they go out.
+
+    The first one finds out that the meter has died: the shorter it is, the less that costs the others. Two of
+    one length do not follow each other if that can be helped: a second copy of an answer would fit the next
+    question. What a number is keyed by comes with it in one read, wherever one may fetch both; else it is
+    read both before and after it, once more if need be. A ratio is read after it alone: what it was before is
+    known from the poll before.
+    """
+    stretches = [_stretch(pair) for pair in keyed if pair.kind != "ratio" and pair.number[0] == pair.key[0]]
+    reads = _shortest_first(plan(spans, rules, cost, stretches))
+    parted = apart(keyed, reads)
+    if not parted:
+        return reads
+    ratios = {pair.key for pair in parted if pair.kind == "ratio"}
+    reads = tuple(sorted(reads, key=lambda read: any(map(read.holds, ratios))))
+    before: set[Span] = set()
+    after: set[Span] = set()
+    for pair in parted:
+        numbers = [at for at, read in enumerate(reads) if read.holds(pair.number)]
+        keys = [at for at, read in enumerate(reads) if read.holds(pair.key)]
+        if numbers and keys:
+            if keys[0] > numbers[0] and pair.kind != "ratio":
+                before.add(pair.key)
+            if keys[-1] < numbers[-1]:
+                after.add(pair.key)
+    return (*plan(before, rules, cost), *reads, *plan(after, rules, cost))
+
+
+def apart(keyed: Iterable[Keyed], reads: Sequence[Read]) -> tuple[Keyed, ...]:
+    """Those of which no read holds both."""
+    return tuple(
+        pair for pair in keyed if not any(read.holds(pair.number) and read.holds(pair.key) for read in reads)
+    )
+
+
+def probes_of(spans: Sequence[Span], rules: Rules) -> tuple[tuple[int, int, int], ...]:
+    """Reads (function, address, count) of different lengths, cut between rows, that may serve to
+    re-synchronise: shortest first, of each length the first, one in the middle and the last, for a meter may
+    be silent about some registers.
+    """
+    probes: dict[int, list[tuple[int, int, int]]] = {}
+    spans = [span for span in spans if not span.alone]
+    for first in spans:
+        end = first.end
+        for last in spans:
+            if last.function != first.function or last.address < first.address:
+                continue
+            end = max(end, last.end)
+            if last.address > first.address and (last.starts or last.address > end):
+                break
+            begin, behind = rules.bounds(first.address, end)
+            if not rules.allow(first.function, begin, behind):
+                break
+            probes.setdefault(behind - begin, []).append((first.function, begin, behind - begin))
+    alike = [probes[count] for count in sorted(probes)]
+    return tuple(
+        probe for each in alike for probe in dict.fromkeys((each[0], each[len(each) // 2], each[-1]))
+    )
+
+
+def single_rows(spans: Sequence[Span], rules: Rules) -> tuple[Read, ...]:
+    """Each span by itself: reads to find a meter by."""
+    return tuple(_read((span,), rules) for span in spans if not span.alone)
+
+
+def _stretch(pair: Keyed) -> Span:
+    first = min(pair.number.address, pair.key.address)
+    return Span(pair.key.function, first, max(pair.number.end, pair.key.end) - first)
+
+
+def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:
+    rest = sorted(reads, key=lambda read: read.count)
+    order: list[Read] = []
+    while rest:
+        chosen = next((read for read in rest if not order or read.count != order[-1].count), rest[0])
+        rest.remove(chosen)
+        order.append(chosen)
+    return tuple(order)
+
+
 def plan(spans: Iterable[Span], rules: Rules, cost: Cost, together: Iterable[Span] = ()) -> tuple[Read, ...]:
     """The reads with the least total time, by function and address. Rows that no legal read can fetch are
     left out.
 
-    `together`: stretches from the first to the last register of what must be of one moment, a value and its
-    power of ten. Each comes in one read, wherever one may fetch it.
+    `together`: stretches from the first to the last register of what must be of one moment. Each comes in one
+    read, wherever one may fetch it.
     """
     reads: list[Read] = []
     by_function: dict[int, list[Span]] = {}

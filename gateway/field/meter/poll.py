@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gateway.catalogue import Span
+from gateway.catalogue import Keyed, Span
 from gateway.errors import BadFrame, BusError
 from gateway.field.bus.station import Station
 from gateway.field.meter.planner import Read
@@ -45,6 +45,30 @@ class Replies:
                 if len(words) == span.words:
                     return words
         return None
+
+    def registers(self, span: Span) -> Registers | None:
+        """What was read last of these registers."""
+        places = self._places(span)
+        if not places:
+            return None
+        _, start, registers = self.reads[places[-1]]
+        return registers[2 * (span.address - start) : 2 * (span.end - start)]
+
+    def encloses(self, pair: Keyed, *, known: bool) -> bool:
+        """Whether the key was read with the number, or both before it (`known`: in the poll before) and after
+        it.
+        """
+        numbers, keys = self._places(pair.number), self._places(pair.key)
+        if not numbers or not keys:
+            return True  # it has a reason of its own
+        return numbers[0] in keys or ((known or keys[0] < numbers[0]) and keys[-1] > numbers[-1])
+
+    def _places(self, span: Span) -> list[int]:
+        return [
+            at
+            for at, (function, start, registers) in enumerate(self.reads)
+            if function == span.function and start <= span.address and span.end <= start + len(registers) // 2
+        ]
 
     @property
     def first_reason(self) -> str:

@@ -8,16 +8,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.catalogue import Driver, Head, Row, Span, recognised, resolve, shown
+from gateway.catalogue import Driver, Head, Keyed, Row, Span, recognised, resolve, shown
 from gateway.config import Meter
 from gateway.errors import BadFrame, BusError, Refused
 from gateway.field.bus.cost import Cost
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Probe
-from gateway.field.meter.decode import decode
-from gateway.field.meter.planner import Read, Rules, plan, seconds, unreachable, worth_it
-from gateway.field.meter.poll import Poll
+from gateway.field.meter.decode import Decoded, decode
+from gateway.field.meter.planner import (
+    Read,
+    Rules,
+    apart,
+    keyed_of,
+    poll_reads,
+    probes_of,
+    seconds,
+    single_rows,
+    spans_of,
+    unreachable,
+    worth_it,
+)
+from gateway.field.meter.poll import Poll, Replies
 from gateway.field.meter.registers import RegisterReader
+from gateway.field.port.contract import Registers
 from gateway.field.schedule import DAY, Due
 from gateway.model import Reading
 
@@ -47,8 +60,9 @@ class _Job:
 
     rows: tuple[Row, ...]
     spans: tuple[Span, ...]
-    together: tuple[Span, ...]
+    keyed: tuple[Keyed, ...]
     reads: tuple[Read, ...] = ()
+    parted: tuple[tuple[Row, tuple[Keyed, ...]], ...] = ()
     out_of_reach: tuple[Span, ...] = ()
     heads: tuple[Head, ...] = ()
 
@@ -99,6 +113,7 @@ class MeterReader:
         driver = self.task.driver
         self._driver = None if driver.dynamic else driver
         self._jobs.clear()
+        self._keys: dict[tuple[int, int], Registers] = {}
         self._learn_probes()
 
     def reads(self, due: Due) -> tuple[Read, ...]:
@@ -121,19 +136,20 @@ class MeterReader:
 
     async def read(self, poll: Poll) -> Poll:
         """Read what is due. Raises nothing of the bus: the poll carries it."""
-        due, replies, config = poll.due, poll.replies, self.task.config
+        due, replies, meter = poll.due, poll.replies, self.meter
         try:
             job = await self._fetch(poll)
         except BusError as error:
-            poll.fail(config.id, self._uptime(), error)
+            poll.fail(meter, self._uptime(), error)
             return poll
         port = self.line.port
         began = self.registers.began or port.heard_at
         ago = time.monotonic() - (began + port.heard_at) / 2 if replies.reads else 0.0
-        found = decode(job.rows, replies, ct=config.ct, vt=config.vt, values=config.values)
-        reading = poll.reading = Reading(
-            config.id, self._uptime() - round(1000 * ago), found.values, found.absent
-        )
+        found = self._decoded(job.rows, replies)
+        if job.parted:
+            self._doubt(job, replies, found)
+        at = self._uptime() - round(1000 * ago)
+        reading = poll.reading = Reading(meter, at, found.values, found.absent)
         poll.attributes = found.attributes
         poll.slow_failed, poll.static_failed = due.slow and poll.again, due.static
         nothing = job.rows and not replies.reads
@@ -144,13 +160,36 @@ class MeterReader:
             reading.missing = poll.error.reason if poll.error else replies.first_reason
             if poll.error is None and reading.missing == BadFrame.reason:
                 poll.error = poll.unfit or BadFrame(
-                    f"meter {config.id} gave nothing but damaged or foreign frames"
+                    f"meter {meter} gave nothing but damaged or foreign frames"
                 )
         self.skipped.tell()
         self._polls += 1
         if self._polls >= self._replan_at:
             self._replan()
         return poll
+
+    def _decoded(self, rows: Sequence[Row], replies: Replies) -> Decoded:
+        config = self.task.config
+        return decode(rows, replies, ct=config.ct, vt=config.vt, values=config.values)
+
+    def _doubt(self, job: _Job, replies: Replies, found: Decoded) -> None:
+        """Take out what may be of two moments: the values that would be others by what was read of a power of
+        ten, a sign, a ratio at another place in this poll or, last, before it.
+        """
+        first, last, known = Replies(), Replies(), self._keys
+        first.reads = [(*place, registers) for place, registers in known.items()] + replies.reads
+        last.reads = replies.reads[::-1]
+        others = [self._decoded(tuple(row for row, _ in job.parted), each) for each in (first, last)]
+        for row, pairs in job.parted:
+            value = found.values.get(row.name)
+            loose = [each.key for each in pairs if not replies.encloses(each, known=each.key[:2] in known)]
+            if value is not None and (loose or any(each.values.get(row.name) != value for each in others)):
+                del found.values[row.name]
+                found.absent[row.name] = replies.reason(loose) if loose else "implausible"
+            for pair in pairs:
+                registers = replies.registers(pair.key) if pair.kind in {"power", "ratio"} else None
+                if registers is not None:
+                    known[pair.key.function, pair.key.address] = registers
 
     async def _fetch(self, poll: Poll) -> _Job:
         """Ask what is due of the map that the meter has; what was asked. Raises BusError when its map cannot
@@ -270,7 +309,14 @@ class MeterReader:
         """All reads of a job, back to back; the error that makes the meter lost, if there is one."""
         for span in job.out_of_reach:
             poll.replies.fail(span.function, span.address, span.words, self.skipped.why(span))
-        return await self.registers.read_all(job.reads, poll, self._single_rows) if job.reads else None
+        reads = (*self._first_keys(job), *job.reads)
+        return await self.registers.read_all(reads, poll, self._single_rows) if reads else None
+
+    def _first_keys(self, job: _Job) -> tuple[Read, ...]:
+        """Ratios of which no poll before says what they were: they are read before the others as well."""
+        pairs = {pair for _, pairs in job.parted for pair in pairs if pair.kind == "ratio"}
+        keys = sorted({pair.key for pair in pairs if pair.key[:2] not in self._keys})
+        return poll_reads(keys, self._rules(), self._planned_for) if keys else ()
 
     def _changed(self) -> None:
         self._jobs.clear()
@@ -286,9 +332,10 @@ class MeterReader:
             values = spans_of(rows)
             heads = tuple(head for head in self.driver.heads if any(map(head.precedes, values)))
             spans = tuple(sorted({*values, *(head.span for head in heads)}))
-            job = _Job(rows, spans, together_of(rows), heads=heads)
+            job = _Job(rows, spans, keyed_of(rows), heads=heads)
             rules = self._rules()
-            job.reads = _shortest_first(_planned(job.spans, rules, self._planned_for, job.together))
+            job.reads = _planned(job.spans, rules, self._planned_for, job.keyed)
+            job.parted = _parted(rows, job.reads)
             job.out_of_reach = tuple(unreachable(job.spans, rules))
             self._jobs[fast, slow, static] = job
         return job
@@ -306,10 +353,10 @@ class MeterReader:
             return
         self._planned_for = shape
         for job in self._jobs.values():
-            better = _planned(job.spans, self._rules(), shape, job.together)
+            better = _planned(job.spans, self._rules(), shape, job.keyed)
             if worth_it(job.reads, better, cost):
                 log.debug("meter %s: %d reads instead of %d", self.meter, len(better), len(job.reads))
-                job.reads = _shortest_first(better)
+                job.reads, job.parted = better, _parted(job.rows, better)
                 self._replan_after = REPLAN[0]
 
     def _learn_probes(self) -> None:
@@ -322,62 +369,19 @@ class MeterReader:
 
 
 @lru_cache(maxsize=64)
-def _planned(
-    spans: tuple[Span, ...], rules: Rules, cost: Cost, together: tuple[Span, ...]
-) -> tuple[Read, ...]:
+def _planned(spans: tuple[Span, ...], rules: Rules, cost: Cost, keyed: tuple[Keyed, ...]) -> tuple[Read, ...]:
     """Meters of one table whose costs are of one shape have the same plan."""
-    return plan(spans, rules, cost, together)
+    return poll_reads(spans, rules, cost, keyed)
 
 
 @lru_cache(maxsize=64)
 def _probes(every: tuple[Span, ...], rules: Rules) -> tuple[tuple[Probe, ...], tuple[Read, ...]]:
     """Reads to re-synchronise by, and the single rows to find a meter by."""
-    probes: dict[int, list[Probe]] = {}
-    spans = [span for span in every if not span.alone]
-    shortest = [(span, *rules.bounds(span.address, span.end)) for span in spans]
-    for first in spans:
-        end = first.end
-        for last in spans:
-            if last.function != first.function or last.address < first.address:
-                continue
-            end = max(end, last.end)
-            if last.address > first.address and (last.starts or last.address > end):
-                break
-            begin, behind = rules.bounds(first.address, end)
-            if not rules.allow(first.function, begin, behind):
-                break
-            probes.setdefault(behind - begin, []).append((first.function, begin, behind - begin))
-    knocks = tuple(Read(span.function, first, end - first, (span,)) for span, first, end in shortest)
-    return tuple(probe for count in sorted(probes) for probe in _spread(probes[count])), knocks
+    return probes_of(every, rules), single_rows(every, rules)
 
 
-def _spread(probes: Sequence[Probe]) -> list[Probe]:
-    """The first, one in the middle and the last: a meter may be silent about some registers."""
-    return list(dict.fromkeys((probes[0], probes[len(probes) // 2], probes[-1])))
-
-
-def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:
-    """The order in which a meter's reads go out.
-
-    The first one finds out that the meter has died: the shorter it is, the less that costs the others. Two of
-    one length do not follow each other if that can be helped: a second copy of an answer would fit the next
-    question.
-    """
-    rest = sorted(reads, key=lambda read: read.count)
-    order: list[Read] = []
-    while rest:
-        chosen = next((read for read in rest if not order or read.count != order[-1].count), rest[0])
-        rest.remove(chosen)
-        order.append(chosen)
-    return tuple(order)
-
-
-def spans_of(rows: Sequence[Row]) -> tuple[Span, ...]:
-    """What has to be read for these rows, each span once, in order."""
-    return tuple(sorted({span for row in rows for span in row.spans}))
-
-
-def together_of(rows: Sequence[Row]) -> tuple[Span, ...]:
-    """From each value of these rows to its power of ten: what is read at two moments may be of two powers."""
-    found = {part.scaled for row in rows for part in row.parts}
-    return tuple(sorted(stretch for stretch in found if stretch))
+def _parted(rows: Sequence[Row], reads: Sequence[Read]) -> tuple[tuple[Row, tuple[Keyed, ...]], ...]:
+    """The rows whose registers come with several reads although they must be of one moment."""
+    parted = {*apart(keyed_of(rows), reads)}
+    both = [(row, tuple(pair for pair in row.keyed if pair in parted)) for row in rows] if parted else []
+    return tuple((row, pairs) for row, pairs in both if pairs)
