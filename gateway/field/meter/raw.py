@@ -45,11 +45,16 @@ def spans(row: Row) -> tuple[tuple[float, float], ...]:
     ranges = [pattern for pattern in row.sentinels if isinstance(pattern, range)]
     if from_bits(row):
         return tuple((float(span[0]), float(span[-1])) for span in ranges)
-    # Of negative numbers, as of floats, the larger pattern is not always the larger number.
-    return tuple(
-        (min(ends), max(ends))
-        for ends in ((_number(row, span[0]), _number(row, span[-1])) for span in ranges)
-    )
+    # From the top bit on a pattern is a negative number, and of negative floats the larger is the smaller.
+    top = 1 << 16 * row.words - 1
+    halves = [
+        half
+        for span in ranges
+        for half in ((span[0], min(span[-1], top - 1)), (max(span[0], top), span[-1]))
+        if half[0] <= half[1]
+    ]
+    numbers = [[_number(row, pattern) for pattern in half] for half in halves]
+    return tuple((min(ends), max(ends)) for ends in numbers)
 
 
 def _number(row: Row, pattern: int) -> float:
