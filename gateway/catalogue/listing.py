@@ -225,12 +225,13 @@ def why_not(words: Iterable[str], makers: Iterable[str] = ()) -> list[str]:
     name a label begins with, when it is more than the name of one of the makers.
     """
     words, known = list(words), {squashed(part) for maker in makers for part in maker.split()}
-    starts = (start for at in range(len(words)) for start in _starts(" ".join(words[at:]).casefold()))
-    tries = (words, *([start] for start in starts if start not in known))
-    return next((found for tried in tries if (found := _absent(tried))), [])
+    starts = (start for at in range(len(words)) for start in _starts(" ".join(words[at:]).casefold(), 3))
+    tries = (words, *([start] for start in starts if start not in known and not start.isdecimal()))
+    return next((found for tried in tries if (found := lacking(tried))), [])
 
 
-def _absent(words: Iterable[str]) -> list[str]:
+def lacking(words: Iterable[str]) -> list[str]:
+    """What is said of meters, or of rows of theirs, that are not here and have all these words."""
     words = list(words)
     return [
         f"{names}: {why}"
@@ -250,19 +251,19 @@ def labelled(drivers: Iterable[Driver], words: Iterable[str]) -> list[Driver]:
             begun = [driver for driver in drivers if start in _called(driver) and matches(driver, words[:at])]
             if begun:
                 return begun
-            if re.search(r"\d", start) and _absent([start]):
+            if re.search(r"\d", start) and lacking([start]):
                 return []
     return []
 
 
-def _starts(label: str) -> list[str]:
+def _starts(label: str, letters: int = 5) -> list[str]:
     """What a label begins with, the longest first: to the end of a part, or of a number before letters."""
     starts, so_far = [], ""
     for part in re.split(r"[\W_]+", label):
         starts += [so_far + part[: end.end()] for end in re.finditer(r"\d(?=[^\W\d_])", part)]
         so_far += part
         starts.append(so_far)
-    return [start for start in reversed(starts) if len(start) >= (3 if re.search(r"\d", start) else 5)]
+    return [start for start in reversed(starts) if len(start) >= (3 if re.search(r"\d", start) else letters)]
 
 
 def _called(driver: Driver) -> set[str]:

@@ -15,6 +15,7 @@ from gateway.catalogue import Driver, Row, Variant, library, load_driver, load_f
 from gateway.catalogue.listing import (
     NO,
     labelled,
+    lacking,
     markdown,
     own_rows,
     port,
@@ -96,6 +97,8 @@ def list_command(
     names = max(len(driver.name) for driver in drivers)
     for driver in drivers:
         print("\n".join(entry(driver.name, f"{driver.maker} {driver.model}{_covered(driver, words)}", names)))
+    for absent in lacking(words):
+        say(_("not here: %(meters)s") % {"meters": absent})
     count = ngettext("%(n)s driver", "%(n)s drivers", len(drivers)) % {"n": len(drivers)}
     say("\n" + _("%(drivers)s. `submeter drivers show NAME` tells more.") % {"drivers": count})
 

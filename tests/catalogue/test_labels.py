@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 
 from gateway.catalogue import load_file, shipped
 from gateway.catalogue.listing import labelled, markdown, not_here, why_not
+from gateway.cli.drivers import command
 
 LIBRARY = [load_file(path) for path in shipped()]
 LABELS = {
@@ -103,6 +107,11 @@ LABELS = {
     "SITRANS F M MAG 6000": "siemens-mag6000",
     "Spirax TVA": "spiraxsarco-tva",
     "ultraD": "dynaflox-ultrad",
+    "Conzerv EM6400NG": "schneider-pm2220",
+    "Victron ET340": "carlogavazzi-et340",
+    "Owen Brothers OB737": "algodue-uem",
+    "7KM4212-0BA00-3AA0": "siemens-pac4200",
+    "UEM80-4D": "algodue-uem",
     "DATAKOM D-500": "datakom-genset",
     "AGC 150": "deif-agc150",
     "Smart-UPS SRT3000": "apc-smart-ups",
@@ -141,6 +150,11 @@ ABSENT = {
     "SHARKY 775": "M-Bus",
     "CF Echo II": "whole numbers or floats",
     "MAG-11": "one counter",
+    "OB418": "second source",
+    "RGSR-12": "klemsan-rapidus",
+    "Luna LSM40": "IEC 62056-21",
+    "KLEA 324P": "KLEA 320P",
+    "Superstatic 440": "M-Bus",
     "AWD3": "transformers",
     "DMG110": "one register apart",
     "iEM3110": "another bus",
@@ -180,6 +194,16 @@ def test_a_meter_that_is_not_here_says_why(label: str, why: str) -> None:
 def test_the_middle_of_a_word_is_no_label(word: str, table: str) -> None:
     """EM2M is no M2M, and groups are no UPS."""
     assert table not in {driver.name for driver in labelled(LIBRARY, [word])}
+
+
+def test_what_a_label_also_means_and_is_not_here_is_said_beside_what_is_found(tmp_path: Path) -> None:
+    """EM6400 begins EM6400NG, and is another meter; a KLEA 220P has a table without energies."""
+    for label, table in (("EM6400", "schneider-pm2220"), ("KLEA 220P", "klemsan-klea220p")):
+        found = CliRunner().invoke(command, ["list", *label.split(), "--directory", str(tmp_path)]).output
+        assert table in found
+        assert "not here: " in found
+    found = CliRunner().invoke(command, ["list", "EM6400NG", "--directory", str(tmp_path)]).output
+    assert "not here" not in found
 
 
 def test_a_makers_name_alone_brings_nothing_of_its_other_meters() -> None:
