@@ -11,8 +11,10 @@ from hypothesis import settings
 from tests import virtual_time
 from tests.mosquitto import MOSQUITTO, Mosquitto
 
-# How long one example takes says something of the machine, nothing of the code.
-settings.register_profile("tests", deadline=None)
+# How long one example takes says something of the machine, nothing of the code; and a run says the same each
+# time. Other examples are looked for with --hypothesis-profile search.
+settings.register_profile("tests", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
 settings.load_profile("tests")
 
 
