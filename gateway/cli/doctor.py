@@ -130,13 +130,12 @@ class _Visit:
 
         targets = [target_of(meter, self._drivers[meter.driver]) for meter in meters]
         settings: list[LineSetting] = []
-        place = f"{bus.host}:{bus.port}" if not isinstance(bus, SerialBus) else bus.port
         if isinstance(bus, SerialBus):
             own = [LineSetting(bus.baudrate, bus.parity, bus.stopbits)]
             drivers = self._config.drivers
             settings = likely_settings(library(Path(drivers.directory)), own)
         around = BusSurroundings(RealPorts(self._config.buses), self._free_ports(), tuple(settings))
-        with borrowed(place, "submeter doctor", self._socket):
+        with borrowed(bus.place, "submeter doctor", self._socket):
             return examine_bus(bus, targets, around, self._report.progress)
 
     def _free_ports(self) -> tuple[str, ...]:

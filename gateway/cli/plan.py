@@ -80,12 +80,8 @@ def _say_amounts(config: Config, forecasts: list[BusForecast], rarer: list[BusFo
     """What goes to the platforms and to the card, how long the journal lasts without them, and what changes
     that.
     """
-    f, slot, remounted, own = (
-        locale(),
-        config.gateway.commit_interval,
-        config.card.remount,
-        config.own_interval,
-    )
+    slot, own, remounted = config.gateway.commit_interval, config.own_interval, config.card.remount
+    f = locale()
     total = traffic(forecasts, slot, own=own, remounted=remounted)
     text = _(
         "%(values)s values a second in %(batches)s batches a minute: about %(sent)s MB a month to each "
@@ -227,6 +223,5 @@ def _time(seconds: float) -> str:
 
 
 def _where(bus: Bus) -> str:
-    if isinstance(bus, SerialBus):
-        return f"{bus.port}, {bus.baudrate} 8{bus.parity}{bus.stopbits}"
-    return f"{bus.host}:{bus.port}, {bus.type}"
+    kind = f"{bus.baudrate} 8{bus.parity}{bus.stopbits}" if isinstance(bus, SerialBus) else bus.type
+    return f"{bus.place}, {kind}"

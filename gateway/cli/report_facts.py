@@ -242,11 +242,9 @@ def _bus(forecast: BusForecast, facts: SiteFacts, f: Locale) -> dict[str, Any]:
 
     bus = forecast.bus
     view = next((each for each in facts.now.buses if each.name == bus.name), None)
-    where = (
-        f"{bus.port} {bus.baudrate} 8{bus.parity}{bus.stopbits}"
-        if isinstance(bus, SerialBus)
-        else f"{bus.host}:{bus.port}"
-    )
+    where = bus.place
+    if isinstance(bus, SerialBus):
+        where += f" {bus.baudrate} 8{bus.parity}{bus.stopbits}"
     faults = view.timeouts + view.bad_frames if view else 0
     rate = faults / view.requests if view and view.requests else None
     rows = [

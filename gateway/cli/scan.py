@@ -168,14 +168,11 @@ def _places(where: str | None, config: Config | None, *, every: bool) -> list[st
     from gateway.config import TcpBus
 
     buses = {bus.name: bus for bus in config.buses} if config else {}
-    hosts = [f"{bus.host}:{bus.port}" for bus in buses.values() if isinstance(bus, TcpBus)]
+    hosts = [bus.place for bus in buses.values() if isinstance(bus, TcpBus)]
     if where is not None:
         if every:
             raise click.UsageError(_("leave out %(where)s, or --all") % {"where": where})
-        bus = buses.get(where)
-        if bus is None:
-            return [where]
-        return [f"{bus.host}:{bus.port}" if isinstance(bus, TcpBus) else bus.port]
+        return [buses[where].place if where in buses else where]
     ports = [port.name for port in serial_ports()]
     if every and (ports or hosts):
         return [*ports, *hosts]

@@ -240,7 +240,7 @@ def values(s: Setup) -> None:
     from gateway.cli.physics_words import contradictions
     from gateway.cli.read import read_meters
     from gateway.commissioning.setup import written
-    from gateway.config import SerialBus, parse_config
+    from gateway.config import parse_config
 
     config = parse_config(written(s.text, s.answers))
     folder = Path(config.drivers.directory)
@@ -250,8 +250,7 @@ def values(s: Setup) -> None:
     drivers = {driver: load_driver(driver, folder) for driver in {meter.driver for meter in enabled}}
     with ExitStack() as lent:
         for bus in config.buses:
-            place = bus.port if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}"
-            lent.enter_context(borrowed(place, "submeter setup", s.socket))
+            lent.enter_context(borrowed(bus.place, "submeter setup", s.socket))
         answers = asyncio.run(read_meters(config, drivers, enabled))
     for answer in answers:
         say()

@@ -34,7 +34,7 @@ class Setting:
     def __str__(self) -> str:
         if isinstance(self.bus, SerialBus):
             return f"{self.bus.baudrate} 8{self.bus.parity}{self.bus.stopbits} ({self.origin})"
-        return f"{self.bus.host}:{self.bus.port}"
+        return self.bus.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,8 @@ def configured(meter: str, file: Path | None) -> tuple[Path, MeterPlace]:
         hint = did_you_mean(meter, known, f"configured: {', '.join(known) or 'none'}")
         raise GatewayError(f"there is no meter {meter!r}", hint=hint)
     bus = next(one for one in config.buses if one.name == found.bus)
-    rtu = bus.type == "rtu-over-tcp"
-    if isinstance(bus, SerialBus):
-        place = bus.port
-    else:
-        place = f"[{bus.host}]:{bus.port}" if ":" in bus.host else f"{bus.host}:{bus.port}"
-    return Path(config.drivers.directory), MeterPlace(found.driver, place, found.address, rtu)
+    where = MeterPlace(found.driver, bus.place, found.address, bus.type == "rtu-over-tcp")
+    return Path(config.drivers.directory), where
 
 
 def settings(
@@ -159,9 +155,7 @@ def run(
         tables = library(directory)
     except DriverError:  # another table of the technician's own is not good yet
         tables = library()
-    bus = ways[0].bus
-    place = bus.port if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}"
-    with borrowed(place, "submeter drivers try"):
+    with borrowed(ways[0].bus.place, "submeter drivers try"):
         for number, way in enumerate(ways, 1):
             said = _("Asking address %(address)s at %(setting)s.") % {"address": address, "setting": way}
             say(said, err=as_json)

@@ -5,6 +5,7 @@ from gateway.config.explain import explain, shown
 from gateway.config.load import examine, load_config, parse_config, rows_of
 from gateway.config.places import host_and_port, is_address, plain_text, same_lines
 from gateway.config.schema import (
+    REPLY_RULE,
     Bus,
     Config,
     DriversSection,
@@ -38,6 +39,7 @@ from gateway.config.yamlfile import (
 __all__ = [
     "MAX_PROBLEMS",
     "OWN_ID",
+    "REPLY_RULE",
     "TRUST",
     "Block",
     "Bus",

@@ -82,6 +82,15 @@ def host_and_port(text: str, port: int = 502) -> tuple[str, int]:
     return text[1:-1] if text[:1] == "[" and is_address(text[1:-1]) else text, port
 
 
+def place_of(host: str, port: int) -> str:
+    """What `host_and_port` takes apart.
+
+    >>> place_of("192.0.2.10", 502), place_of("2001:db8::10", 502)
+    ('192.0.2.10:502', '[2001:db8::10]:502')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def is_address(host: str) -> bool:
     """Whether it is an IP address of either version, with or without an interface."""
     try:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gateway.common.address import PORTS, BrokerAddress
 from gateway.common.text import flaw
-from gateway.config.places import a_host, a_name, a_port, plain_text
+from gateway.config.places import a_host, a_name, a_port, place_of, plain_text
 from gateway.config.sections.backup import BackupSection
 from gateway.config.sections.building import BuildingSection
 from gateway.config.sections.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
@@ -27,6 +27,8 @@ MAX_REGISTER = 1e12
 """What a register can show: the upper bound of volume and energy in the vocabulary of quantities."""
 MAX_PULSES = 1000.0
 """A second."""
+REPLY_RULE = re.compile(r"asked|swapped|own|[+-]\d{1,5}|=\d{1,5}")
+"""How a field of replies follows from what was asked."""
 ID_PATTERN = r"^[a-z0-9-]{1,32}$"
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Name = Annotated[str, AfterValidator(a_name), Field(min_length=1, max_length=100)]
@@ -65,7 +67,7 @@ def _a_class(value: object) -> object:
 def _a_rule(value: object) -> str:
     # YAML reads +1 and -1 as numbers.
     text = f"{value:+d}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    if not re.fullmatch(r"asked|swapped|own|[+-]\d{1,5}|=\d{1,5}", text):
+    if not REPLY_RULE.fullmatch(text):
         raise ValueError(
             "is no rule for a field of replies: write asked, =0 or another constant, +1, -1, swapped, or own"
         )
@@ -160,6 +162,11 @@ class SerialBus(Section):
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
     silence: Pause | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it is, as commands take it."""
+        return self.port
+
 
 class TcpBus(Section):
     """A Modbus TCP server, or a serial converter that passes RTU frames over TCP."""
@@ -178,6 +185,11 @@ class TcpBus(Section):
     reply_length: ReplyRule | None = None
     reply_protocol: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
     reply_unit: Unit | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it is, as commands take it."""
+        return place_of(self.host, self.port)
 
 
 Bus = Annotated[SerialBus | TcpBus, Field(discriminator="type")]

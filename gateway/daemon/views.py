@@ -6,7 +6,7 @@ import time
 from typing import cast
 
 from gateway.catalogue import Driver
-from gateway.config import Meter, Pulse, SerialBus, Uplink
+from gateway.config import Meter, Pulse, Uplink
 from gateway.daemon.assembly import Assembly
 from gateway.daemon.last_values import MeterValues
 from gateway.daemon.own_meter import DECIMALS, OwnMeter
@@ -179,7 +179,7 @@ def bus_view(assembly: Assembly, health: BusHealth, counted_since: int, moment: 
     return BusView(
         name=bus.name,
         kind=bus.type,
-        where=bus.port if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}",
+        where=bus.place,
         state=_BUS_STATES[health.state],  # type: ignore[arg-type]
         since=moment.wall_of(health.since) if health.since else None,
         requests=counters.requests,

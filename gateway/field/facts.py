@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
 from gateway.common.text import visible
+from gateway.config import REPLY_RULE
 
 LONGEST = 30.0
 """s; no learnt time is longer."""
@@ -37,7 +38,6 @@ METER_NAMES = ("pause", "silence", "timeout", "max_registers", "skip", "reply_un
 SECONDS = ("silence", "connect_pause", "pause", "timeout")
 
 _NAME = re.compile(r"[a-z0-9_]{1,64}")
-_RULE = re.compile(r"asked|swapped|own|[+-]\d{1,5}|=\d{1,5}")
 _REASON = re.compile(r"timeout|bad_frame|exception_\d{1,3}|not_available")
 
 
@@ -219,7 +219,7 @@ def check(name: str, value: object) -> None:
     elif name in {"serial", "serial_now"}:
         good = isinstance(value, str) and 0 < len(value) <= MOST_SERIAL and visible(value) == value
     elif name in {"reply_number", "reply_length"}:
-        good = isinstance(value, str) and _RULE.fullmatch(value) is not None
+        good = isinstance(value, str) and REPLY_RULE.fullmatch(value) is not None
     elif name == "given":
         good = isinstance(value, tuple) and 0 < len(value) <= MOST_GIVEN and all(map(_a_name, value))
     elif name == "skip":

@@ -20,7 +20,7 @@ from gateway.catalogue import load_file, load_text
 from gateway.cli.check import command as check
 from gateway.cli.trial import settings
 from gateway.common.files import read_secret
-from gateway.config import load_config, parse_config
+from gateway.config import TcpBus, host_and_port, load_config, parse_config
 from gateway.config.places import a_host
 from gateway.config.schema import Uplink
 from gateway.config.yamlfile import MAX_BYTES, MAX_PROBLEMS, parse_yaml, scalar
@@ -169,6 +169,13 @@ def checked(path: Path, first: str, second: str) -> str:
     assert load_config(path), "what is plugged in at the moment is no reason not to start"
     assert (result.exit_code == 0) is ("good" in result.output)
     return result.output
+
+
+@pytest.mark.parametrize("host", ["192.0.2.10", "2001:db8::10", "fe80::1%eth0", "::1", "meter-room.local"])
+@pytest.mark.parametrize("port", [502, 4001])
+def test_the_place_of_a_bus_is_what_a_command_takes_for_it(host, port) -> None:
+    bus = TcpBus(name="plant", type="tcp", host=host, port=port)
+    assert host_and_port(bus.place) == (host, port)
 
 
 @pytest.mark.parametrize(

@@ -214,4 +214,4 @@ def _look_at_host(found: ExaminedPart, bus: TcpBus, count: int) -> None:
         return
     ill = {each.meter for each in found.found}
     answering = 0 if "" in ill else count - len(ill)
-    found.note("host", ok=not found.found, where=f"{bus.host}:{bus.port}", count=answering, all=count)
+    found.note("host", ok=not found.found, where=bus.place, count=answering, all=count)

@@ -90,7 +90,7 @@ def measure_host(
 def judge_host(part: str, bus: TcpBus, measured: HostTraces, targets: Sequence[Target]) -> list[Diagnosis]:
     """What is wrong with a host and its meters; empty for a sound one. Pure."""
     facts: Facts = {
-        "where": f"{bus.host}:{bus.port}",
+        "where": bus.place,
         "closed": float(measured.closed),
         "port": float(bus.port),
     }
@@ -146,7 +146,7 @@ def _attempt(bus: TcpBus, unit: int, found: HostTraces) -> socket.socket | None:
         link = socket.create_connection((bus.host, bus.port), _CONNECT)
     except OSError as error:
         found.refusals += 1
-        found.error = not_opened(bus, f"{bus.host}:{bus.port}", error)
+        found.error = not_opened(bus, bus.place, error)
         return None
     read = _ask(link, unit, None)
     if read.ended != "closed" or read.took > _AT_ONCE:

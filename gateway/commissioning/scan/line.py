@@ -266,8 +266,8 @@ class HostProbe:
     setting: LineSetting | None = None
 
     def __init__(self, host: str, port: int = 502) -> None:
-        self.name = f"{host}:{port}"
         self._bus = TcpBus(name="scan", type="tcp", host=host, port=port)
+        self.name = self._bus.place
         self._socket: socket.socket | None = None
         self._number = 0
         self._asked: dict[int, int] = {}

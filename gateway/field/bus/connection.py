@@ -180,10 +180,7 @@ class BusConnection:
 
     def _half_open(self) -> None:
         if len(self._silent) >= DEAF and len({id(each) for each in self._silent}) == len(self._stations):
-            assert not isinstance(self.bus, SerialBus)
-            self.lost(
-                BusDown(f"{self.bus.host}:{self.bus.port} is connected but silent", hint="it is opened again")
-            )
+            self.lost(BusDown(f"{self.bus.place} is connected but silent", hint="it is opened again"))
 
     def _become(self, state: BusState) -> None:
         if state != self.state:

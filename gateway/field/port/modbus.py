@@ -53,7 +53,7 @@ class ModbusPort:
     """
 
     def __init__(self, bus: Bus) -> None:
-        self.name = f"{bus.port}" if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}"
+        self.name = bus.place
         self.sent_at = self.heard_at = 0.0
         self.strays = 0
         """Bytes that came when nothing was asked, or beside the answer."""
