@@ -77,6 +77,12 @@ def replacing(
         raise
 
 
+def owner_of(folder: Path) -> tuple[int, int] | None:
+    """Whose a file in this folder must be that root makes: user and group; None for who is not root."""
+    about = folder.stat()
+    return (about.st_uid, about.st_gid) if os.geteuid() == 0 else None
+
+
 def put_in_place(fresh: Path, path: Path) -> None:
     """Rename a finished file; a power cut takes neither its content nor its name. Raises OSError."""
     handle = os.open(fresh, os.O_RDONLY | os.O_CLOEXEC)

@@ -6,14 +6,13 @@ Making it and signing are `gateway.host.signing`, in a process that ends: nothin
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
-from gateway.common.files import write_durably
+from gateway.common.files import owner_of, write_durably
 from gateway.errors import GatewayError
 
 KEY_FILE: Final = "signing.key"
@@ -68,5 +67,4 @@ def make_key(directory: Path) -> str:
 
 def write_secret(path: Path, data: bytes) -> None:
     """A file that nobody but its owner may read, whole or not at all; the owner of its folder owns it."""
-    folder = path.parent.stat()
-    write_durably(path, data, mode=0o600, owner=(folder.st_uid, folder.st_gid) if os.geteuid() == 0 else None)
+    write_durably(path, data, mode=0o600, owner=owner_of(path.parent))

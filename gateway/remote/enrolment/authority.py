@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from gateway.common.files import owner_of, write_durably
 from gateway.errors import EnrolmentError
 from gateway.host import write_secret
 from gateway.remote.enrolment.device import token_key
@@ -239,8 +240,8 @@ class Authority:
             "SELECT serial, withdrawn FROM certificate WHERE withdrawn IS NOT NULL AND ends > ?",
             (int(time.time()),),
         )
-        write_secret(self._revocations, make_revocations(self._key, self.certificate, rows.fetchall()))
-        self._revocations.chmod(0o644)
+        revoked = make_revocations(self._key, self.certificate, rows.fetchall())
+        write_durably(self._revocations, revoked, mode=0o644, owner=owner_of(self._revocations.parent))
 
     def refused(self, gateway: str, why: str) -> None:
         """Remember what was refused."""
