@@ -135,9 +135,8 @@ class HomeAssistant:
         spoken = Spoken()
         for row in rows_of(batch):
             meter = self._building.meter(row.meter)
-            if row.t < now - 1000 * self._expires(
-                meter.interval if meter else 0.0
-            ) or row.t <= self._newest.get(row.meter, 0):
+            interval, slow = (meter.interval, meter.slow_interval) if meter else (0.0, 0.0)
+            if row.t < now - 1000 * self._expires(interval) or row.t <= self._newest.get(row.meter, 0):
                 spoken.skipped += 1
                 continue
             self._newest[row.meter] = row.t
@@ -146,7 +145,7 @@ class HomeAssistant:
                 self._present[row.meter] = there
                 spoken.messages.append(self._availability(row.meter, there=there))
             if there:
-                spoken.messages.append(self._state(row, meter.slow_interval if meter else 0.0))
+                spoken.messages.append(self._state(row, slow))
         return spoken
 
     def _state(self, row: DatedReading, slow: float) -> Outgoing:
