@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import time
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import settings
@@ -51,6 +52,13 @@ def _logging_as_it_was():
     level = logger.level
     yield
     logger.setLevel(level)
+
+
+@pytest.fixture
+def stack():
+    """What is entered here is left at the end of the test."""
+    with ExitStack() as entered:
+        yield entered
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ bases that are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -14,13 +13,13 @@ from hypothesis import strategies as st
 from gateway.catalogue import load_driver, resolve
 from gateway.config.schema import Meter, TcpBus
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
-from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.meter.decode import Replies, decode
 from gateway.field.meter.reader import MeterTask
 from gateway.field.port.contract import Registers, registers_of
 from gateway.field.port.fake import FakePort
 from gateway.field.worker import BusWorker
+from tests.served_meters import served
 
 MARK = [0x5375, 0x6E53]
 BASES = (40000, 50000, 0)
@@ -350,23 +349,14 @@ async def test_a_maker_cannot_act_on_who_reads_its_name() -> None:
     assert driver.variant.startswith("BAD\\x1b[2J model 103")
 
 
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as entered:
-        yield entered
-
-
 @pytest.mark.parametrize("unit", [1, 126, 247])
 @pytest.mark.parametrize("end", [[0], [], [0xFFFF, 0]], ids=["zero", "none", "book"])
 async def test_units_and_ends_over_tcp(stack: ExitStack, unit: int, end: list[int]) -> None:
-    server = TcpServer([Slave(unit, Device(common(), inverter(6900), inputs(55), end=end, base=50000))])
-    stack.enter_context(TcpPlant([server]))
+    slave = Slave(unit, Device(common(), inverter(6900), inputs(55), end=end, base=50000))
     task = MeterTask(
         Meter(id="pv", bus="bus", address=unit, driver="sunspec-inverter"), load_driver("sunspec-inverter")
     )
-    worker = BusWorker(
-        TcpBus(name="bus", type="tcp", host=server.host, port=server.port), [task], lambda _: None
-    )
+    worker = BusWorker(served(stack, [slave]), [task], lambda _: None)
     try:
         reading = await worker.meter("pv").read()
     finally:

@@ -4,7 +4,6 @@ stack.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -16,12 +15,12 @@ from gateway.catalogue import load_driver
 from gateway.config.schema import Meter, SerialBus, TcpBus
 from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.slave import Slave
-from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import BusError
 from gateway.field.meter.decode import Decoded
 from gateway.field.meter.reader import MeterTask
 from gateway.field.port.fake import FakePort
 from gateway.field.worker import BusWorker
+from tests.served_meters import served
 
 EVERYTHING = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path)]
 TELLING = {
@@ -35,12 +34,6 @@ TELLING = {
     "fronius",
 }
 METERS = [(name, section) for name, section in EVERYTHING if section.name == "table"]
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as entered:
-        yield entered
 
 
 def tasks() -> list[MeterTask]:
@@ -86,15 +79,12 @@ async def test_sentinels_and_variants_over_tcp(stack: ExitStack) -> None:
         if section.absent or section.alone or section.name in TELLING
     ]
     assert len(special) > len(TELLING)
-    server = TcpServer([Slave(unit, section) for unit, (_, section) in enumerate(special, 1)])
-    stack.enter_context(TcpPlant([server]))
+    bus = served(stack, [Slave(unit, section) for unit, (_, section) in enumerate(special, 1)])
     meters = [
         MeterTask(Meter(id=f"m{unit}", bus="bus", address=unit, driver=name), load_driver(name))
         for unit, (name, _) in enumerate(special, 1)
     ]
-    worker = BusWorker(
-        TcpBus(name="bus", type="tcp", host=server.host, port=server.port), meters, lambda _: None
-    )
+    worker = BusWorker(bus, meters, lambda _: None)
     try:
         for unit, (name, section) in enumerate(special, 1):
             reading = await worker.meter(f"m{unit}").read()
@@ -113,11 +103,7 @@ async def test_sentinels_and_variants_over_tcp(stack: ExitStack) -> None:
 
 
 async def test_over_tcp(stack: ExitStack) -> None:
-    server = TcpServer(slaves())
-    stack.enter_context(TcpPlant([server]))
-    await read_everything(
-        BusWorker(TcpBus(name="bus", type="tcp", host=server.host, port=server.port), tasks(), lambda _: None)
-    )
+    await read_everything(BusWorker(served(stack, slaves()), tasks(), lambda _: None))
 
 
 async def test_over_a_serial_line(stack: ExitStack) -> None:

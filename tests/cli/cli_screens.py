@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -69,15 +68,6 @@ ROWS = """
   0x0046 float32 frequency                 Hz  fast decimals=2
   0x0048 float32 active_energy_import      kWh slow decimals=2
 """
-
-
-def image(values: dict[int, float], *, little: bool = False) -> dict[int, int]:
-    """The registers of a meter that holds floating-point numbers."""
-    found = dict.fromkeys(range(80), 0)
-    for address, value in values.items():
-        high, low = struct.unpack(">2H", struct.pack(">f", value))
-        found[address], found[address + 1] = (low, high) if little else (high, low)
-    return found
 
 
 class Client:

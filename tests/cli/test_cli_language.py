@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
 
 import pytest
-from cli_screens import TRUE, image, patch, screens, show
+from cli_screens import patch, show
 from click.testing import CliRunner
 
 from gateway.cli import cli, language
-from gateway.demo.simulator.slave import Slave, WordImage
-from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.status.words import language as page
 
 
@@ -147,18 +144,6 @@ WORDS = {
     "closed",
     "fast",
 }
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory):
-    with ExitStack() as stack:
-        meters = [
-            Slave(1, WordImage(image(TRUE), functions=(4,))),
-            Slave(2, WordImage(image(TRUE, little=True), functions=(4,))),
-        ]
-        server = TcpServer(meters)
-        stack.enter_context(TcpPlant([server]))
-        yield screens(tmp_path_factory.mktemp("house"), f"{server.host}:{server.port}")
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,11 @@ import struct
 import subprocess
 import sys
 import termios
-from contextlib import ExitStack
 
 import pytest
-from cli_screens import COMMANDS, TRUE, image, patch, screens, show
+from cli_screens import COMMANDS, patch, show
 
 from gateway.cli.prose import aligned, entry, said, wrapped
-from gateway.demo.simulator.slave import Slave, WordImage
-from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 
 COLUMNS = 60
 NAMES = [
@@ -51,18 +48,6 @@ NAMES = [
     "no such option",
     *(" ".join(("submeter", *words, "--help")) for words in COMMANDS),
 ]
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory):
-    with ExitStack() as stack:
-        meters = [
-            Slave(1, WordImage(image(TRUE), functions=(4,))),
-            Slave(2, WordImage(image(TRUE, little=True), functions=(4,))),
-        ]
-        server = TcpServer(meters)
-        stack.enter_context(TcpPlant([server]))
-        yield screens(tmp_path_factory.mktemp("house"), f"{server.host}:{server.port}")
 
 
 def too_long(text: str, columns: int = COLUMNS) -> list[str]:

@@ -4,7 +4,6 @@ it is a part.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from gateway.catalogue import Driver, library, load_driver, load_text
 from gateway.catalogue.encode import build
 from gateway.cli.drivers import command
 from gateway.commissioning.trial.trial import Trial, try_table
-from gateway.config.schema import TcpBus
 from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
-from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
+from tests.served_meters import served
 
 SOUND = Installation(volts=230.0, amperes=10.0, factor=0.95)
 HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
@@ -59,20 +57,8 @@ class Meter:
         return Served([word or 0 for word in found])
 
 
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as entered:
-        yield entered
-
-
-def served(stack: ExitStack, meter: Meter) -> TcpBus:
-    server = TcpServer([Slave(1, meter)])
-    stack.enter_context(TcpPlant([server]))
-    return TcpBus(name="bus", type="tcp", host=server.host, port=server.port)
-
-
 async def tried(stack: ExitStack, table: Driver, meter: Meter) -> Trial:
-    return await try_table(table, served(stack, meter), 1, library=library())
+    return await try_table(table, served(stack, [Slave(1, meter)]), 1, library=library())
 
 
 @pytest.mark.parametrize("name", ["eastron-sdm630", "abb-b23", "carlogavazzi-em340", "schneider-pm5320"])
@@ -139,7 +125,7 @@ async def test_the_right_table_is_found_among_all_that_read_the_same_registers(
     meter, tried_as = Meter(load_driver(is_a), identity=False), load_driver(table)
     asked: list[tuple[int, int, int]] = []
     served_by, meter.read = meter.read, lambda *place: asked.append(place) or served_by(*place)
-    bus = served(stack, meter)
+    bus = served(stack, [Slave(1, meter)])
     await try_table(tried_as, bus, 1)
     alone = len(asked)
     result = await try_table(tried_as, bus, 1, library=library())
@@ -173,7 +159,7 @@ def run(table: str, *options: str, directory: Path) -> Result:
 
 
 def test_the_command_names_the_line_to_write(stack: ExitStack, tmp_path: Path) -> None:
-    bus = served(stack, Meter(load_driver("abb-b23")))
+    bus = served(stack, [Slave(1, Meter(load_driver("abb-b23")))])
     found = run("abb-b21", "--bus", f"{bus.host}:{bus.port}", directory=tmp_path)
     assert found.exit_code == 1
     assert "The table does not fit" in found.output

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,10 +12,10 @@ from click.testing import CliRunner
 from gateway.catalogue import Driver, load_driver, load_text
 from gateway.cli.drivers import command
 from gateway.commissioning.trial.trial import Trial, try_table
-from gateway.config.schema import SerialBus, TcpBus
+from gateway.config.schema import SerialBus
 from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.slave import Slave, WordImage
-from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
+from tests.served_meters import float_registers, served
 
 HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
 
@@ -61,56 +59,36 @@ ROWS = """
 """
 
 
-def words(values: dict[int, float], *, little: bool = False) -> dict[int, int]:
-    found = dict.fromkeys(range(80), 0)
-    for address, value in values.items():
-        high, low = struct.unpack(">2H", struct.pack(">f", value))
-        found[address], found[address + 1] = (low, high) if little else (high, low)
-    return found
-
-
 def driver(rows: str = ROWS, reads: str = "{function: 4, max_registers: 60}") -> Driver:
     return load_text(f"{HEAD}reads: {reads}\nregisters: |{rows}", "t-table")
 
 
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as entered:
-        yield entered
-
-
-def meter(stack: ExitStack, image: WordImage) -> TcpBus:
-    server = TcpServer([Slave(1, image)])
-    stack.enter_context(TcpPlant([server]))
-    return TcpBus(name="bus", type="tcp", host=server.host, port=server.port)
-
-
 async def tried(stack: ExitStack, table: Driver, image: WordImage) -> Trial:
-    return await try_table(table, meter(stack, image), 1)
+    return await try_table(table, served(stack, [Slave(1, image)]), 1)
 
 
 async def test_a_right_table_fits(stack: ExitStack) -> None:
-    result = await tried(stack, driver(), WordImage(words(TRUE), functions=(4,)))
+    result = await tried(stack, driver(), WordImage(float_registers(TRUE), functions=(4,)))
     assert result.good
     assert sum(finding.good is True for finding in result.findings) >= 10
     assert result.proposals == []
 
 
 async def test_the_other_word_order_is_found(stack: ExitStack) -> None:
-    result = await tried(stack, driver(), WordImage(words(TRUE, little=True), functions=(4,)))
+    result = await tried(stack, driver(), WordImage(float_registers(TRUE, little=True), functions=(4,)))
     assert not result.good
     assert str(result.proposals[0].change) == "word order little"
     assert result.proposals[0].values["voltage_l1n"] == 230.4
 
 
 async def test_addresses_off_by_one_are_found(stack: ExitStack) -> None:
-    off = {address + 1: word for address, word in words(TRUE).items()}
+    off = {address + 1: word for address, word in float_registers(TRUE).items()}
     result = await tried(stack, driver(), WordImage({0: 0, **off}, functions=(4,)))
     assert str(result.proposals[0].change) == "every address 1 higher"
 
 
 async def test_the_other_function_code_is_found(stack: ExitStack) -> None:
-    result = await tried(stack, driver(), WordImage(words(TRUE), functions=(3,)))
+    result = await tried(stack, driver(), WordImage(float_registers(TRUE), functions=(3,)))
     assert result.reading.missing == "exception_1"
     assert str(result.proposals[0].change) == "function 3"
 
@@ -133,7 +111,7 @@ async def test_whole_numbers_and_their_steps_are_found(stack: ExitStack) -> None
 
 
 async def test_two_slips_at_once_are_found(stack: ExitStack) -> None:
-    off = {address + 1: word for address, word in words(TRUE, little=True).items()}
+    off = {address + 1: word for address, word in float_registers(TRUE, little=True).items()}
     result = await tried(stack, driver(), WordImage({0: 0, **off}, functions=(4,)))
     assert str(result.proposals[0].change) == "every address 1 higher, word order little"
 
@@ -150,7 +128,7 @@ async def test_a_swapped_table_is_seen_by_physics(stack: ExitStack) -> None:
     wrong = ROWS.replace(
         "0x000C float32 active_power_{l1,l2,l3}  ", "0x0018 float32 active_power_{l1,l2,l3}  "
     ).replace("0x0018 float32 reactive_power", "0x000C float32 reactive_power")
-    result = await tried(stack, driver(wrong), WordImage(words(TRUE), functions=(4,)))
+    result = await tried(stack, driver(wrong), WordImage(float_registers(TRUE), functions=(4,)))
     assert not result.good
     assert any(finding.good is False and finding.names[0] == "active_power" for finding in result.findings)
 
@@ -189,7 +167,7 @@ async def test_sign_and_amount_are_seen_and_proposed(stack: ExitStack) -> None:
 def test_a_power_that_nothing_bears_out_is_left_open(stack: ExitStack, tmp_path: Path) -> None:
     """Voltages fit, the power stands alone: nobody can say that the table fits."""
     rows = "\n  0 u16 voltage_l1n 0.1V fast\n  1 s16 active_power W fast\n"
-    bus = meter(stack, WordImage({0: 2300, 1: 0x8064}))
+    bus = served(stack, [Slave(1, WordImage({0: 2300, 1: 0x8064}))])
     path = tmp_path / "my-meter.yaml"
     path.write_text(f"{HEAD}registers: |{rows}")
     found = CliRunner().invoke(
@@ -204,7 +182,7 @@ def test_a_power_that_nothing_bears_out_is_left_open(stack: ExitStack, tmp_path:
 async def test_a_step_that_is_wrong_alone_is_proposed(stack: ExitStack) -> None:
     """Everything is right but the power, which the table takes for W and which is in steps of 10 W."""
     rows = ROWS.replace("active_power              W  ", "active_power              100W")
-    result = await tried(stack, driver(rows), WordImage(words(TRUE), functions=(4,)))
+    result = await tried(stack, driver(rows), WordImage(float_registers(TRUE), functions=(4,)))
     assert not result.good
     whole = (
         "\n  0 u16 voltage_l1n 0.1V fast\n  1 u16 current_l1 0.01A fast\n  2 u16 active_power 10W "
@@ -221,18 +199,15 @@ async def test_a_step_that_is_wrong_alone_is_proposed(stack: ExitStack) -> None:
 
 
 async def test_a_counter_must_rise_with_the_power(stack: ExitStack) -> None:
-    image = WordImage(words(TRUE | {52: 4.1612e6}), functions=(4,))
-    stuck = await try_table(driver(), meter(stack, image), 1, seconds=0.2)
+    image = WordImage(float_registers(TRUE | {52: 4.1612e6}), functions=(4,))
+    stuck = await try_table(driver(), served(stack, [Slave(1, image)]), 1, seconds=0.2)
     energy = next(finding for finding in stuck.findings if finding.names == ("active_energy_import",))
     assert energy.good is False
 
 
 async def test_a_dead_meter_and_a_missing_port_are_told(stack: ExitStack) -> None:
-    server = TcpServer([Slave(9, WordImage(words(TRUE)))])
-    stack.enter_context(TcpPlant([server]))
-    dead = await try_table(
-        driver(), TcpBus(name="bus", type="tcp", host=server.host, port=server.port, timeout="100ms"), 1
-    )
+    nobody = served(stack, [Slave(9, WordImage(float_registers(TRUE)))], timeout="100ms")
+    dead = await try_table(driver(), nobody, 1)
     assert (dead.reading.missing, dead.good, dead.proposals) == ("exception_11", False, [])
     assert dead.trouble
     gone = await try_table(driver(), SerialBus(name="bus", type="serial", port="/dev/does-not-exist"), 1)
@@ -241,7 +216,7 @@ async def test_a_dead_meter_and_a_missing_port_are_told(stack: ExitStack) -> Non
 
 
 async def test_over_a_serial_line(stack: ExitStack) -> None:
-    slave = Slave(3, WordImage(words(TRUE, little=True), functions=(4,)))
+    slave = Slave(3, WordImage(float_registers(TRUE, little=True), functions=(4,)))
     line = stack.enter_context(SerialLine([slave], baudrate=115200, turnaround=0.001))
     result = await try_table(
         driver(), SerialBus(name="bus", type="serial", port=line.port, baudrate=115200), 3
@@ -250,7 +225,7 @@ async def test_over_a_serial_line(stack: ExitStack) -> None:
 
 
 def test_the_command_says_what_to_write(stack: ExitStack, tmp_path: Path) -> None:
-    bus = meter(stack, WordImage(words(TRUE, little=True), functions=(4,)))
+    bus = served(stack, [Slave(1, WordImage(float_registers(TRUE, little=True), functions=(4,)))])
     path = tmp_path / "my-meter.yaml"
     path.write_text(f"{HEAD}reads: {{function: 4}}\nregisters: |{ROWS}")
     found = CliRunner().invoke(
@@ -274,7 +249,9 @@ def test_the_command_says_what_to_write(stack: ExitStack, tmp_path: Path) -> Non
 
 
 def test_shipped_drivers_can_be_tried_by_name(stack: ExitStack) -> None:
-    bus = meter(stack, WordImage(words(TRUE) | dict.fromkeys(range(80, 400), 0), functions=(4,)))
+    bus = served(
+        stack, [Slave(1, WordImage(float_registers(TRUE) | dict.fromkeys(range(80, 400), 0), functions=(4,)))]
+    )
     found = CliRunner().invoke(
         command,
         ["try", "eastron-sdm72d-m", "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,12 +12,6 @@ from field_parts import slaves
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as entered:
-        yield entered
 
 
 @pytest.fixture
