@@ -379,7 +379,7 @@ ATTACKED = (
         "a megabyte of meters or aliases",
         "over 60 s",
         "judged soon, bounded",
-        "config/test_outside.py::test_a_megabyte_is_judged_soon",
+        "config/test_large_files.py::test_a_megabyte_is_judged_soon",
     ),
     Found(
         "files of the machine in an error",
@@ -423,6 +423,13 @@ ATTACKED = (
         "the other waits as well",
         "it waits for nobody; the silent one is named",
         "uplink/test_uplink_consumers.py::test_a_silent_consumer_stops_nobody_and_is_named_and_gets_what_it_lacks_later",
+    ),
+    Found(
+        "broker that has lost the subscription while the connection goes on",
+        "no receipt, replay or command until the next connection",
+        "subscribed again, then connected again",
+        "uplink/test_uplink_unheard.py::test_a_lost_subscription_is_made_again_on_the_same_connection_and_said_once",
+        "receiver/test_receiver_silence.py::test_what_is_lost_is_subscribed_to_again_and_said_once",
     ),
     Found(
         "budget of 1 MB",

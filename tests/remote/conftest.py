@@ -12,6 +12,7 @@ import pytest
 from gateway.remote.enrolment import Authority
 from tests.mosquitto import MOSQUITTO
 from tests.ports import free_port
+from tests.remote.apply_site import Site, make_site
 from tests.rig import until
 
 GATEWAY = "izm-1"
@@ -101,3 +102,10 @@ def brokers(tmp_path: Path, authority: Authority):
     made = Brokers(tmp_path, tmp_path / "sign")
     yield made
     made.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """For submeter-apply. What is in the files of an uplink is judged by others."""
+    monkeypatch.setattr("gateway.check.configuration.file_mistakes", lambda _: [])
+    return make_site(tmp_path)

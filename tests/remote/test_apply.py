@@ -4,148 +4,24 @@ good; a request that a taken-over daemon has forged changes nothing.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import os
 import stat
-import subprocess
-import threading
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.errors import CommandRefused, ConfigError, ControlError, Problem
-from gateway.remote.apply import Applier, Places
+from gateway.remote.apply import Applier
 from gateway.remote.apply import applier as applier_module
-from gateway.remote.fetch import fetch_package
-from gateway.remote.requests import hand_over, read_requests, read_results
-from gateway.remote.sending import Order, sign_order
+from gateway.remote.requests import read_requests
 from gateway.wire.care import MAX_COMMAND
-from tests.remote.test_care import EPOCH, altered, make_key, restated
+from tests.remote.apply_site import CA, Site, status
+from tests.remote.test_care import altered, restated
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it runs as root")
 TABLE = (Path(__file__).parents[2] / "drivers" / "eastron-sdm120.yaml").read_text(encoding="utf-8")
-
-
-def status(*, meter: str = "answering", uplink: str = "connected", uptime: float = 1000.0, age: float = 0.0):
-    now = int(time.time() * 1000)
-    return {
-        "taken": now,
-        "uptime": uptime,
-        "meters": [{"id": "main", "state": meter, "age": age}, {"id": "old", "state": "lost", "age": 9e9}],
-        "uplinks": [{"name": "city", "state": uplink, "cause": "", "last_delivery": now}],
-    }
-
-
-@dataclass
-class Gateway:
-    """A daemon of paper: its status before and after it has read the file again."""
-
-    file: Path
-    before: dict[str, Any] = field(default_factory=status)
-    after: Callable[[], dict[str, Any]] = status
-    refuses: bool = False
-    dead: bool = False
-    read: list[str] = field(default_factory=list)
-
-    def status(self) -> dict[str, Any]:
-        if self.dead:
-            raise ControlError("no daemon listens")
-        return self.after() if self.read else self.before
-
-    def reload(self) -> None:
-        text = self.file.read_text()
-        self.read.append(text)
-        if self.refuses and "Belediye" in text:
-            raise ConfigError([Problem("gateway.yaml", 1, "", "is not good")])
-
-
-@dataclass
-class Site:
-    """The folders of a machine, an engineer's key and a stranger's."""
-
-    root: Path
-    key: Any
-    stranger: Any
-    gateway: Gateway
-    clock: int | None = 0
-
-    @property
-    def places(self) -> Places:
-        etc = self.root / "etc"
-        return Places(etc / "gateway.yaml", etc / "trust", self.root / "state", self.root / "apply")
-
-    def config(self, **sections: Any) -> dict[str, Any]:
-        etc = self.root / "etc"
-        base: dict[str, Any] = {
-            "gateway": {"id": "izm-1", "name": "Bina"},
-            "journal": {"directory": str(self.root / "state")},
-            "drivers": {"directory": str(etc / "drivers")},
-            "uplinks": [{"name": "city", "url": "mqtts://broker.test", "ca": str(etc / "ca.pem")}],
-            "remote": {"uplink": "city", "commands": ["config", "drivers"], "trust": str(etc / "trust")},
-        }
-        return {**base, **sections}
-
-    def renamed(self) -> str:
-        return json.dumps(self.config(gateway={"id": "izm-1", "name": "Konak Belediye"}))
-
-    def send(self, message: bytes, name: str = "config-1") -> None:
-        hand_over(self.places.daemon, name, message)
-
-    def order(self, payload: str, command: str = "config", by: Any = None, **fields: Any) -> bytes:
-        order = Order(**{"gateway": "izm-1", "command": command, "payload": payload, **fields})
-        return sign_order(order, by or self.key, EPOCH)[1]
-
-    def apply(self, patience: float = 0.3) -> Applier:
-        times = {None: None, 0: int(time.time() * 1000)}
-        applier = Applier(
-            self.places, self.gateway, patience=patience, turn=0.01,
-            clock=lambda _: times.get(self.clock, self.clock),
-        )  # fmt: skip
-        applier.work()
-        return applier
-
-    @property
-    def text(self) -> str:
-        return self.places.config.read_text()
-
-    @property
-    def outcome(self) -> tuple[str, str]:
-        """State and error of the newest result; empty when nothing was said."""
-        found = list(read_results(self.places.state).values())
-        return (found[-1]["state"], found[-1]["error"]) if found else ("", "")
-
-
-@pytest.fixture
-def site(tmp_path):
-    for name in ("etc", "etc/trust", "etc/drivers", "state", "apply"):
-        (tmp_path / name).mkdir(mode=0o755)
-    (tmp_path / "etc" / "ca.pem").write_text(CA)
-    file = tmp_path / "etc" / "gateway.yaml"
-    key = make_key(tmp_path / "engineer.key", tmp_path / "etc" / "trust")
-    made = Site(tmp_path, key, make_key(tmp_path / "stranger.key"), Gateway(file))
-    file.write_text(json.dumps(made.config()))
-    file.chmod(0o640)
-    return made
-
-
-CA = """-----BEGIN CERTIFICATE-----
-MIIBgTCCASegAwIBAgIUNZ9fK7QTcGvyRkEUIUYqSkSRbWcwCgYIKoZIzj0EAwIw
------END CERTIFICATE-----
-"""
-
-
-@pytest.fixture(autouse=True)
-def _certificates_are_good(monkeypatch):
-    """What is in the files of an uplink is judged by others."""
-    monkeypatch.setattr("gateway.check.configuration.file_mistakes", lambda _: [])
 
 
 def test_a_good_change_stays_and_is_told(site):
@@ -509,116 +385,3 @@ def test_what_is_no_table_is_refused(site, payload):
     assert site.outcome[0] == "refused"
     assert not list((site.root / "etc" / "drivers").iterdir())
     assert site.gateway.read == []
-
-
-@pytest.fixture
-def package(site, monkeypatch):
-    """A small package of ours, as the daemon has fetched it, and what an engineer signs of it."""
-    upgrade = site.root / "upgrade"
-    upgrade.mkdir()
-    monkeypatch.setenv("SUBMETER_UPGRADE", str(upgrade))
-    return packed(site.root, "submeter-gateway")
-
-
-def packed(root: Path, name: str) -> bytes:
-    control = root / "inside" / "DEBIAN" / "control"
-    control.parent.mkdir(parents=True, exist_ok=True)
-    control.write_text(
-        f"Package: {name}\nVersion: 9.9\nArchitecture: all\nMaintainer: us\nDescription: nothing\n"
-    )
-    made = root / "made.deb"
-    subprocess.run(["dpkg-deb", "-Znone", "--build", root / "inside", made], check=True, capture_output=True)
-    return made.read_bytes()
-
-
-def update(site: Site, content: bytes, fetched: bytes | None = None, **more: Any) -> Path:
-    """The daemon hands over a signed command, and a file that it says it is about; where it would be left."""
-    wanted = {"url": "https://h/x.deb", "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    message = site.order(json.dumps({**wanted, **more}), "update")
-    statement = json.loads(json.loads(message)["signed"])
-    site.send(message, "update-1")
-    if fetched is not None:
-        place = site.places.daemon / "requests" / f"update-{statement['counter']}.deb"
-        place.write_bytes(fetched)
-    return site.root / "upgrade" / "incoming.deb"
-
-
-@pytest.fixture
-def updates_on(site):
-    remote = {**site.config()["remote"], "commands": ["update"]}
-    site.places.config.write_text(json.dumps(site.config(remote=remote)))
-
-
-@pytest.mark.usefixtures("updates_on")
-def test_a_signed_package_is_left_for_its_installation(site, package):
-    place = update(site, package, package)
-    site.apply()
-    assert site.outcome == ("done", "")
-    assert place.read_bytes() == package
-    assert not list((site.places.daemon / "requests").iterdir())
-
-
-@pytest.mark.usefixtures("updates_on")
-@pytest.mark.parametrize(
-    "kind", ["other", "longer", "shorter", "none", "a link", "other package", "no package"]
-)
-def test_another_package_than_the_signed_one_is_not_installed(site, package, kind):
-    if kind in {"other package", "no package"}:
-        package = packed(site.root, "evil") if kind == "other package" else b"!<arch>\n"
-        place = update(site, package, package)
-    elif kind == "a link":
-        place = update(site, package, b"")
-        fetched = next((site.places.daemon / "requests").glob("*.deb"))
-        fetched.unlink()
-        fetched.symlink_to(site.root / "made.deb")
-    else:
-        fetched = {"other": b"x" * len(package), "longer": package + b"x", "shorter": package[:-1]}
-        place = update(site, package, fetched.get(kind))
-    site.apply()
-    assert site.outcome[0] in {"refused", "failed"}, site.outcome
-    assert not list(place.parent.iterdir())
-
-
-@pytest.mark.usefixtures("updates_on")
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"url": "file:///etc/shadow"},
-        {"sha256": "x"},
-        {"size": -1},
-        {"size": 2**40},
-        {"size": True},
-        {"url": 5},
-    ],
-)
-def test_what_does_not_name_a_package_is_refused(site, package, more):
-    place = update(site, package, package, **more)
-    site.apply()
-    assert site.outcome[0] == "refused"
-    assert not place.exists()
-
-
-@pytest.mark.usefixtures("updates_on")
-def test_while_another_version_is_on_trial_none_is_installed(site, package):
-    place = update(site, package, package)
-    (place.parent / "trial.json").write_text('{"state": "trial"}')
-    site.apply()
-    assert site.outcome == ("refused", "another version is on trial")
-    assert not place.exists()
-
-
-@pytest.mark.parametrize("kind", ["good", "other", "longer", "missing", "nobody there"])
-def test_what_is_fetched_is_what_was_signed_or_nothing(tmp_path, kind):
-    content = b"package" * 50_000
-    served = {"other": b"x" * len(content), "longer": content + b"x"}.get(kind, content)
-    (tmp_path / "x.deb").write_bytes(served)
-    target, digest = tmp_path / "got.deb", hashlib.sha256(content).hexdigest()
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = 1 if kind == "nobody there" else server.server_port
-        url = f"http://127.0.0.1:{port}/{'y' if kind == 'missing' else 'x'}.deb"
-        with nullcontext() if kind == "good" else pytest.raises(CommandRefused, match="cannot be fetched"):
-            fetch_package(url, digest, len(content), target)
-        server.shutdown()
-    assert (target.read_bytes() if target.exists() else b"") == (content if kind == "good" else b"")
