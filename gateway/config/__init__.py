@@ -3,7 +3,7 @@
 from gateway.config.additions import with_items, with_keys, with_value, write_beside
 from gateway.config.explain import explain, shown
 from gateway.config.load import examine, load_config, parse_config, rows_of
-from gateway.config.places import host_and_port, is_address, plain_text, same_lines
+from gateway.config.places import a_broker, host_and_port, is_address, plain_text, same_lines
 from gateway.config.schema import (
     REPLY_RULE,
     Bus,
@@ -16,7 +16,6 @@ from gateway.config.schema import (
     StatusSection,
     TcpBus,
     Uplink,
-    a_broker,
 )
 from gateway.config.sections.machine import OWN_ID, PinsSection
 from gateway.config.sections.remote import TRUST, RemoteSection

@@ -1,4 +1,6 @@
-"""Where a bus is: what may stand in host and port, and which two entries are one and the same line."""
+"""Where a bus, a broker or the page is: what may stand in host, port, url and listen, and which two buses
+are one and the same line.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ import re
 import stat
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
+from gateway.common.address import PORTS
 from gateway.common.text import flaw
 
 _PORT_BEHIND = re.compile(r"(?P<host>[^:/@]+|\[[0-9a-fA-F:.%a-z]+\]):(?P<port>\d{1,5})")
@@ -21,6 +25,7 @@ _NUMBERS = re.compile(r"[0-9.]+|.*\.(\d+|0[xX][0-9a-fA-F]*)\.?|0[xX][0-9a-fA-F]+
 192.168.0.1).
 """
 _LONGEST = 253
+_LAST_PORT = 65535
 _SELF = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 
 Place = tuple[str, ...]
@@ -70,6 +75,53 @@ def _split(text: str, otherwise: str) -> str:
     if match:
         return f"host: {match['host'].strip('[]')} and port: {match['port']}"
     return f"host: {text.strip('[]')}" if text and not flaw(text) else otherwise
+
+
+def a_listener(value: str) -> str:
+    """An address to listen on, host:port, as a validator. Raises ValueError with what to write."""
+    if re.fullmatch(r"\[[^\]]*%[^\]]*\]:\d{1,5}", value):
+        raise ValueError(
+            "has a zone id (%…), which cannot be listened on: write [::]:8080 for all addresses, or one "
+            "without a zone"
+        )
+    match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})", value)
+    if not match or not 1 <= int(match[2]) <= _LAST_PORT:
+        raise ValueError("is not an address to listen on: write host:port, like 0.0.0.0:8080")
+    return value
+
+
+def a_broker(value: str) -> str:
+    """The address of a broker, with nothing in it that would not be used. Raises ValueError with what to
+    write.
+    """
+    if what := flaw(value, blanks=False, wide=False):
+        raise ValueError(f"{what}: write it again by hand")
+    try:
+        parts = urlsplit(value)
+        name = parts.hostname
+    except ValueError as error:
+        raise ValueError(
+            "is not a broker address: write mqtts://host:8883, and an IP address of version 6 in brackets: "
+            "mqtts://[2001:db8::10]:8883"
+        ) from error
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in PORTS or not name:
+        msg = "is not a broker address: write mqtts://host:8883, mqtt://host:1883, wss://host/path or ws://host/path"
+    elif "@" in parts.netloc:
+        msg = "carries credentials: write username and password_file instead"
+    elif port == 0:
+        msg = "has a port that is not a number from 1 to 65535: write one, or leave it out"
+    elif parts.query or parts.fragment or value[-1] in "?#":
+        msg = "has a part behind ? or # that would not be used: write it without that part"
+    elif parts.scheme in {"mqtt", "mqtts"} and parts.path not in {"", "/"}:
+        msg = "has a path, which only ws:// and wss:// use: write it without the path"
+    else:
+        a_host(name)
+        return value
+    raise ValueError(msg)
 
 
 def host_and_port(text: str, port: int = 502) -> tuple[str, int]:

@@ -12,9 +12,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from gateway.common.address import PORTS, BrokerAddress
-from gateway.common.text import flaw
-from gateway.config.places import a_host, a_name, a_port, place_of, plain_text
+from gateway.common.address import BrokerAddress
+from gateway.config.places import a_broker, a_host, a_listener, a_name, a_port, place_of, plain_text
 from gateway.config.sections.backup import BackupSection
 from gateway.config.sections.building import BuildingSection
 from gateway.config.sections.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
@@ -22,7 +21,6 @@ from gateway.config.sections.machine import OWN_ID, CardSection, HealthSection, 
 from gateway.config.sections.remote import RemoteSection
 from gateway.config.units import Duration, Ratio, Size, Span
 
-MAX_PORT = 65535
 MAX_REGISTER = 1e12
 """What a register can show: the upper bound of volume and energy in the vocabulary of quantities."""
 MAX_PULSES = 1000.0
@@ -72,52 +70,6 @@ def _a_rule(value: object) -> str:
             "is no rule for a field of replies: write asked, =0 or another constant, +1, -1, swapped, or own"
         )
     return text
-
-
-def _a_listener(value: str) -> str:
-    if re.fullmatch(r"\[[^\]]*%[^\]]*\]:\d{1,5}", value):
-        raise ValueError(
-            "has a zone id (%…), which cannot be listened on: write [::]:8080 for all addresses, or one "
-            "without a zone"
-        )
-    match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})", value)
-    if not match or not 1 <= int(match[2]) <= MAX_PORT:
-        raise ValueError("is not an address to listen on: write host:port, like 0.0.0.0:8080")
-    return value
-
-
-def a_broker(value: str) -> str:
-    """The address of a broker, with nothing in it that would not be used. Raises ValueError with what to
-    write.
-    """
-    if what := flaw(value, blanks=False, wide=False):
-        raise ValueError(f"{what}: write it again by hand")
-    try:
-        parts = urlsplit(value)
-        name = parts.hostname
-    except ValueError as error:
-        raise ValueError(
-            "is not a broker address: write mqtts://host:8883, and an IP address of version 6 in brackets: "
-            "mqtts://[2001:db8::10]:8883"
-        ) from error
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if parts.scheme not in PORTS or not name:
-        msg = "is not a broker address: write mqtts://host:8883, mqtt://host:1883, wss://host/path or ws://host/path"
-    elif "@" in parts.netloc:
-        msg = "carries credentials: write username and password_file instead"
-    elif port == 0:
-        msg = "has a port that is not a number from 1 to 65535: write one, or leave it out"
-    elif parts.query or parts.fragment or value[-1] in "?#":
-        msg = "has a part behind ? or # that would not be used: write it without that part"
-    elif parts.scheme in {"mqtt", "mqtts"} and parts.path not in {"", "/"}:
-        msg = "has a path, which only ws:// and wss:// use: write it without the path"
-    else:
-        a_host(name)
-        return value
-    raise ValueError(msg)
 
 
 class Section(BaseModel):
@@ -352,7 +304,7 @@ class Uplink(Section):
 class StatusSection(Section):
     """The page on the local network."""
 
-    listen: Annotated[str, AfterValidator(_a_listener)] = "0.0.0.0:8080"
+    listen: Annotated[str, AfterValidator(a_listener)] = "0.0.0.0:8080"
     names: Annotated[
         tuple[Annotated[str, Field(max_length=253), AfterValidator(a_host)], ...], Field(strict=False)
     ] = ()
