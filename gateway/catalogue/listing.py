@@ -310,30 +310,39 @@ NO: Final = "–"
 _PHASES: Final = ("_l1", "_l2", "_l3")
 
 QUESTIONS: Final = {
-    "bill": "energy from the grid: kWh import, or a counter that knows no direction",
+    "bill": "what is billed: kWh import (yes), or heat, cooling, water; one way: a counter that knows no "
+    "direction, not enough beside PV or a generator",
     "feed-in": "energy to the grid (PV, generator): kWh export",
     "tariffs": "kWh import by tariff, counted in the meter",
     "per phase": "what is known of each phase: P power, kWh energy, I current, U voltage",
     "neutral": "the current in the neutral",
-    "reactive": "for the reactive energy limits: Q1–Q4 quadrants, or import and export, or one counter, or "
-    "the power only",
+    "reactive": "for the limits of inductive and capacitive energy: Q1–Q4 quadrants, enough beside PV or a "
+    "generator too; import, export: enough without them; one counter, power only: not enough",
     "demand": "the mean power of a quarter hour or so, formed in the meter (the platform forms its own in "
     "any case)",
     "quality": "THD of voltage (U) and current (I)",
-    "also": "apparent energy, heat, cooling, water, DC inputs, pulses",
+    "also": "apparent energy, power and flow and temperatures (°C) of heat or water, DC inputs, pulses",
 }
 """The columns of the table, and what each answers."""
+_NEEDS: Final = (
+    "The meter of a tenant needs *bill*; a main meter whose reactive energy has limits *reactive* as well, and "
+    "beside PV or a generator\n*feed-in* and Q1–Q4; where the neutral may carry more than the phases (LED "
+    "lights, computers, drives) *neutral* and *quality*."
+)
+"""What a buyer looks for in the table."""
+_ALSO: Final = (
+    ("kVAh", "apparent_energy"), ("kW heat", "heat_power"), ("flow", "volume_flow"),
+    ("°C", "temperature_flow"), ("DC", "dc_power"), ("pulses", "pulse_count"),
+)  # fmt: skip
 
 
 def serves(names: Iterable[str]) -> dict[str, str]:
     """An answer to each of the QUESTIONS."""
     have = set(names)
+    pipes = (("heat", "heat_energy"), ("cooling", "cooling_energy"), ("water", "volume"))
+    one_way = "one way" if "active_energy_total" in have else _listed(pipes, have)
     return {
-        "bill": YES
-        if have & {"active_energy_import", "heat_energy", "cooling_energy", "volume"}
-        else "one way"
-        if "active_energy_total" in have
-        else NO,
+        "bill": YES if "active_energy_import" in have else one_way,
         "feed-in": YES if "active_energy_export" in have else NO,
         "tariffs": _tariffs(have),
         "per phase": _per_phase(have),
@@ -341,17 +350,7 @@ def serves(names: Iterable[str]) -> dict[str, str]:
         "reactive": _reactive(have),
         "demand": _listed((("now", "active_power_demand"), ("maximum", "active_power_demand_max")), have),
         "quality": _listed((("U", "thd_voltage_l1"), ("I", "thd_current_l1")), have),
-        "also": _listed(
-            (
-                ("kVAh", "apparent_energy"),
-                ("heat", "heat_energy"),
-                ("cooling", "cooling_energy"),
-                ("water", "volume"),
-                ("DC", "dc_power"),
-                ("pulses", "pulse_count"),
-            ),
-            have,
-        ),
+        "also": _listed(_ALSO, have),
     }
 
 
@@ -390,7 +389,7 @@ def _reactive(have: set[str]) -> str:
 
 def serving_table(drivers: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
     """The table of the page docs/meters.md, from names of drivers and of their quantities."""
-    lines = ["## What each meter can serve", "", "| column | what it answers |", "|---|---|"]
+    lines = ["## What each meter can serve", "", _NEEDS, "", "| column | what it answers |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in QUESTIONS.items()]
     lines += ["", f"| driver | {' | '.join(QUESTIONS)} |", f"|---|{'---|' * len(QUESTIONS)}"]
     lines += [f"| `{name}` | {' | '.join(serves(names).values())} |" for name, names in drivers]

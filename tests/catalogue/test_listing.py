@@ -128,6 +128,9 @@ def test_what_stands_on_the_label_is_found(words: list[str], tmp_path: Path) -> 
         ("orno-we504", {"bill": "one way", "feed-in": "–", "reactive": "one counter"}),
         ("sunspec-inverter", {"bill": "–", "feed-in": "yes", "also": "DC"}),
         ("camillebauer-aplus", {"quality": "U", "tariffs": "T1–T2"}),
+        ("microsensor-mfe600h", {"bill": "heat, cooling, water", "also": "kW heat, flow, °C"}),
+        ("siemens-mag6000", {"bill": "water", "feed-in": "–", "also": "flow"}),
+        ("kamstrup-multical-603", {"bill": "–", "also": "°C"}),
     ],
 )
 def test_what_a_meter_can_serve(name: str, answers: dict[str, str], tmp_path: Path) -> None:
