@@ -325,9 +325,9 @@ QUESTIONS: Final = {
 }
 """The columns of the table, and what each answers."""
 _NEEDS: Final = (
-    "The meter of a tenant needs *bill*; a main meter whose reactive energy has limits *reactive* as well, and "
-    "beside PV or a generator\n*feed-in* and Q1–Q4; where the neutral may carry more than the phases (LED "
-    "lights, computers, drives) *neutral* and *quality*."
+    "The meter of a tenant needs *bill*; a main meter whose reactive energy has limits *reactive* as well, "
+    "and beside PV or a generator\n*feed-in* and Q1–Q4; where the neutral may carry more than the phases "
+    "(LED lights, computers, drives) *neutral* and *quality*."
 )
 """What a buyer looks for in the table."""
 _ALSO: Final = (
