@@ -88,6 +88,23 @@ def test_what_a_register_says_is_believed_or_not(row: str, raw: list[float], goo
     assert len(events) == doubts, "said once for each doubt"
 
 
+@pytest.mark.parametrize(
+    ("row", "raw", "good"),
+    [
+        (U32, [0x1FFF0, 0x1FFF4, 0x1FFF8, 0x1FFFC, 0x2FFFF, 0x20003, 0x20007], "YYYYnYY"),
+        (CENT.replace("fast", "slow"), [0x1FFF0, 0x1FFF4, 0x1FFF8, 0x1FFFC, 0x2FFFF, 0x20003], "YYYYnY"),
+        (U32, [0x1FFF0, 0x1FFF4, 0x1FFF8, 0x1FFFC, 0x2E000, 0x3C000], "YYYYYY"),  # 230 kW from now on
+        (U32, [0x1FFF0, 0x1FFF4, 0x1FFF8, 0x1FFFC, 0x1FFFE, 0x10000, 0x20003], "YYYYYnY"),
+        (f"0 u64 {IMPORT} Wh fast", [9, 10, 11, 12, 12 + 3 * 0x10000, 14], "YYYYnY"),
+    ],
+)
+def test_a_torn_high_word_is_known_by_its_size_where_a_load_could_draw_as_much(
+    row: str, raw: list[float], good: str
+) -> None:
+    """Read each quarter hour: 65 536 Wh are 262 kW."""
+    assert "".join("Y" if each else "n" for each in judged(row, raw, step=900_000)[0]) == good
+
+
 def test_the_event_says_meter_quantity_and_both_values() -> None:
     _, events = judged(FLOAT, [40482.5, 0.0])
     assert [(event.kind, event.uptime, event.fields) for event in events] == [

@@ -29,8 +29,11 @@ SEEN = 3
 """Gains from which the fastest one is believed."""
 FULL = 0.01
 """Share of a register's range in which it is about to be full."""
-_HALF = 0xFF00
-"""Raw steps that a torn high word makes at least."""
+_WORD = 0x10000
+_NEAR = 0x100
+"""Raw steps of a high word, and how far from them a register may go on beside: a gain of so much is that of a
+torn high word, whatever a load may draw.
+"""
 _DECIMAL = range(5, 13)
 """Digits of registers that start again after 99999 or more, whatever their words could hold."""
 _FLOAT_HALF = 1 / 256
@@ -126,7 +129,7 @@ class CounterMemory:
             if not torn
             else 0.0
             if any(part.type.startswith("float") for part in parts)
-            else _HALF * unit
+            else (_WORD - _NEAR) * unit
         )
         quantity = QUANTITIES.get(name)
         energy = quantity is not None and quantity.unit in {"kWh", "kvarh", "kVAh"}
@@ -224,4 +227,14 @@ def _leaps(register: _Register, gain: float, at: int) -> bool:
 def _too_fast(register: _Register, gain: float, at: int) -> bool:
     rate = gain / max(1, at - register.at)
     power = 3_600_000.0 * rate if register.energy else MOST
-    return power > MOST or (power > LEAST and register.gains >= SEEN and rate > TIMES * register.fastest)
+    unusual = register.gains >= SEEN and rate > TIMES * register.fastest
+    return power > MOST or (unusual and (power > LEAST or _torn(register.leap, gain)))
+
+
+def _torn(leap: float, gain: float) -> bool:
+    """Whether a register of whole numbers has gained steps of its high word and next to nothing beside."""
+    word = leap * _WORD / (_WORD - _NEAR)
+    if not 0.0 < word < float("inf") or gain < leap:
+        return False
+    words = gain / word
+    return abs(words - round(words)) * _WORD <= _NEAR
