@@ -43,6 +43,7 @@ def pytest_asyncio_loop_factories(item):
 def _monotonic_is_virtual(request, monkeypatch):
     if request.node.get_closest_marker("virtual_time"):
         monkeypatch.setattr(time, "monotonic", virtual_time.monotonic)
+        monkeypatch.setattr(time, "sleep", virtual_time.sleep)
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,10 @@ class Jumping(selectors.DefaultSelector):
         self.waited_for = 0
         """How many things outside of the loop, a thread at work, are waited for in real time."""
 
+    def pass_by(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.now += seconds
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready now; without anything to wait for, it waits as any other."""
         if timeout is None:
@@ -65,4 +69,13 @@ def monotonic() -> float:
     return loop.time() if isinstance(loop, VirtualLoop) else _REAL()
 
 
-_REAL = time.monotonic
+def sleep(seconds: float) -> None:
+    """time.sleep() that lets the time of a virtual loop pass; the real one elsewhere."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _REAL_SLEEP(seconds)
+    return loop.jumping.pass_by(seconds) if isinstance(loop, VirtualLoop) else _REAL_SLEEP(seconds)
+
+
+_REAL, _REAL_SLEEP = time.monotonic, time.sleep
