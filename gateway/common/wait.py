@@ -54,8 +54,8 @@ SLICE = 0.0002
 
 
 async def sleep_exactly(until: float) -> None:
-    """Sleep until then (the loop's time in s), and not up to a tick longer: the last one passes in slices with
-    turns of the others between them. Turns alone would cost half a millisecond of the processor each time.
+    """Sleep until then (the loop's time in s), and not up to a tick longer: the last one passes in slices,
+    between which others have a turn. Turns alone would cost half a millisecond of the processor each time.
     """
     rest = until - TICK - time.monotonic()
     if rest > 0.0:
