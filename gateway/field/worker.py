@@ -274,8 +274,8 @@ class BusWorker:
             await self._ensure_open(now)
             if self._opened_anew(polled):
                 poll.due = EVERYTHING
-            if polled.may_be_another:
-                polled.reader.forget()
+            if polled.was_away:
+                polled.reader.forget(another=polled.may_be_another(began))
             slack = self._allow(poll, polled, now)
             await polled.reader.read(poll)
             poll.spent += self.line.spent_since()

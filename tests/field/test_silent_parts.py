@@ -22,8 +22,8 @@ def read_of(rows: int, width: int = 1, apart: int = 10) -> Read:
 class Meter:
     """Asks a meter that `answers`, and writes down what it was asked."""
 
-    def __init__(self, answers) -> None:
-        self.answers = answers
+    def __init__(self, answers, *, beside: bool = True) -> None:
+        self.answers, self.beside = answers, beside
         self.asked: list[tuple[int, int]] = []
         self.plain: list[int] = []
         self.failed: list[int] = []
@@ -37,6 +37,9 @@ class Meter:
 
     def fail(self, read: Read, poll: Poll) -> None:
         self.failed.append(read.address)
+
+    def answers_beside(self, _: Read) -> bool:
+        return self.beside
 
 
 def without(*addresses: int):
@@ -88,6 +91,13 @@ async def test_of_a_read_without_any_answer_the_last_rows_are_not_asked_one_by_o
     assert silent.known
     assert [first for _, first, _ in silent.silent()] == [10 * row for row in range(8)]
     assert sorted(meter.failed) == [0, 10, 20, 30, 40], "the second half as one, the fourth row unasked"
+
+
+async def test_of_the_only_read_each_row_is_asked() -> None:
+    """Something has answered, else it would not be looked into: rows that do not must not speak for it."""
+    silent = SilentRead(read_of(8), lambda: RULES)
+    await silent.go_on(Meter(without(0, 10, 20), beside=False), allowing())
+    assert silent.silent() == [(4, 0, 1), (4, 10, 11), (4, 20, 21)]
 
 
 async def test_halves_that_are_answered_are_asked_together_once_more_it_may_have_been_noise() -> None:

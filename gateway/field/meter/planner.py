@@ -71,6 +71,10 @@ class Read:
         """The first address behind it."""
         return self.address + self.count
 
+    def meets(self, other: Read) -> bool:
+        """Whether both fetch a register."""
+        return self.function == other.function and self.address < other.end and other.address < self.end
+
     def holds(self, span: Span) -> bool:
         """Whether these registers are among those that it fetches."""
         if span.alone:

@@ -103,9 +103,12 @@ class MeterReader:
         """The driver as the meter has shown it to be; the configured one before that."""
         return self._driver or self.task.driver
 
-    def forget(self) -> None:
-        """Forget what the meter has shown of itself: it may be another one now."""
-        self.registers.forget()
+    def forget(self, *, another: bool = True) -> None:
+        """Look at the meter anew: it may have been set otherwise. If it may be `another` one, or describes
+        its registers, what it did not answer is forgotten, too.
+        """
+        if another or self.task.driver.dynamic:
+            self.registers.forget()
         self.stranger, self.nameless, self._comparable = (), "", self.task.config.identity
         self._begin()
 

@@ -349,15 +349,20 @@ class RegisterReader:
         """The read after silence; whether it was answered. What it takes is spent.
 
         Two silences in a row may be the meter's end, so a read that it has answered stands between them.
-        Raises when that is silent.
+        Raises when that is silent, or when there is no other one.
         """
         began = time.monotonic()
         try:
-            if self._mute and self._proof is not None and self._proof != read:
-                await self._patiently(self._proof, poll)
+            proof = self._proof if self._mute else None
+            if proof == read:
+                proof = min(self._proven - {read}, key=lambda each: each.count, default=read)
+            if proof is not None and proof != read:
+                await self._patiently(proof, poll)
             try:
                 return await self._patiently(read, poll)
             except (NoReply, Refused):
+                if proof == read:
+                    raise
                 return False
         finally:
             poll.spent += time.monotonic() - began
@@ -375,10 +380,14 @@ class RegisterReader:
 
     async def plainly(self, read: Read, poll: Poll) -> None:
         """A read that was answered before."""
-        try:
+        with contextlib.suppress(NoReply, Refused):
             await self.fetch(read, poll)
-        except (NoReply, Refused):
-            self.fail(read, poll)
+            return
+        self.fail(read, poll)
+
+    def answers_beside(self, read: Read) -> bool:
+        """Whether it has answered a read of other registers."""
+        return any(not each.meets(read) for each in self._proven)
 
     def fail(self, read: Read, poll: Poll) -> None:
         """A read is not asked, or in vain."""

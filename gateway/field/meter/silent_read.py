@@ -27,6 +27,9 @@ class Asking(Protocol):
     def fail(self, read: Read, poll: Poll) -> None:
         """It is not asked, or in vain."""
 
+    def answers_beside(self, read: Read) -> bool:
+        """Whether it has answered a read of other registers."""
+
 
 @dataclass(slots=True)
 class _Part:
@@ -115,7 +118,7 @@ class SilentRead:
                 await self._ask(each, asking, poll)
         elif part.answered:
             await asking.plainly(part.read, poll)
-        elif part.answered is None and self._hopeless():
+        elif part.answered is None and self._hopeless() and asking.answers_beside(self.read):
             part.answered = False
             asking.fail(part.read, poll)
         elif part.answered is None and poll.may_learn:

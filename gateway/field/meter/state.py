@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 _FAST = Due(fast=True)
 _BOTH = Due(fast=True, slow=True)
-
-
+EXCHANGE = 180.0
+"""s at least that it takes to put another meter in a meter's place."""
 SHORTEST_ANSWER = 5
 """Bytes of the shortest frame that answers, an exception."""
 
@@ -179,7 +179,7 @@ class PolledMeter:
 
     def mark_ok(self, now: float) -> None:
         """It answered."""
-        if self.may_be_another:
+        if self.was_away:
             log.info("meter %s on bus %s is back", self.id, self.line.name)
         self.error, self._failures = None, 0
         self._last_good = now
@@ -188,9 +188,15 @@ class PolledMeter:
         self._become(PollState.OK, now)
 
     @property
-    def may_be_another(self) -> bool:
-        """Lost for so long that another meter may come back in its place."""
+    def was_away(self) -> bool:
+        """Lost for so long that it may come back set otherwise."""
         return self._failures > 1
+
+    def may_be_another(self, now: float) -> bool:
+        """Away for so long that another meter may come back in its place. Some are deaf for a while after a
+        request that they do not understand: what is being found out about them must outlast that.
+        """
+        return self._last_good is None or now >= self._last_good + EXCHANGE
 
     def identify(self, attributes: dict[str, str], uptime: int) -> list[Event]:
         """Take what the meter says of itself; an event when it is not the meter that it should be, or is
