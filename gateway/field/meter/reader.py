@@ -107,7 +107,8 @@ class MeterReader:
         """Look at the meter anew: it may have been set otherwise. If it may be `another` one, or describes
         its registers, what it did not answer is forgotten, too.
         """
-        if another or self.task.driver.dynamic:
+        configured = self.task.driver
+        if another or configured.dynamic:
             self.registers.forget()
         self.stranger, self.nameless, self._comparable = (), "", self.task.config.identity
         self._begin()
