@@ -190,6 +190,16 @@ class EnrolmentError(GatewayError):
     """A certificate that cannot be asked for, given or installed; what was there stays."""
 
 
+class EnrolmentRefused(EnrolmentError):
+    """The platform gives no certificate, and says `why`: asking again brings the same answer."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the platform gives no certificate: {why}", hint="ask the platform's operator for a new token"
+        )
+        self.why = why
+
+
 class CommandRefused(GatewayError):
     """A command of remote care that is not carried out; nothing was changed. `reason` is what it is counted
     under.

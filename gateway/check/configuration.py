@@ -4,7 +4,7 @@ although others are wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,7 @@ def check(path: Path) -> Checked:
     mistakes += few(_temperatures(document), name)
     warnings = [str(problem) for problem in lines(told for certain, told in sample if not certain)]
     warnings += map(str, lines(_assumed_addresses(document, tables.drivers)))
+    warnings += map(str, lines(_uncertified(document)))
     warnings += _warnings(found.config) if found.config else []
     ports = list(map(str, lines(_ports(document))))
     fatal = [*found.problems, *tables.fatal]
@@ -213,11 +214,30 @@ def _files(document: Table) -> Iterator[Told]:
     for index, row in rows_of(document, "uplinks"):
         paths = {
             key: value
-            for key in ("password_file", "ca", "cert", "key")
+            for key in ("password_file", "ca", "cert", "key", "token_file")
             if isinstance(value := row.get(key), str) and "\0" not in value
         }
+        if _waits(paths):
+            del paths["cert"], paths["key"]
+        if "token_file" in paths and not Path(paths["token_file"]).exists():
+            del paths["token_file"]  # it goes when it was of use
         for key, what, mend in file_mistakes(paths):
             yield ["uplinks", index, key], what, mend
+
+
+def _waits(paths: Mapping[str, str]) -> bool:
+    """Whether certificate and key of an uplink have a place and are still to be made."""
+    named = [Path(paths[key]) for key in ("cert", "key") if key in paths]
+    return len(named) == 2 and all(file.parent.is_dir() and not file.exists() for file in named)
+
+
+def _uncertified(document: Table) -> Iterator[Told]:
+    """Uplinks whose certificate is still to be made."""
+    for index, row in rows_of(document, "uplinks"):
+        paths = {key: value for key in ("cert", "key") if isinstance(value := row.get(key), str)}
+        if not any("\0" in path for path in paths.values()) and _waits(paths):
+            mend = "have one made: sudo submeter enroll; or write the name of the file that is meant"
+            yield ["uplinks", index, "cert"], f"there is no certificate {paths['cert']} yet", mend
 
 
 def _temperatures(document: Table) -> Iterator[Problem]:

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.broker_options import broker_at, broker_options
-from gateway.cli.language import N_, _
+from gateway.cli.language import N_, _, in_words
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
 from gateway.common.files import read_secret
-from gateway.config import Uplink, load_config
-from gateway.errors import EnrolmentError
-from gateway.host import CONFIG
+from gateway.config import Config, Uplink, load_config
+from gateway.errors import EnrolmentError, EnrolmentRefused, GatewayError
+from gateway.host import CONFIG, STATE
 
 if TYPE_CHECKING:
+    from gateway.provisioning import Enrolled
     from gateway.remote.enrolment import Certificate, DeviceIdentity
+    from gateway.wire.enrolment import EnrolmentRequest
 
 WAIT = 60.0
+UNANSWERED = 75
+"""Exit code (EX_TEMPFAIL): nobody has said no."""
 
 _HELP = N_("""Have this gateway's key certified by the platform.
 
@@ -39,6 +43,14 @@ ones until the new ones are there.
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     help=N_("Send the request with the one-time token in this file; - asks for it."),
 )
+@click.option(
+    "--configured",
+    is_flag=True,
+    help=N_(
+        "For each uplink that has no certificate yet and whose token_file is there: send the request with "
+        "that token, as each start of the machine does."
+    ),
+)
 @click.option("--renew", is_flag=True, help=N_("Send the request, signed by the present key."))
 @click.option(
     "--install",
@@ -48,21 +60,28 @@ ones until the new ones are there.
 @click.option(
     "--seconds", type=click.FloatRange(min=1), default=WAIT, show_default=True, help=N_("How long to wait.")
 )
+@click.option("--state", type=click.Path(path_type=Path), default=STATE, hidden=True)
 @broker_options
 def command(
     *,
     file: Path | None,
     uplink: str | None,
     token_file: Path | None,
+    configured: bool,
     renew: bool,
     install: Path | None,
     seconds: float,
+    state: Path,
     account: dict[str, Any],
 ) -> None:
     """Ask for a certificate, or install one."""
-    if sum(map(bool, (token_file, renew, install))) > 1:
-        raise click.UsageError(_("--token-file, --renew and --install are three ways: write one of them"))
+    if sum(map(bool, (token_file, configured, renew, install))) > 1:
+        raise click.UsageError(
+            _("--token-file, --configured, --renew and --install are four ways: write one of them")
+        )
     config = load_config(file or CONFIG)
+    if configured:
+        sys.exit(_by_tokens(config, state, seconds))
     chosen = _uplink(config.uplinks, uplink)
     identity = _identity(config.gateway.id, chosen)
     identity.finish()
@@ -74,17 +93,61 @@ def command(
         say(_("Have it signed at the platform: submeter sign certify, then here:"), err=True)
         say("  submeter enroll --install FILE", err=True)
         return
-    from gateway.remote.enrolment import ask
-
     asked = identity.ask_by_key() if renew else identity.ask_by_token(_token(token_file))
-    url = account.pop("broker") or chosen.url
+    url = account.pop("broker") or (chosen.url if renew else chosen.enroll_url or chosen.url)
     own = {name: getattr(chosen, name) for name in account}
     if not renew:
         own["cert"] = own["key"] = None
     given = account if any(account.values()) else own
     given["ca"] = given["ca"] or chosen.ca
-    broker = broker_at(url, "enroll", f"{config.gateway.id}-enroll-{secrets.token_hex(4)}", **given)
-    _installed(identity.install(ask(broker, asked, seconds)), identity)
+    _ask(identity, asked, url, given, seconds)
+
+
+def _ask(
+    identity: DeviceIdentity, asked: EnrolmentRequest, url: str, account: dict[str, Any], seconds: float
+) -> Certificate:
+    from gateway.remote.enrolment import ask
+
+    broker = broker_at(url, "enroll", f"{identity.gateway}-enroll-{secrets.token_hex(4)}", **account)
+    found = identity.install(ask(broker, asked, seconds))
+    _installed(found, identity)
+    return found
+
+
+def _by_tokens(config: Config, state: Path, seconds: float) -> int:
+    """The exit code: UNANSWERED when it is to be tried again, 1 when the platform refuses one."""
+    from gateway.provisioning import Enrolled
+
+    codes = {0}
+    for uplink in config.uplinks:
+        token = Path(uplink.token_file or "")
+        if uplink.cert is None or Path(uplink.cert).exists() or not token.is_file():
+            continue
+        try:
+            identity = _identity(config.gateway.id, uplink)
+            identity.finish()
+            account = {name: getattr(uplink, name) for name in ("username", "password_file", "ca")}
+            asked = identity.ask_by_token(_token(token))
+            found = _ask(identity, asked, uplink.enroll_url or uplink.url, account, seconds)
+            _keep(state, Enrolled(uplink.name, until=f"{found.ends:%Y-%m-%d}"))
+        except GatewayError as error:
+            why = {"uplink": uplink.name, "why": in_words(str(error))}
+            say(_("Uplink %(uplink)s: %(why)s") % why, err=True)
+            if isinstance(error, EnrolmentRefused):
+                _keep(state, Enrolled(uplink.name, why=error.why))
+                codes.add(1)
+            else:
+                codes.add(UNANSWERED)
+    return max(codes)
+
+
+def _keep(state: Path, enrolled: Enrolled) -> None:
+    from gateway.provisioning import keep_answer
+
+    try:
+        keep_answer(state, enrolled)
+    except OSError as error:
+        raise EnrolmentError(f"{error.filename or state}: {error.strerror}", hint=_("use sudo")) from error
 
 
 def _uplink(uplinks: tuple[Uplink, ...], name: str | None) -> Uplink:

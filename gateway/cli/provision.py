@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from gateway.cli.options import config_option
 from gateway.cli.prose import say
 from gateway.errors import GatewayError
 from gateway.host import CONFIG, STATE
-from gateway.provisioning import BOOT, Outcome, provision
+from gateway.provisioning import BOOT, Enrolled, Outcome, provision, tell_answers
 
 SAMPLE = Path("/opt/submeter/share/doc/submeter-gateway/config/gateway.yaml")
 BOTH = ("tr", "en")
@@ -39,21 +40,25 @@ def command(file: Path | None, boot: tuple[Path, ...], sample: Path, state: Path
     """Look at each partition."""
     configuration = (file or CONFIG).absolute()
     found = False
-    for partition in boot or BOOT:
-        if not partition.is_dir():
-            continue
-        try:
-            outcome = provision(partition, configuration, sample, state, result)
-        except OSError as error:
-            raise GatewayError(
-                f"{error.filename or configuration.parent}: {error.strerror}", hint=_("run it as root")
-            ) from error
-        if outcome is not None:
+    try:
+        for enrolled in tell_answers(boot or BOOT, configuration, state, answers):
             found = True
-            for line in lines(outcome):
+            for line in answer(enrolled):
                 say(line)
-            if outcome.kind != "taken":
-                sys.exit(1)
+        for partition in boot or BOOT:
+            if not partition.is_dir():
+                continue
+            outcome = provision(partition, configuration, sample, state, result)
+            if outcome is not None:
+                found = True
+                for line in lines(outcome):
+                    say(line)
+                if outcome.kind != "taken":
+                    sys.exit(1)
+    except OSError as error:
+        raise GatewayError(
+            f"{error.filename or configuration.parent}: {error.strerror}", hint=_("run it as root")
+        ) from error
     if not found:
         places = ", ".join(str(partition) for partition in boot or BOOT)
         say(_("There is no submeter.yaml in %(places)s: nothing to do.") % {"places": places})
@@ -61,11 +66,33 @@ def command(file: Path | None, boot: tuple[Path, ...], sample: Path, state: Path
 
 def result(outcome: Outcome) -> str:
     """The text beside the file, Turkish first."""
+    return _in_both(lambda: lines(outcome))
+
+
+def answers(enrolled: list[Enrolled]) -> str:
+    """What is added to it when the platform has answered."""
+    return _in_both(lambda: [line for each in enrolled for line in answer(each)])
+
+
+def _in_both(told: Callable[[], list[str]]) -> str:
     parts = []
     for language in BOTH:
         with speaking(language):
-            parts.append("\n".join(lines(outcome)))
+            parts.append("\n".join(told()))
     return "\n\n".join(parts) + "\n"
+
+
+def answer(enrolled: Enrolled) -> list[str]:
+    """What the platform said, in the language of the moment."""
+    uplink = {"uplink": enrolled.uplink}
+    if enrolled.until:
+        good = _("Uplink %(uplink)s: the platform has certified this gateway, until %(day)s.")
+        return [good % {**uplink, "day": enrolled.until}]
+    refused = _("Uplink %(uplink)s: the platform gives this gateway no certificate: %(why)s.")
+    return [
+        refused % {**uplink, "why": in_words(enrolled.why)},
+        _("Ask its operator for a new token, then: sudo submeter enroll --token-file -"),
+    ]
 
 
 def lines(outcome: Outcome) -> list[str]:
@@ -85,6 +112,8 @@ def lines(outcome: Outcome) -> list[str]:
             told = [_("The file must be called submeter.yaml; it is called %(file)s.") % file]
     for verdict in outcome.verdicts:
         told.append(_line(verdict.line, verdict.key, verdict.what, verdict.mend))
+    if any(verdict.key.endswith(".token") for verdict in outcome.verdicts):
+        told += [_("The platform is asked for a certificate with the token; its answer will stand here.")]
     if outcome.secrets:
         told += [
             _("Passwords and keys were moved into files that only the service reads."),

@@ -66,7 +66,8 @@ def replacing(
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-            if owner is not None:
+            made = os.fstat(handle)
+            if owner not in {None, (made.st_uid, made.st_gid)}:  # whose it is already needs no right to that
                 os.fchown(handle, *owner)
             if mode is not None:  # behind the owner, whose change clears bits of it
                 os.fchmod(handle, mode)

@@ -253,6 +253,10 @@ class Uplink(Section):
     ca: Text | None = None
     cert: Text | None = None
     key: Text | None = None
+    token_file: Text | None = None
+    """The one-time token of the first certificate; it is of use until `cert` is there."""
+    enroll_url: Annotated[str, Field(max_length=2048), AfterValidator(a_broker)] | None = None
+    """Where that certificate is asked for; by default at `url`."""
     protocol: Literal["auto", "5.0", "3.1.1"] = "auto"
     dialect: Literal["native", "homeassistant", "thingsboard", "fiware", "sparkplug"] = "native"
     homeassistant: HomeAssistantSection = HomeAssistantSection()
@@ -278,6 +282,13 @@ class Uplink(Section):
             raise ValueError("password_file is not used without username: write username too")
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key belong together: write both or neither")
+        if self.token_file is not None and self.cert is None:
+            raise ValueError(
+                "token_file brings a certificate: write where it shall be, cert and key, both "
+                f"/var/lib/submeter/{self.name}.pem"
+            )
+        if self.enroll_url is not None and self.token_file is None:
+            raise ValueError("enroll_url is not used without token_file: write token_file too")
         if not self.broker.tls and (self.ca or self.cert):
             raise ValueError("ca, cert and key need TLS: write mqtts:// or wss:// in url")
         if self.receipts and self.dialect != "native":

@@ -122,7 +122,7 @@ class Paths:
         keys = {str(file): file.name, str(file.parent): "its folder"}
         keys |= {config.drivers.directory: "drivers.directory", config.journal.directory: "journal.directory"}
         for index, uplink in enumerate(config.uplinks):
-            for key in ("password_file", "ca", "cert", "key"):
+            for key in ("password_file", "ca", "cert", "key", "token_file"):
                 if path := getattr(uplink, key):
                     keys.setdefault(path, f"uplinks[{index}].{key}")
         self._keys = {path: key for path, key in keys.items() if len(path) > 1}

@@ -97,14 +97,14 @@ def check_files(broker: Broker) -> None:
 
 def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """(key, what is wrong, what to write) of each file that cannot be used; `paths` by key:
-    password_file, ca, cert, key.
+    password_file, token_file, ca, cert, key.
 
     Nothing of what stands in them is told.
     """
     sound = set()
     for key, path in paths.items():
         try:
-            if key == "password_file":
+            if key in {"password_file", "token_file"}:
                 read_secret(Path(path))
             else:
                 read_regular(Path(path), _MAX_FILE)

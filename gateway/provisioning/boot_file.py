@@ -75,7 +75,7 @@ def provision(
     read the secrets. `step` hears the name of each step before it is made.
     """
     for left in boot.glob(f"{FILE}{_SUFFIX_TAKEN}"):
-        _wipe(left, step)
+        wipe(left, step)
     file = boot / FILE
     if not (file.exists() or file.is_symlink()):
         named = next((name for name in NEARLY if (boot / name).exists()), None)
@@ -168,7 +168,7 @@ def _finish(boot: Path, data: bytes, tell: Tell, step: Step) -> Outcome:
         stays = Outcome("taken", FILE, moved, bool(secrets), stays=True)
         return _say(boot, stays, tell, step)
     _sync(boot)
-    _wipe(left, step)
+    wipe(left, step)
     return outcome
 
 
@@ -192,7 +192,7 @@ def _say(boot: Path, outcome: Outcome, tell: Tell, step: Step) -> Outcome:
     return outcome
 
 
-def _wipe(file: Path, step: Step) -> None:
+def wipe(file: Path, step: Step = lambda _: None) -> None:
     """Overwrite and remove. A card keeps old blocks all the same, which the result says."""
     with contextlib.suppress(OSError):
         step("overwrite")

@@ -1,7 +1,7 @@
-"""Passwords, keys and certificates that stand in the file itself: out of it, into files of their own.
+"""Passwords, tokens, keys and certificates that stand in the file itself: out of it, into files of their own.
 
-In `submeter.yaml` an uplink may have `password` instead of `password_file`, and PEM text as `ca`, `cert` or
-`key`.
+In `submeter.yaml` an uplink may have `password` instead of `password_file`, `token` instead of `token_file`,
+and PEM text as `ca`, `cert` or `key`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,16 @@ import yaml
 
 from gateway.errors import Problem
 
-PLACES = {"password": "password_file", "ca": "ca", "cert": "cert", "key": "key"}
+ONE_LINE = {"password": "password_file", "token": "token_file"}
+PLACES = {**ONE_LINE, "ca": "ca", "cert": "cert", "key": "key"}
 """Key in the boot partition's file → key of the configuration."""
-ENDINGS = {"password": ".password", "ca": ".ca.pem", "cert": ".cert.pem", "key": ".key.pem"}
+ENDINGS = {
+    "password": ".password",
+    "token": ".token",
+    "ca": ".ca.pem",
+    "cert": ".cert.pem",
+    "key": ".key.pem",
+}
 PEM = "-----BEGIN "
 _ID = re.compile(r"[a-z0-9-]{1,32}")
 
@@ -54,7 +61,7 @@ def find_secrets(text: str, file: str) -> tuple[list[Secret], list[Problem]]:
         for key, (node, value) in pairs.items():
             if key not in PLACES or not isinstance(value, yaml.ScalarNode):
                 continue
-            if key != "password" and PEM not in value.value:
+            if key not in ONE_LINE and PEM not in value.value:
                 continue  # the name of a file
             where, line = f"uplinks[{index}].{key}", node.start_mark.line + 1
             if value.start_mark.index < node.end_mark.index:
@@ -62,7 +69,7 @@ def find_secrets(text: str, file: str) -> tuple[list[Secret], list[Problem]]:
                 continue
             start, end = node.start_mark.index, value.end_mark.index
             rest = "\n" if text[start:end].endswith("\n") else ""
-            kept = value.value if key != "password" else value.value.rstrip("\n")
+            kept = value.value.rstrip("\n") if key in ONE_LINE else value.value
             found.append(Secret(line, where, key, name + ENDINGS[key], kept, start, end, rest))
     return sorted(found, key=lambda secret: secret.start), problems
 

@@ -49,6 +49,7 @@ FILES = {
     "systemd/submeter-backup.service": "usr/lib/systemd/system/submeter-backup.service",
     "systemd/submeter-backup.timer": "usr/lib/systemd/system/submeter-backup.timer",
     "systemd/submeter-provision.service": "usr/lib/systemd/system/submeter-provision.service",
+    "systemd/submeter-enroll.service": "usr/lib/systemd/system/submeter-enroll.service",
     "systemd/submeter-install.service": "usr/lib/systemd/system/submeter-install.service",
     "systemd/submeter-install.path": "usr/lib/systemd/system/submeter-install.path",
     "systemd/submeter-apply.path": "usr/lib/systemd/system/submeter-apply.path",

@@ -41,6 +41,17 @@ def test_a_file_belongs_to_its_owner_before_it_takes_the_place(tmp_path) -> None
     assert (about.st_uid, about.st_gid, stat.S_IMODE(about.st_mode)) == (12, 34, 0o640)
 
 
+def test_whose_a_file_is_already_is_not_asked_for(tmp_path, monkeypatch) -> None:
+    """A service without that right writes its own files."""
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchown", refused)
+    write_durably(tmp_path / "a", b"new", owner=(os.getuid(), tmp_path.stat().st_gid))
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
 def test_nobody_else_reads_a_file_that_is_being_written(tmp_path) -> None:
     with replacing(tmp_path / "secret", mode=0o644):
         (fresh,) = tmp_path.iterdir()
@@ -63,7 +74,7 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch, fails) -> N
         case "rename":
             monkeypatch.setattr(Path, "replace", refused)
     with pytest.raises(OSError, match="No space"):
-        write_durably(path, b"new", owner=(os.getuid(), os.getgid()))
+        write_durably(path, b"new", owner=(os.getuid() + 1, os.getgid()))
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["a.json"]
 

@@ -87,7 +87,8 @@ def _paths(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _is_path(value: str, key: str) -> bool:
-    return value.startswith(("/", "~", "..")) or key in {"directory", "password_file", "ca", "cert", "key"}
+    files = {"directory", "password_file", "ca", "cert", "key", "token_file"}
+    return value.startswith(("/", "~", "..")) or key in files
 
 
 def _is_below(path: Path, home: Path) -> bool:

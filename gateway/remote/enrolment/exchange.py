@@ -7,7 +7,7 @@ import time
 from queue import Empty, SimpleQueue
 
 from gateway.common.text import visible
-from gateway.errors import EnrolmentError, WireError
+from gateway.errors import EnrolmentError, EnrolmentRefused, WireError
 from gateway.mqtt import Broker, Hearing
 from gateway.remote.enrolment.authority import Authority
 from gateway.remote.link import AGAIN, command_link
@@ -51,10 +51,7 @@ def ask(broker: Broker, asked: EnrolmentRequest, seconds: float) -> str:
                 continue
             if answer.ok and answer.certificate:
                 return answer.certificate
-            raise EnrolmentError(
-                f"the platform gives no certificate: {answer.error or 'without a reason'}",
-                hint="ask the platform's operator for a new token",
-            )
+            raise EnrolmentRefused(answer.error or "without a reason")
     finally:
         link.stop()
     raise EnrolmentError(
