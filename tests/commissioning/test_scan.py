@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from scan_site import Mounted, Site, SiteLine
 
@@ -9,6 +11,7 @@ from gateway.catalogue import library
 from gateway.commissioning.scan import (
     FoundMeter,
     LineSetting,
+    SerialProbe,
     Sweep,
     Swept,
     likely_addresses,
@@ -131,6 +134,47 @@ async def test_an_empty_line_is_searched_to_its_end_within_the_printed_bound() -
     assert swept.ended
     assert not swept.found
     assert sweep.worst == pytest.approx(time_for([FAST], 59))
+
+
+@pytest.mark.parametrize(
+    ("name", "to", "held"),
+    [
+        ("serial0", "ttyAMA0", 8),
+        ("ttyAMA1", "", 8),
+        ("ttyUSB0", "", 0),
+        ("by-id", "ttyUSB7", 0),
+        ("ttyS0", "", 0),
+    ],
+)
+def test_a_port_that_keeps_bytes_back_is_waited_for(tmp_path, name, to, held) -> None:
+    port = tmp_path / name
+    if to:
+        port.symlink_to(tmp_path / to)
+    assert SerialProbe(str(port)).held == held
+
+
+@pytest.mark.parametrize("held", [0, 8])
+def test_the_wait_for_an_answer_holds_what_the_port_keeps_back(monkeypatch, held) -> None:
+    waits = []
+
+    def nothing(_read, _write, _error, seconds):
+        waits.append(seconds)
+        return [], [], []
+
+    setting = LineSetting(1200, "N")
+    with Site([]) as site:
+        probe = SerialProbe(site.port, setting)
+        probe.held = held
+        probe.open()
+        clock = SimpleNamespace(monotonic=lambda: 1000.0, sleep=lambda _: None)
+        monkeypatch.setattr("gateway.commissioning.scan.line.time", clock)
+        monkeypatch.setattr("gateway.commissioning.scan.line.select", SimpleNamespace(select=nothing))
+        probe.exchange(1, bytes((3, 0, 0, 0, 2)), 0.05)
+        monkeypatch.undo()
+        probe.close()
+    assert waits == [pytest.approx((8 + held) * setting.character + 0.05)]
+    silent = time_for([setting], 10, held) - time_for([setting], 10)
+    assert silent == pytest.approx(10 * held * setting.character)
 
 
 def test_likely_settings_and_addresses_come_first_and_nothing_is_left_out() -> None:

@@ -75,13 +75,42 @@ async def test_what_the_meter_says_of_its_maker_decides_among_twins() -> None:
     assert [driver.maker for driver in named.candidates] == ["Orno"]
 
 
-async def test_a_meter_like_the_one_before_costs_few_questions() -> None:
-    driver = next(driver for driver in PLAIN if driver.name == "inepro-pro380")
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("inepro-pro380", 0.8), ("inepro-pro1", 0.6), ("sungrow-sh-meter", 0.3), ("sofar-g3-meter", 0.3)],
+)
+async def test_a_meter_like_the_one_before_costs_few_questions(name: str, share: float) -> None:
+    driver = next(driver for driver in PLAIN if driver.name == name)
     first, again = Meter(driver), Meter(driver)
-    await identify(first.ask, LIBRARY)
-    found = await identify(again.ask, LIBRARY, first=[driver.name])
-    assert driver.name in [candidate.name for candidate in found.candidates]
-    assert again.asked <= first.asked
+    one = await identify(first.ask, LIBRARY)
+    found = await identify(again.ask, LIBRARY, before=[one])
+    assert found.candidates == one.candidates
+    assert again.asked <= share * first.asked
+
+
+@pytest.mark.parametrize("name", [driver.name for driver in PLAIN[::9]])
+async def test_a_meter_beside_one_of_another_model_is_what_it_is_alone(name: str) -> None:
+    """Meters of little to tell by stand on this line already."""
+    driver = next(driver for driver in PLAIN if driver.name == name)
+    thin = [each for each in PLAIN if each.name in {"deye-string", "sungrow-sh-meter", "spiraxsarco-tva"}]
+    before = [await identify(Meter(each).ask, LIBRARY) for each in thin]
+    alone, _ = await scanned(driver)
+    found = await identify(Meter(driver).ask, LIBRARY, before=before)
+    assert {each.name for each in found.candidates} == {each.name for each in alone.candidates}
+
+
+@pytest.mark.parametrize("name", ["eastron-sdm72d-m-v2", "algodue-uem", "abb-m1m"])
+async def test_a_meter_that_has_the_places_of_the_one_before_and_others_is_not_taken_for_it(
+    name: str,
+) -> None:
+    thin = next(driver for driver in PLAIN if driver.name == "deye-string")
+    other = next(driver for driver in PLAIN if driver.name == name)
+    one = await identify(Meter(thin).ask, LIBRARY)
+    assert len(one.refused) > 8
+    both = Meter(other)
+    both.image.words = {**Meter(thin).image.words, **both.image.words}
+    found = await identify(both.ask, LIBRARY, before=[one])
+    assert name in [each.name for each in found.candidates]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,21 @@ async def test_a_slow_meter_at_the_last_address_of_a_setting_is_found(unit: int)
     assert [(each.unit, each.setting) for each in found] == [(unit, settings[0])]
 
 
+@pytest.mark.parametrize("rate", [9600, 115200])
+@pytest.mark.parametrize(
+    ("turnaround", "neighbours"), [(0.02, [5]), (0.09, [6]), (0.09, [5]), (0.12, [5, 6]), (0.16, [6])]
+)
+async def test_two_meters_at_one_address_are_told_however_late_they_answer(
+    rate: int, turnaround: float, neighbours: list[int]
+) -> None:
+    """What is left of their answers comes when others are asked, or answer already."""
+    setting = LineSetting(rate, "N")
+    pair = [Mounted(BY_NAME[name], 4, setting, turnaround) for name in ("eastron-sdm630", "abb-b23")]
+    others = [Mounted(BY_NAME["inepro-pro380"], unit, setting) for unit in neighbours]
+    _, found = await searched([*pair, *others], [setting])
+    assert {each.unit: each.double for each in found} == {4: True, **dict.fromkeys(neighbours, False)}
+
+
 class Enough(Exception):
     """Somebody ends the search."""
 

@@ -1,5 +1,6 @@
 """Finds the meters of a serial line or of a TCP host, and says which they are."""
 
+from gateway.commissioning.scan.found import FoundMeter, ScanProgress, Swept
 from gateway.commissioning.scan.identify import Identified, identify
 from gateway.commissioning.scan.line import (
     HostProbe,
@@ -13,7 +14,7 @@ from gateway.commissioning.scan.line import (
 )
 from gateway.commissioning.scan.proposal import Proposal, item_lines, propose_lines
 from gateway.commissioning.scan.settings import LineSetting, likely_addresses, likely_settings
-from gateway.commissioning.scan.sweep import FoundMeter, ScanProgress, Sweep, Swept
+from gateway.commissioning.scan.sweep import Sweep
 
 __all__ = [
     "FoundMeter",

@@ -5,19 +5,21 @@ out, and how well those fit that are left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.catalogue import Driver, Row, Span
 from gateway.commissioning.trial.fit import read_from
-from gateway.commissioning.trial.physics import PhysicsCheck, judge
-from gateway.commissioning.trial.sisters import OVERLAP, Reader, places
+from gateway.commissioning.trial.physics import judge
+from gateway.commissioning.trial.sisters import OVERLAP, Place, Reader, WeighedTable, places
 
 _MOST_LACKS: Final = 0.1
 """Share of a table's rows that a meter may refuse and still be of that table: options, older firmware."""
 _STEPS: Final = 20
 """Steps of its register below which a value is too coarse to contradict another."""
+_ALIKE: Final = 1
+"""Checks that must speak for a table that was found on this line before."""
 _KEYS: Final = (
     "voltage_l1n", "voltage_ln", "voltage_l12", "voltage_ll", "frequency", "dc_voltage",
     "temperature_flow", "temperature_return", "volume", "heat_energy",
@@ -26,6 +28,12 @@ _KEYS: Final = (
 STRONG: Final = 4
 """Checks that speak for a table by chance only if it reads the same registers as the right one."""
 _COUNTED: Final = 40
+_VOLTAGES: Final = 3
+"""Voltages within their bands that no other table's registers show by chance."""
+_REFUSALS: Final = 8
+"""Questions that a meter must have refused, so that the places which it has tell something."""
+_APART: Final = 4
+"""Places of one table that the meter of another hardly has."""
 
 
 class CandidateTable:
@@ -60,32 +68,23 @@ class CandidateTable:
 
 
 @dataclass(frozen=True, slots=True)
-class TableFit:
+class TableFit(WeighedTable):
     """How well a meter's registers are read with a table: of its `rows` it `lacks` some."""
 
     table: CandidateTable
     rows: int
     lacks: int
-    findings: tuple[PhysicsCheck, ...]
     blank: bool
     """Whether all that was read is zero."""
     enough: int
     """Checks that must speak for it before only tables on the same registers are possible beside it."""
+    apart: int
+    """Places of it that the meter has and that do not follow one another."""
 
     @property
     def driver(self) -> Driver:
         """Its table's driver."""
         return self.table.driver
-
-    @property
-    def against(self) -> int:
-        """Checks that speak against it."""
-        return sum(finding.good is False for finding in self.findings)
-
-    @property
-    def fitting(self) -> int:
-        """Checks that speak for it."""
-        return sum(finding.good is True for finding in self.findings)
 
     @property
     def whole(self) -> bool:
@@ -97,19 +96,31 @@ class TableFit:
         """Whether so much speaks for it that only tables on the same registers are possible beside it."""
         return self.fitting >= self.enough
 
-    @property
-    def narrow(self) -> bool:
-        """Whether a voltage and the frequency, or both temperatures of a heat meter, are within their bands:
-        the registers of another table hardly show that by chance.
+    def sure(self, refusals: int) -> bool:
+        """Whether not every other table is possible beside it; of the meter's `refusals` see `narrow`."""
+        return self.strong or self.narrow(refusals)
+
+    def narrow(self, refusals: int) -> bool:
+        """Whether a voltage and the frequency, three voltages, or both temperatures of a heat meter are in
+        their bands: the registers of another table hardly show that by chance. Nor does a meter that refuses
+        what it lacks have several places of another table, with a value in its band among them.
         """
         good = {finding.names[0] for finding in self.findings if finding.good}
-        volts = any(name.startswith("voltage") for name in good)
-        return (volts and "frequency" in good) or "temperature_flow" in good
+        volts = sum(name.startswith("voltage") for name in good)
+        return (
+            (volts > 0 and "frequency" in good)
+            or volts >= _VOLTAGES
+            or "temperature_flow" in good
+            or (self.fitting > 0 and self.apart >= _APART and refusals >= _REFUSALS)
+        )
 
 
-def still_open(left: dict[str, CandidateTable], fits: list[TableFit]) -> dict[str, CandidateTable]:
+def still_open(
+    left: dict[str, CandidateTable], fits: list[TableFit], reader: Reader
+) -> dict[str, CandidateTable]:
     """The tables that may be the meter's beside those that fit."""
-    strong, narrow = any(fit.strong for fit in fits), any(fit.narrow for fit in fits)
+    refusals = len(reader.refusals)
+    strong, narrow = any(fit.strong for fit in fits), any(fit.narrow(refusals) for fit in fits)
     if not strong and not narrow:
         return left
     near = CandidateTable.beside if strong else CandidateTable.touches
@@ -139,6 +150,22 @@ async def tried(table: CandidateTable, reader: Reader, *, enough: int = STRONG) 
     return [fit]
 
 
+async def tried_again(
+    table: CandidateTable, refused: Sequence[Place], left: dict[str, CandidateTable], reader: Reader
+) -> list[TableFit]:
+    """The fit of a table that a meter of this line has, which has `refused` these places. What that one was
+    not, by a place that this one refuses as well, is taken out of `left`.
+    """
+    fits = await tried(table, reader, enough=_ALIKE)
+    if not fits or not fits[0].sure(len(reader.refusals)):
+        return fits
+    for name, other in still_open(left, fits, reader).items():
+        place = next((place for place in refused if other.has(Span(*place))), None)
+        if place is not None and await reader.alone(*place) is None and not reader.spent:
+            del left[name]
+    return fits
+
+
 async def all_tried(tables: Iterable[CandidateTable], fits: list[TableFit], reader: Reader) -> list[TableFit]:
     """Those of these tables that fit, behind `fits`: the ones first that cost the fewest questions."""
     fits, left = [*fits], {table.driver.name: table for table in tables}
@@ -146,7 +173,7 @@ async def all_tried(tables: Iterable[CandidateTable], fits: list[TableFit], read
     def unread(name: str) -> int:
         return sum(not reader.has([span]) for row in keys(left[name].rows) for span in row.spans)
 
-    while left := still_open(left, fits):
+    while left := still_open(left, fits, reader):
         fits += await tried(left.pop(min(left, key=unread)), reader)
     return fits
 
@@ -164,12 +191,12 @@ async def filled(every: tuple[Row, ...], wanted: tuple[Row, ...], reader: Reader
     return not hopeless()
 
 
-def best_of(fits: list[TableFit], *, whole: bool) -> list[TableFit]:
+def best_of(fits: list[TableFit], refusals: int, *, whole: bool) -> list[TableFit]:
     """Without those that have nothing for them when others have, or that read nothing but zeros; a table that
     is a part of a larger one, for which more speaks, is that of a smaller meter. `whole`: every table was
     weighed; where the meter fell silent before, only those that no other can be taken for are left.
     """
-    fits = [fit for fit in fits if (fit.fitting or not fit.blank) and (whole or fit.strong or fit.narrow)]
+    fits = [fit for fit in fits if (fit.fitting or not fit.blank) and (whole or fit.sure(refusals))]
     if any(fit.fitting for fit in fits):
         fits = [fit for fit in fits if fit.fitting]
     kept = []
@@ -199,16 +226,24 @@ def weighed(
     steps = {row.name: abs(row.factor) for row in rows if not row.type.startswith("float")}
     coarse = {name for name, value in values.items() if 0 < abs(value) < _STEPS * steps.get(name, 0.0)}
     return TableFit(
-        table,
-        len(rows),
-        lacks,
-        tuple(
+        findings=tuple(
             replace(finding, good=None) if finding.good is False and coarse & {*finding.names} else finding
             for finding in judge(values, absent)
         ),
+        table=table,
+        rows=len(rows),
+        lacks=lacks,
         blank=not any(values.values()),
         enough=enough,
+        apart=_apart(span for row in rows for span in row.spans if reader.has([span])),
     )
+
+
+def _apart(spans: Iterable[Span]) -> int:
+    """How many of these places do not follow another one of them."""
+    every = set(spans)
+    ends = {(span.function, span.end) for span in every}
+    return sum((span.function, span.address) not in ends for span in every)
 
 
 def readings(driver: Driver) -> tuple[Row, ...]:

@@ -8,7 +8,7 @@ another. What cannot be told apart is said as "one of".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -23,12 +23,12 @@ from gateway.commissioning.scan.candidates import (
     readings,
     still_open,
     telling,
-    tried,
+    tried_again,
     weighed,
 )
 from gateway.commissioning.trial.fit import Ask, read_from
 from gateway.commissioning.trial.physics import PhysicsCheck, judge
-from gateway.commissioning.trial.sisters import Reader, claimed
+from gateway.commissioning.trial.sisters import Place, Reader, claimed
 from gateway.config import parse_ratio
 from gateway.errors import BusDown, BusError
 from gateway.field import Replies, decode, registers_of
@@ -50,8 +50,6 @@ _COUNTERS: Final = frozenset(
     {"active_energy_import", "active_energy_export", "active_energy_total", "heat_energy", "cooling_energy"}
 )
 _UNCOMPARED: Final = ("energy", "demand", "thd_", "reactive_", "apparent_", "displacement_")
-_ALIKE: Final = 1
-"""Checks that must speak for a table that was found on this line before."""
 _MOST_RATIO: Final = 5000
 
 
@@ -70,6 +68,8 @@ class Identified:
     """What it answers to functions 17 and 43/14, made visible."""
     ratio: str = ""
     """The current transformer ratio that it is set to, like 200/5 or 40, where its table has it."""
+    refused: tuple[Place, ...] = ()
+    """What it was asked for in vain, in the order of asking."""
 
     @property
     def sure(self) -> bool:
@@ -85,21 +85,22 @@ async def identify(
     ask: Ask,
     library: Iterable[Driver],
     *,
-    first: Iterable[str] = (),
+    before: Iterable[Identified] = (),
     says: Says = _silent,
     on_a_line: bool = True,
 ) -> Identified:
-    """What answers. `first`: names of tables that were found on this line before, asked for first; `says`:
-    what it, one of these, says to functions 17 and 43/14, asked for where it may tell more; `on_a_line`:
-    whether meters with a serial port are the likelier ones. Raises BusDown.
+    """What answers. `before`: meters of this line whose tables are asked for first; `says`: what it, one of
+    these, says to functions 17 and 43/14, asked for where it may tell more; `on_a_line`: whether meters with
+    a serial port are the likelier ones. Raises BusDown.
     """
     drivers = list(library)
     reader = Reader(ask, most=_MOST_READS, patience=_PATIENCE)
-    how, found = await _told_apart(drivers, list(dict.fromkeys(first)), reader, on_a_line=on_a_line)
+    known = {each.candidates[0].name: each.refused for each in before if each.candidates}
+    how, found = await _told_apart(drivers, known, reader, on_a_line=on_a_line)
     sure = how == "identity" and len(found) == 1
     told = "" if sure else await says(tuple(found))
     if not found:
-        return Identified(says=told)
+        return Identified(says=told, refused=reader.refusals)
     found = _as_it_says(found, told)
     if how == "identity" and len(found) > 1:
         found = await _rows_there(found, reader)
@@ -113,7 +114,7 @@ def _on_a_line(driver: Driver) -> bool:
 
 
 async def _told_apart(
-    drivers: list[Driver], known: list[str], reader: Reader, *, on_a_line: bool
+    drivers: list[Driver], known: Mapping[str, Sequence[Place]], reader: Reader, *, on_a_line: bool
 ) -> tuple[How, list[Driver]]:
     """The tables that the meter names, by its identity or by the models of SunSpec; else those that can be
     read whole and that nothing speaks against, the best first.
@@ -125,15 +126,15 @@ async def _told_apart(
     tables = [CandidateTable(driver) for driver in drivers if not driver.discovery]
     left = {table.driver.name: table for table in tables}
     fits: list[TableFit] = []
-    for name in known:
-        table = still_open(left, fits).get(name)
+    for name, refused in known.items():
+        table = still_open(left, fits, reader).get(name)
         if table is None:
             continue
         if named := await _named([left.pop(name)], tables, reader):
             return "identity", named
         if not table.identity:
-            fits += await tried(table, reader, enough=_ALIKE)
-    while left := still_open(left, fits):
+            fits += await tried_again(table, refused, left, reader)
+    while left := still_open(left, fits, reader):
         usual = [table for table in left.values() if not on_a_line or _on_a_line(table.driver)]
         span = telling(usual or left.values())
         having = [left.pop(name) for name, table in [*left.items()] if table.has(span)]
@@ -142,7 +143,7 @@ async def _told_apart(
         if named := await _named(having, tables, reader):
             return "identity", named
         fits = await all_tried([table for table in having if not table.identity], fits, reader)
-    fits = best_of(fits, whole=not reader.spent)
+    fits = best_of(fits, len(reader.refusals), whole=not reader.spent)
     # One that names itself may lack the place that ruled its table out.
     near = [table for table in tables if not fits or any(table.beside(fit.table) for fit in fits)]
     if named := await _named(near, tables, reader):
@@ -232,13 +233,21 @@ async def _with_values(how: How, found: list[Driver], ask: Ask, reader: Reader, 
         except BusDown:
             raise
         except BusError:
-            return Identified(how, tuple(found), says=says)
+            return Identified(how, tuple(found), says=says, refused=reader.refusals)
     await reader.fill(span for row in readings(driver) if _compared(row.name) for span in row.spans)
     rows = tuple(row for row in readings(driver) if reader.has(row.spans) or _compared(row.name))
     values, absent = read_from(rows, reader.words)
     told = await _attributes(driver, reader)
-    serial, ratio = told.get("serial_number", ""), _ratio(told)
-    return Identified(how, tuple(found), serial, values, tuple(judge(values, absent)), says, ratio)
+    return Identified(
+        how,
+        tuple(found),
+        told.get("serial_number", ""),
+        values,
+        tuple(judge(values, absent)),
+        says,
+        _ratio(told),
+        reader.refusals,
+    )
 
 
 def _compared(name: str) -> bool:

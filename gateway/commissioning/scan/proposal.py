@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gateway.commissioning.scan.found import FoundMeter
 from gateway.commissioning.scan.settings import LineSetting
-from gateway.commissioning.scan.sweep import FoundMeter
 
 _ID = re.compile(r"[^a-z0-9]+")
 _LONGEST_ID = 32

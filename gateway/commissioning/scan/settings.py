@@ -18,8 +18,8 @@ LAST_ADDRESS: Final = 247
 FIRST_ADDRESSES: Final = range(1, 11)
 """What people give by hand: they begin at 1 and count."""
 TURNAROUND: Final = 0.05
-"""s that a meter thinks, from the silence that ends a request to its answer. Slower meters are found all the
-same: their answer names them, whenever it comes."""
+"""s that a meter thinks, from the silence that ends a request to its answer, and that an adapter hands it on.
+Slower meters are found all the same: their answer names them, whenever it comes."""
 _REQUEST: Final = 8
 _T35: Final = 3.5
 _FAST: Final = 19200
@@ -55,7 +55,7 @@ class LineSetting:
     @property
     def silent_wait(self) -> float:
         """Seconds behind a request after which the first byte of an answer should have come."""
-        return self.silence + TURNAROUND + 2 * self.character
+        return self.silence + TURNAROUND + self.character
 
 
 def likely_settings(library: Iterable[Driver], own: Iterable[LineSetting] = ()) -> list[LineSetting]:
@@ -84,8 +84,11 @@ def likely_addresses(library: Iterable[Driver]) -> list[int]:
     return list(dict.fromkeys([*factory[:1], *FIRST_ADDRESSES, *factory[1:]]))
 
 
-def time_for(settings: Iterable[LineSetting], addresses: int) -> float:
+def time_for(settings: Iterable[LineSetting], addresses: int, held: int = 0) -> float:
     """Seconds that so many addresses cost at each of these settings when nobody answers, and the wait for the
-    last of them, who may be slow.
+    last of them, who may be slow. `held`: characters that the port keeps back.
     """
-    return sum(setting.silent_cost * addresses + setting.silent_wait for setting in settings)
+    return sum(
+        (setting.silent_cost + held * setting.character) * addresses + setting.silent_wait
+        for setting in settings
+    )

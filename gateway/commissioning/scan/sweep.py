@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from gateway.catalogue import Driver
+from gateway.commissioning.scan.found import FoundMeter, ScanProgress, Swept
 from gateway.commissioning.scan.identify import NAMING, Identified, identify, texts_of
 from gateway.commissioning.scan.line import Answer, Exchange, Probe
 from gateway.commissioning.scan.settings import (
@@ -26,61 +26,21 @@ from gateway.commissioning.scan.settings import (
 from gateway.common.text import visible
 from gateway.errors import BadFrame, NoReply, Refused
 
-Trouble = Literal["double", "noise", "echo", "master", "no_frame"]
-"""`double`: two meters at one address. `no_frame`: bytes come, but never a frame (A and B are swapped, or
-another protocol)."""
-
 _PROBE: Final = struct.pack(">BHH", 3, 0, 2)
+_NOT_THERE: Final = (1, 2, 3)
+"""Refusals that another probe would meet, too."""
 _NOBODY: Final = (10, 11)
 """What a converter says for a unit that does not answer it."""
 _HOST_WAIT: Final = 1.0
 """s that a TCP host is given: its own patience with a line behind it is often half a second."""
 _READ_WAITS: Final = (0.35, 0.7)
 """s for each try of a read of a meter that is there."""
+_LATE: Final = 2
+"""Silent addresses asked before, of which one may be answering late, that are asked again."""
 _AGAIN: Final = 3
 """Probes that must be damaged one after another before two meters are suspected."""
 _LISTEN: Final = 0.4
 _HOST_FIRST: Final = (1, 255, 0, 247, 2, 3, 4, 5, 6, 7, 8, 9, 10, 126, 71, 100)
-
-
-@dataclass(frozen=True, slots=True)
-class FoundMeter:
-    """Something that answers. `unit` is its address; `double`: more than one device does."""
-
-    setting: LineSetting | None
-    unit: int
-    took: float
-    identified: Identified = field(default_factory=Identified)
-    double: bool = False
-    every: bool = False
-    """A TCP device that answers whatever unit is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScanProgress:
-    """Where the search is; times in s, `left` at most."""
-
-    setting: LineSetting | None
-    unit: int
-    stage: str
-    done: float
-    left: float
-    found: int
-
-
-@dataclass(slots=True)
-class Swept:
-    """What a search brought."""
-
-    found: list[FoundMeter] = field(default_factory=list)
-    tried: list[LineSetting] = field(default_factory=list)
-    """Settings at which every address was asked."""
-    likely_only: list[LineSetting] = field(default_factory=list)
-    """Settings at which only the likely addresses were asked."""
-    troubles: set[Trouble] = field(default_factory=set)
-    seconds: float = 0.0
-    ended: bool = True
-    """Whether it came to its end; False when it was interrupted."""
 
 
 Tell = Callable[[ScanProgress], None]
@@ -112,9 +72,8 @@ class Sweep:
         self._only = sorted(set(addresses))
         self._one = one_setting
         self._tell, self._met = tell, met
-        self._asked: Counter[LineSetting | None] = Counter()
         self._noisy = self._probes = self._bytes_lost = 0
-        self._owed = False
+        self._owed = self._hums = False
         self._mute: list[tuple[Driver, ...]] = []
         self._answers: dict[int, Answer] = {}
         self._damaged: set[int] = set()
@@ -127,9 +86,10 @@ class Sweep:
             return _HOST_WAIT * len(self._units())
         whole = [setting for setting in self._settings if setting.stopbits == 1]
         few = [setting for setting in self._settings if setting.stopbits != 1]
+        held = self._line.held
         if len(self._settings) == 1:
-            return time_for(self._settings, len(self._units()))
-        return time_for(whole, len(self._units())) + time_for(few, len(self._likely()))
+            return time_for(self._settings, len(self._units()), held)
+        return time_for(whole, len(self._units()), held) + time_for(few, len(self._likely()), held)
 
     async def run(self) -> Swept:
         """Search. Raises BusDown."""
@@ -171,20 +131,20 @@ class Sweep:
         few = self._likely()
         rest = [unit for unit in self._units() if unit not in set(few)]
         usual = [setting for setting in self._settings if setting.stopbits == 1] or self._settings
-        left = time_for(usual, len(few) + len(rest))
+        left = time_for(usual, len(few) + len(rest), self._line.held)
         tried = self.result.tried
         for stage, units in (("likely", few), ("all", rest)):
             for setting in usual:
                 if setting in tried or not units:
                     continue
-                left -= setting.silent_cost * len(units)
+                left -= self._cost(setting) * len(units)
                 found = await self._setting(setting, units, stage, left)
                 self._note(setting, whole=units is rest or not rest)
                 if found:
                     # Somebody is here. A meter may have taken what was sent at another setting for the
                     # beginning of a request: who was silent among the likely ones is asked once more.
                     more = [*(rest if stage == "likely" else ()), *(few if len(usual) > 1 else ())]
-                    left -= setting.silent_cost * (len(more) - len(few))
+                    left -= self._cost(setting) * (len(more) - len(few))
                     await self._ask_all(setting, more, "finish", left)
                     self._note(setting, whole=True)
                     await self._name(setting)
@@ -204,14 +164,14 @@ class Sweep:
         self._line.use(setting)
         self._answers.clear()
         self._damaged.clear()
-        if self._probes == 0:
-            await self._listen(_LISTEN)
+        self._hums = self._probes == 0 and await self._listen(_LISTEN) > 0
         await self._ask_all(setting, units, stage, left)
         return bool(self._answers or self._damaged)
 
     async def _ask_all(self, setting: LineSetting | None, units: list[int], stage: str, left: float) -> None:
         wait = setting.silent_wait if setting else _HOST_WAIT
-        cost = setting.silent_cost if setting else _HOST_WAIT
+        cost = self._cost(setting)
+        silent: deque[int] = deque(maxlen=_LATE)
         for place, unit in enumerate(units):
             now = time.monotonic() - self._began
             to_go = cost * (len(units) - place) + left
@@ -222,24 +182,36 @@ class Sweep:
                 continue
             heard = await self._exchange(unit, _PROBE, wait)
             self._take(heard)
-            if heard.of(unit, 3) is None and heard.noise and not heard.echo and setting is not None:
-                await self._doubt(unit, wait)
+            if setting is not None and heard.noise and not heard.echo:
+                if heard.of(unit, 3) is None:
+                    await self._doubt([unit], wait)
                 # What is no answer may be a late one of whoever was asked before.
-                if place and unit not in self._damaged and units[place - 1] not in self._answers:
-                    await self._doubt(units[place - 1], 2 * wait)
+                if unit not in self._damaged:
+                    await self._doubt([*silent], _READ_WAITS[0])
+            if unit not in self._answers:
+                silent.appendleft(unit)
             if setting is None and self._one_device():
                 return
-        if setting is not None:
-            await self._listen(wait)
+        if setting is not None and await self._listen(wait):
+            await self._doubt([*silent], _READ_WAITS[0])
 
-    async def _doubt(self, unit: int, wait: float) -> None:
-        """Bytes came and no answer: damage by chance, or two that answer at once?"""
-        for _ in range(_AGAIN):
-            heard = await self._exchange(unit, _PROBE, wait)
-            self._take(heard)
-            if heard.of(unit, 3) is not None or not heard.noise:
+    async def _doubt(self, units: list[int], wait: float) -> None:
+        """Bytes came that are no answer, and one of these may have sent them: damage by chance, or two that
+        answer at once? A line that is noisy by itself says nothing of anybody.
+        """
+        for unit in units if not self._hums else ():
+            if unit in self._answers or unit in self._damaged:
+                continue
+            for _ in range(_AGAIN):
+                heard = await self._exchange(unit, _PROBE, wait)
+                self._take(heard)
+                if heard.of(unit, 3) is not None or not heard.noise:
+                    break
+            else:
+                self._hums = await self._listen(_AGAIN * wait) > 0
+                if not self._hums:
+                    self._damaged.add(unit)
                 return
-        self._damaged.add(unit)
 
     def _take(self, heard: Exchange) -> None:
         """Everybody who has answered, whoever was asked."""
@@ -249,9 +221,10 @@ class Sweep:
             elif answer.exception not in _NOBODY:
                 self._answers.setdefault(answer.unit, answer)
 
-    async def _listen(self, seconds: float) -> None:
-        """Does anybody talk unasked, or late?"""
-        self._take(await self._exchange(0, b"", seconds))
+    async def _listen(self, seconds: float) -> int:
+        """Does anybody talk unasked, or late? The bytes that belong to nobody's frame."""
+        self._take(heard := await self._exchange(0, b"", seconds))
+        return heard.noise
 
     # ---- a TCP host
 
@@ -272,17 +245,12 @@ class Sweep:
 
     async def _name(self, setting: LineSetting | None) -> None:
         """Identify everybody who answered at this setting."""
-        names = [
-            found.identified.candidates[0].name for found in self.result.found if found.identified.candidates
-        ]
         every = setting is None and self._one_device()
         units = [1] if every else sorted(self._answers)
         for unit in units:
-            identified = await self._identify(unit, names)
+            identified = await self._identify(unit)
             doubled = await self._garbled(unit) if setting and self._bytes_lost else False
             found = FoundMeter(setting, unit, self._answers[unit].took, identified, doubled, every)
-            if identified.candidates:
-                names.insert(0, identified.candidates[0].name)
             if doubled:
                 self._troubles.add("double")
             self._found.append(found)
@@ -296,16 +264,19 @@ class Sweep:
         self._answers.clear()
         self._damaged.clear()
 
-    async def _identify(self, unit: int, names: list[str]) -> Identified:
+    async def _identify(self, unit: int) -> Identified:
         self._reads = self._bad = self._bytes_lost = 0
+        refused = self._answers[unit].exception
 
         async def ask(function: int, address: int, count: int) -> list[int]:
+            if refused in _NOT_THERE and struct.pack(">BHH", function, address, count) == _PROBE:
+                raise Refused(f"unit {unit} refused with exception {refused}", refused)
             return await self._read(unit, function, address, count)
 
         return await identify(
             ask,
             self._library,
-            first=names,
+            before=[found.identified for found in reversed(self._found)],
             says=lambda found: self._says(unit, found),
             on_a_line=bool(self._settings),
         )
@@ -371,6 +342,10 @@ class Sweep:
             self._troubles.add("echo")
         self._noisy += heard.noise > 0 and not heard.answers
         return heard
+
+    def _cost(self, setting: LineSetting | None) -> float:
+        """Seconds that an address costs at which nobody answers."""
+        return setting.silent_cost + self._line.held * setting.character if setting else _HOST_WAIT
 
     def _units(self) -> list[int]:
         if self._only:

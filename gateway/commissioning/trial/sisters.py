@@ -31,21 +31,16 @@ _KNOWN_PATIENCE: Final = 20
 _AT_ONCE: Final = 40
 
 Words = dict[tuple[int, int], int]
+Place = tuple[int, int, int]
+"""Function, address and number of registers."""
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Sister:
-    """Another table on the same registers."""
+class WeighedTable:
+    """A table with what physics says of the values that are read with it."""
 
-    driver: Driver
     findings: tuple[PhysicsCheck, ...]
-    rows: int
-    """Rows that the meter has."""
-    lacks: int
-    """Rows that it does not have."""
-    larger: bool
-    """Whether it reads all that the tried table reads, and more."""
 
     @property
     def fitting(self) -> int:
@@ -56,6 +51,19 @@ class Sister:
     def against(self) -> int:
         """Checks that speak against it."""
         return sum(finding.good is False for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Sister(WeighedTable):
+    """Another table on the same registers."""
+
+    driver: Driver
+    rows: int
+    """Rows that the meter has."""
+    lacks: int
+    """Rows that it does not have."""
+    larger: bool
+    """Whether it reads all that the tried table reads, and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ class Reader:
         self._most, self.patience = most, patience
         self._until = time.monotonic() + seconds
         self.words: Words = {}
-        self._alone: dict[tuple[int, int, int], list[int] | None] = {}
+        self._alone: dict[Place, list[int] | None] = {}
         self.reads = self.silences = 0
 
     async def alone(self, function: int, address: int, count: int) -> list[int] | None:
@@ -103,6 +111,11 @@ class Reader:
     def refused(self, span: Span) -> bool:
         """Whether it was asked for alone, in vain."""
         return self._alone.get((span.function, span.address, span.words), ()) is None
+
+    @property
+    def refusals(self) -> tuple[Place, ...]:
+        """What was asked for in vain, in the order of asking."""
+        return tuple(place for place, words in self._alone.items() if words is None)
 
     def lacks(self, spans: Iterable[Span]) -> bool:
         """Whether one of these spans was asked for in vain."""
@@ -189,10 +202,8 @@ async def weigh_against(
     await reader.fill(_spans(mine))
     values, absent = read_from(mine, reader.words)
     whole = len(values) == len(mine)
-    fitting = sum(finding.good is True for finding in judge(values, absent))
-    fitting = max(
-        fitting, sum(finding.good is True for finding in findings if finding.names != ("identity",))
-    )
+    shown = (judge(values, absent), [each for each in findings if each.names != ("identity",)])
+    fitting = max(WeighedTable(tuple(each)).fitting for each in shown)
     sisters, left = [], 0
     shared = Counter(span for *_, other in near for span in _spans(_readings(other)))
     for *_, other in near:
@@ -220,7 +231,7 @@ async def weigh_against(
 
 async def claimed(drivers: list[Driver], reader: Reader) -> list[Driver]:
     """The drivers whose identity the meter has. Raises BusDown."""
-    places: dict[tuple[int, int, int], list[Driver]] = {}
+    places: dict[Place, list[Driver]] = {}
     for driver in drivers:
         if driver.identity:
             places.setdefault(
