@@ -98,6 +98,9 @@ class RegisterLine:
             raise Mistake(self.name, "has a rule for power factors", "leave rule= out")
         sign_of, sign_of_bit, sign_bit = self._sign(words, rows)
         times = self._find(self.options["times"], "times", rows) if "times" in self.options else None
+        if times is not None and times.unit not in {"", raw.unit}:
+            what = f"times= names {times.name}, whose codes are in {times.unit}"
+            raise Mistake(self.name, what, f"give {raw.unit or 'this row'} a register of its own")
         return Row(
             name=self.name,
             function=self._choice("function", {"3": 3, "4": 4}, self.defaults.function),
@@ -122,6 +125,7 @@ class RegisterLine:
             terms=self._terms(rows),
             times=times,
             codes=self._codes(raw, words),
+            unit=raw.unit if "codes" in self.options else "",
             sign_of=sign_of,
             sign_of_bit=sign_of_bit,
             line=self.number,

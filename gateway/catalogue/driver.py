@@ -128,6 +128,8 @@ class Row:
     """Of a register that names a unit: its number, and how much of this row's own unit that is. A number
     that is not here is no value.
     """
+    unit: str = ""
+    """What `codes` are counted in, in the vocabulary's unit; empty: they are plain factors."""
     sign_of: Row | None = None
     """A row whose sign this value takes."""
     sign_of_bit: int | None = None

@@ -417,6 +417,12 @@ def test_a_unit_that_the_table_does_not_know_gives_no_value(code: int) -> None:
     assert set(found.absent) == {"heat_energy"}
 
 
+def test_a_register_may_say_a_plain_factor() -> None:
+    rows = table("0 u16 active_power W fast times=_m\n1 u16 _m 1 fast codes=0:1,1:10,2:0.1").rows
+    powers = [decode(rows, image((3, 0, [250, code]))).values for code in range(4)]
+    assert powers == [{"active_power": 0.25}, {"active_power": 2.5}, {"active_power": 0.025}, {}]
+
+
 def test_a_unit_may_stand_in_some_bits_and_belong_to_whole_and_fraction() -> None:
     rows = table(
         """

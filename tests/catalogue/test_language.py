@@ -217,6 +217,10 @@ def test_limits_reach_inherited_rows_and_give_way_to_a_rows_own(tmp_path: Path) 
         ("0 u16 volume m³ slow codes=1:l", "codes= belongs to a whole number that other rows are multiplied"),
         ("0 float32 _u kWh slow codes=1:Wh", "codes= belongs to a whole number"),
         ("0 u16 heat_energy kWh slow times=_unit", "times= names _unit, which is not a row"),
+        (
+            "0 u16 heat_energy kWh slow times=_u\n1 u16 _u m³ slow codes=0:l,1:m³",
+            "heat_energy: times= names _u, whose codes are in m³ → give kWh a register of its own",
+        ),
         ("0 bdc16 active_power W fast", "did you mean bcd16?"),
         ("5 u16 frequency Hz fast sf8=6 sf8h=7", "has two scale registers"),
         ("5 u16 frequency Hz static", "is a reading, and static is read once a day"),
