@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -216,11 +217,17 @@ def driver_lines(driver: Driver) -> list[str]:
     told = said(f"{driver.name}: {driver.maker} {driver.model}")
     for name, text in facts:
         told += entry(name, text, names) if text else []
-    rows = [
-        (place(row), row.type, row.name, f"{unit(row)} {row.pace}".strip())
-        for row in driver.rows or offered(driver)
-    ]
-    return [*told, "", *aligned(rows), "", *said(visible(driver.path))]
+    told += ["", *aligned(_rows(driver.rows or offered(driver)))]
+    for variant in driver.variants:
+        known = _rows(driver.rows)
+        if more := [row for row in _rows(variant.rows) if row not in known]:
+            told += ["", *said(f"{variant.name}:"), *aligned(more)]
+    return [*told, "", *said(visible(driver.path))]
+
+
+def _rows(rows: Iterable[Row]) -> list[tuple[str, ...]]:
+    """Of each row where it stands, its type, its name, its unit and how often it is read."""
+    return [(place(row), row.type, row.name, f"{unit(row)} {row.pace}".strip()) for row in rows]
 
 
 def _variant(variant: Variant) -> str:

@@ -171,7 +171,9 @@ def test_show_tells_everything_about_a_driver(path: Path, tmp_path: Path) -> Non
     driver = load_file(path)
     assert driver.source in output
     assert all(note in output for note in driver.notes)
-    assert all(row.name in output for row in driver.rows)
+    shown = output.split()
+    assert all(row.name in shown for row in driver.rows)
+    assert all(row.name in shown for variant in driver.variants for row in variant.rows)
 
 
 def test_check_prints_every_problem(tmp_path: Path) -> None:
