@@ -110,3 +110,13 @@ async def until(condition, seconds=60):
 def small(meter="m", uptime=1000, value=1.0, **more):
     """A draft of one reading with one value."""
     return Draft([Reading(meter, uptime, {"active_energy_import": value})], **more)
+
+
+async def fill(journal, clock, count, meters=4, **more):
+    """Commit so many drafts, ten seconds apart; their batches."""
+    building = Building(meters)
+    taken = []
+    for _ in range(count):
+        clock.now += 10_000
+        taken += await journal.commit(building.draft(clock.now, **more), carry={"pulses": {"su": clock.now}})
+    return taken

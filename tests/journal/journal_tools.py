@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from journal_data import HandClock
 
+from gateway import wire
 from gateway.journal import Journal
 from gateway.model import Ranges
 
@@ -68,4 +69,15 @@ async def contents(directory, uplinks=("city",)):
         await journal.close()
 
 
-__all__ = ["HERE", "WRITER", "Ranges", "Run", "contents", "needs_root", "needs_strace", "write"]
+def told(rows):
+    """The batches that events in these say are thinned or damaged, as (epoch, seq)."""
+    events = [
+        event
+        for row in rows
+        for event in wire.decode(row.body).events
+        if event.kind in {"thinned", "damaged"}
+    ]
+    return {(e.fields["epoch"], n) for e in events for n in range(e.fields["from"], e.fields["to"] + 1)}
+
+
+__all__ = ["HERE", "WRITER", "Ranges", "Run", "contents", "needs_root", "needs_strace", "told", "write"]

@@ -15,7 +15,7 @@ import time
 import pytest
 from journal_data import Building, HandClock, small, until
 from journal_salvage import MOMENTS
-from journal_tools import HERE, WRITER, Run, contents
+from journal_tools import HERE, WRITER, Run, contents, told
 
 from gateway import wire
 from gateway.journal import Journal
@@ -62,16 +62,6 @@ async def test_what_was_taken_survives_kill_9_however_often(tmp_path, options):
         # At most the transaction that was under way is there without having been said.
         extra = set(held) | set(gone)
         assert len(extra - set(taken)) <= 6
-
-
-def told(rows):
-    events = [
-        event
-        for row in rows
-        for event in wire.decode(row.body).events
-        if event.kind in {"thinned", "damaged"}
-    ]
-    return {(e.fields["epoch"], n) for e in events for n in range(e.fields["from"], e.fields["to"] + 1)}
 
 
 @pytest.mark.parametrize(

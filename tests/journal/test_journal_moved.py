@@ -7,9 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 
+import journal_data
 import pytest
-from journal_data import Building, small, until
+from journal_data import small, until
 from journal_tools import HERE, contents
 
 from gateway import wire
@@ -17,14 +19,7 @@ from gateway.errors import JournalError
 from gateway.journal import Journal, housekeeping
 from gateway.model import Draft, Event, Ranges
 
-
-async def fill(journal, clock, count, meters=2, **more):
-    building = Building(meters)
-    taken = []
-    for _ in range(count):
-        clock.now += 10_000
-        taken += await journal.commit(building.draft(clock.now, **more), carry={"pulses": {"su": clock.now}})
-    return taken
+fill = partial(journal_data.fill, meters=2)
 
 
 def look(journal):

@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journal_data import Building, small, until
-from journal_tools import needs_root
+from journal_data import fill, small, until
+from journal_tools import needs_root, told
 
 from gateway import wire
 from gateway.cli.journal_source import FileSource
@@ -26,15 +26,6 @@ from gateway.model import Draft, Event, Ranges
 
 NAMES = ("journal.db", "journal.db-wal")
 FILES = (*NAMES, "journal.db-shm", "journal.db-journal", "journal.lock", "journal.ballast")
-
-
-async def fill(journal, clock, count, meters=4, **more):
-    building = Building(meters)
-    taken = []
-    for _ in range(count):
-        clock.now += 10_000
-        taken += await journal.commit(building.draft(clock.now, **more), carry={"pulses": {"su": clock.now}})
-    return taken
 
 
 @pytest.fixture
@@ -59,16 +50,6 @@ async def killed(opened, clock, tmp_path):
 
 def system(command):
     subprocess.run(command, check=True)
-
-
-def told(rows):
-    events = [
-        event
-        for row in rows
-        for event in wire.decode(row.body).events
-        if event.kind in {"thinned", "damaged"}
-    ]
-    return {(e.fields["epoch"], n) for e in events for n in range(e.fields["from"], e.fields["to"] + 1)}
 
 
 async def everything(journal):

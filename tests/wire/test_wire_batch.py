@@ -198,33 +198,6 @@ def test_any_bytes(body):
             decode(prefix + body)
 
 
-@given(JSON)
-def test_any_json(value):
-    message = {
-        "schema": "submeter/1",
-        "gateway": "g",
-        "epoch": EPOCH,
-        "seq": 1,
-        "t0": 0,
-        "uptime": 0,
-        "clock": "synced",
-    }
-    for part in (
-        "tables",
-        "absent",
-        "suspect",
-        "intervals",
-        "events",
-        "seq",
-        "t0",
-        "clock",
-        "gateway",
-        "epoch",
-    ):
-        with contextlib.suppress(WireError):
-            decode(json.dumps({**message, part: value}).encode())
-
-
 def header(**changes):
     return {
         "schema": "submeter/1",
@@ -236,6 +209,14 @@ def header(**changes):
         "clock": "synced",
         **changes,
     }
+
+
+@given(JSON)
+def test_any_json(value):
+    for part in ("tables", "absent", "suspect", "intervals", "events", *header()):
+        if part != "schema":
+            with contextlib.suppress(WireError):
+                decode(json.dumps(header(**{part: value})).encode())
 
 
 @pytest.mark.parametrize(
