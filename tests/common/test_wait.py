@@ -57,10 +57,10 @@ async def test_many_may_wait_for_one_event() -> None:
 async def test_a_sleep_that_is_exact_is_never_too_short(seconds: float) -> None:
     until = time.monotonic() + seconds
     turns = []
-    asyncio.get_running_loop().call_later(seconds / 2, turns.append, 1)
+    asyncio.get_running_loop().call_soon(turns.append, 1)
     await sleep_exactly(until)
     assert time.monotonic() >= until
-    assert turns or seconds <= 2 * TICK, "others have their turns"
+    assert turns, "others have their turns, also when the machine was busy meanwhile"
 
 
 async def test_a_sleep_that_is_exact_costs_less_of_the_processor_than_turns_of_the_loop_would() -> None:
