@@ -95,7 +95,7 @@ class Assembly:
         self._told: dict[str, None] = {}
         self._described = ""
         """The epoch in which everything was told."""
-        self.newest_wall: int | None = None
+        self.newest_uptime: int | None = None
         """UTC in ms of the newest batch that this assembly committed."""
         self._first = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -314,7 +314,7 @@ class Assembly:
         made, where they are at hand.
         """
         if sealed:
-            self.newest_wall = sealed[-1].t0
+            self.newest_uptime = sealed[-1].uptime
             self._first.set()
         self._doubt(sealed)
         if self._energy is not None:

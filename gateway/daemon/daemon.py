@@ -349,17 +349,11 @@ class Daemon:
     def snapshot(self) -> Snapshot:
         """The facts of now, without paths of this machine."""
         told = Told(
-            file=self.path,
-            started=self._started,
-            read_at=self._read_at,
-            refused=self._refused,
-            mistakes=self._mistakes,
-            problems=self._problems,
-            newest=self._newest_wall,
-            upgrade=self._upgrade.view,
-            certificate_ends=self.remote.certificate_ends,
-            remote=self.remote.view,
-        )
+            file=self.path, started=self._started, read_at=self._read_at, refused=self._refused,
+            mistakes=self._mistakes, problems=self._problems, newest=self._newest_wall,
+            upgrade=self._upgrade.view, certificate_ends=self.remote.certificate_ends,
+            remote=self.remote.view, history=self.energy.trouble,
+        )  # fmt: skip
         stats, beats = self.journal.stats(), self.watchdog.beats()
         return snapshot(told, self.assembly, stats, clock=self.clock, speed=self.backlog_speed, beats=beats)
 

@@ -35,7 +35,7 @@ class Told:
 
     `refused` counts the problems for which the newest reload was refused, `mistakes` are those with which
     the configuration runs, `problems` what else went wrong with it; `newest` (UTC, ms) is the newest batch.
-    `certificate_ends`: by uplink, UTC in ms.
+    `certificate_ends`: by uplink, UTC in ms. `history` is why the history of quarter hours cannot be kept.
     """
 
     file: Path
@@ -48,6 +48,7 @@ class Told:
     upgrade: UpgradeView | None
     certificate_ends: Mapping[str, int]
     remote: RemoteView | None
+    history: str
 
 
 def snapshot(
@@ -63,6 +64,7 @@ def snapshot(
     config, moment = assembly.config, views.Moment(clock)
     health = {name: worker.health() for name, worker in assembly.workers.items()}
     mistakes, slots = told.mistakes[:MOST_LINES], assembly.slots
+    newest = assembly.newest_uptime
     problems = [bus.warning for bus in health.values() if bus.warning]
     problems += assembly.pulses.problems() if assembly.pulses else []
     whole = Snapshot(
@@ -79,7 +81,8 @@ def snapshot(
         clock=views.clock_view(clock, config.clock.hold),
         journal=views.journal_view(
             stats,
-            assembly.newest_wall or told.newest,
+            # Of this boot it is known how long ago it was, however the clock was set meanwhile.
+            told.newest if newest is None else moment.wall - moment.uptime + newest,
             slots.pending,
             slots.refused,
             slot=config.gateway.commit_interval,
@@ -105,6 +108,7 @@ def snapshot(
         upgrade=told.upgrade,
         remote=told.remote,
         refused=told.refused,
+        history=told.history,
         mistakes=len(told.mistakes),
         in_short=bool(told.refused) + len(mistakes),
         problems=(*told.problems, *mistakes, *problems),
@@ -139,6 +143,7 @@ class Paths:
         return dataclasses.replace(
             snapshot,
             problems=tuple(map(self.hide, snapshot.problems)),
+            history=self.hide(snapshot.history),
             journal=dataclasses.replace(snapshot.journal, error=self.hide(snapshot.journal.error)),
             uplinks=tuple(
                 dataclasses.replace(uplink, error=self.hide(uplink.error)) for uplink in snapshot.uplinks

@@ -180,7 +180,7 @@ def bus_view(assembly: Assembly, health: BusHealth, counted_since: int, moment: 
         name=bus.name,
         kind=bus.type,
         where=bus.place,
-        state=_BUS_STATES[health.state],  # type: ignore[arg-type]
+        state="lent" if health.lent else _BUS_STATES[health.state],  # type: ignore[arg-type]
         since=moment.wall_of(health.since) if health.since else None,
         requests=counters.requests,
         timeouts=counters.timeouts,

@@ -158,3 +158,5 @@ class BusHealth:
     counters: WireCounters
     meters: tuple[MeterHealth, ...]
     facts: tuple[Fact, ...] = ()
+    lent: bool = False
+    """Whether another program of this machine has it; `error` then says which."""

@@ -191,6 +191,7 @@ class BusWorker:
             counters=line.counters,
             meters=tuple(polled.health() for polled in self.meters.values()),
             facts=line.facts.known(),
+            lent=self._lease.until is not None,
         )
 
     def predicted_load(self) -> float:

@@ -35,7 +35,9 @@ MeterCause = Literal[
     "other_model",
     "identity_refused",
 ]
-BusCause = Literal["bus_open", "bus_unused", "bus_opening", "bus_down", "bus_silent", "bus_damaged"]
+BusCause = Literal[
+    "bus_open", "bus_unused", "bus_opening", "bus_lent", "bus_down", "bus_silent", "bus_damaged"
+]
 JournalCause = Literal[
     "journal_storing",
     "journal_starting",
@@ -76,6 +78,8 @@ OtherCause = Literal[
     "reload_refused",
     "mistakes",
     "told_by_daemon",
+    "history_failed",
+    "undervoltage",
     "upgrade_on_trial",
     "upgrade_taken_back",
     "upgrade_failed",

@@ -50,6 +50,10 @@ def gateway_findings(now: Snapshot, active: list[MeterView]) -> Iterator[StatusF
     elif now.mistakes:
         yield StatusFinding("gateway", "mistakes", "warn", count=now.mistakes)
     yield from _upgrade(now)
+    if now.history:
+        yield StatusFinding("gateway", "history_failed", "bad", details=(now.history,))
+    if now.own is not None and (supply := now.own.value("undervoltage")) is not None and supply.value:
+        yield StatusFinding("gateway", "undervoltage", "warn")
     for line in now.problems[now.in_short :]:
         yield StatusFinding("gateway", "told_by_daemon", "warn", details=(line,))
 

@@ -15,8 +15,10 @@ MeterState = Literal["starting", "answering", "partial", "lost", "disabled"]
 lost: no answer.
 """
 
-BusState = Literal["idle", "open", "down"]
-"""idle: nothing has been asked yet. open: the port or the connection stands. down: it cannot be opened."""
+BusState = Literal["idle", "open", "down", "lent"]
+"""idle: nothing has been asked yet. open: the port or the connection stands. down: it cannot be opened. lent:
+a command on this machine has it for a while, and its meters are not read.
+"""
 
 JournalState = Literal["ok", "full", "salvaging", "failed", "newer"]
 """full: readings wait in memory. salvaging: a damaged file is being read beside the new one. failed: commits
@@ -171,8 +173,8 @@ class BusView:
 class JournalView:
     """What is kept on this gateway.
 
-    `epoch` and `seq` name the newest committed batch, `newest` (ms) is its time; `batches`, `readings` and
-    `bytes` count what is kept, `budget` (bytes) what may be; `room_days` is how long an outage may last
+    `epoch` and `seq` name the newest committed batch, `newest` (ms) is its time by the clock as it is set now;
+    `batches`, `readings` and `bytes` count what is kept, `budget` (bytes) what may be; `room_days` is how long an outage may last
     before thinning starts, at the pace of the last `room_basis` s; `taken` and `not_taken` count readings
     committed since the file was begun, and given up since the start, `pending` those of the open slot and
     those that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with
@@ -364,6 +366,8 @@ class Snapshot:
     """The gateway itself as a meter; None where it is none. It does not belong to the building's `meters`."""
     in_short: int = 0
     """So many lines at the beginning of `problems` are told in short by `refused` and `mistakes`."""
+    history: str = ""
+    """Why the history of quarter hours cannot be kept; empty while it can."""
 
     @property
     def everything(self) -> tuple[MeterView, ...]:

@@ -115,6 +115,8 @@ def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> StatusFindin
                 view.since,
                 (view.cause,) if view.cause else (),
             )
+        case "lent":
+            return StatusFinding("bus", "bus_lent", "warn", view.name, len(members))
         case "idle" | "open":
             if len(members) > 1 and all(meter.state == "lost" for meter in members):
                 damaged = any(meter.missing == "bad_frame" or meter.damaged for meter in members)
@@ -134,7 +136,7 @@ def lost_buses(now: Snapshot) -> set[str]:
     return {
         found.subject
         for found in _buses(now, active)
-        if found.cause in {"bus_down", "bus_silent", "bus_damaged"}
+        if found.cause in {"bus_down", "bus_silent", "bus_damaged", "bus_lent"}
     }
 
 
@@ -142,32 +144,30 @@ def _meter(meter: MeterView, now: Snapshot) -> Iterator[StatusFinding]:
     if "being_swapped" in meter.remarks:
         yield StatusFinding("meter", "meter_being_swapped", "warn", meter.id)
         return
+    if (meter.state in {"starting", "lost"} and meter.bus in lost_buses(now)) or _is_lent(meter, now):
+        yield StatusFinding("meter", "meter_on_lost_bus", "known", meter.id)
+        return
     match meter.state:
         case "starting":
-            if meter.bus in lost_buses(now):
-                yield StatusFinding("meter", "meter_on_lost_bus", "known", meter.id)
-            elif now.uptime * 1000 < STARTING_MS + 1000 * meter.interval:
+            if now.uptime * 1000 < STARTING_MS + 1000 * meter.interval:
                 yield StatusFinding("meter", "meter_starting", "busy", meter.id)
             else:
                 yield StatusFinding("meter", "meter_not_polled", "warn", meter.id)
         case "lost":
-            if meter.bus in lost_buses(now):
-                yield StatusFinding("meter", "meter_on_lost_bus", "known", meter.id)
-            else:
-                yield StatusFinding(
-                    "meter",
-                    _why_lost(meter),
-                    "bad",
-                    meter.id,
-                    at=meter.since,
-                    details=(meter.missing,),
-                )
+            why = _why_lost(meter)
+            yield StatusFinding("meter", why, "bad", meter.id, at=meter.since, details=(meter.missing,))
         case "answering" | "partial":
             yield from _values(meter)
         case "disabled":
             return
         case _:
             assert_never(meter.state)
+
+
+def _is_lent(meter: MeterView, now: Snapshot) -> bool:
+    """Whether nothing can be said of it, because its line is lent."""
+    lent = any(view.name == meter.bus and view.state == "lent" for view in now.buses)
+    return lent and meter.state in {"answering", "partial"}
 
 
 def _why_lost(meter: MeterView) -> MeterCause:
@@ -309,7 +309,9 @@ def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> St
             pass
         case _:
             assert_never(journal.state)
-    answering = [meter for meter in active if meter.state in {"answering", "partial"}]
+    answering = [
+        meter for meter in active if meter.state in {"answering", "partial"} and not _is_lent(meter, now)
+    ]
     slowest = min((meter.interval for meter in answering), default=0.0)
     patience = bound(now) + int(1000 * slowest)
     if answering and (journal.newest is None or now.taken - journal.newest > patience):
@@ -328,7 +330,11 @@ def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> St
 def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
     """One finding: the first that is true, the worst asked first."""
     patience = bound(now, view.late_after)
-    late = view.backlog_oldest is not None and now.taken - view.backlog_oldest > patience
+    waited = 0 if view.backlog_oldest is None else now.taken - view.backlog_oldest
+    heard = view.last_receipt if view.receipts else view.last_delivery
+    # What is of a time to come was taken before the clock was set back: how long it waits is not known.
+    ahead = waited < -patience and not younger(heard, now, patience)
+    late = waited > patience or ahead
     fresh = younger(view.since, now, patience + int(1000 * view.spread))
     short = now.journal.room_days is not None and now.journal.room_days < now.journal.warn_days
 
@@ -361,7 +367,6 @@ def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
     if view.refused_topics:
         return finding("topic_refused", "bad", details=view.refused_topics)
     if not late:
-        heard = view.last_receipt if view.receipts else view.last_delivery
         # Nothing confirmed since the start proves nothing, unless there was nothing to confirm for longer
         # than that takes.
         if heard is None and (fresh or view.backlog_batches):

@@ -72,6 +72,28 @@ def page(site: Rig, language: str) -> str:
     return httpx.get(f"http://{listen}/?lang={language}", timeout=30).text
 
 
+def agreed(site: Rig, state: str, cause: str, *sentences: str) -> None:
+    """Socket, API, metrics, command and page say the same; `sentences` in English and in Turkish."""
+    listen = json.loads(site.config_path.read_text())["status"]["listen"]
+
+    def told() -> bool:
+        try:
+            api = httpx.get(f"http://{listen}/api/v1/status", timeout=30).json()["verdict"]
+            metrics = httpx.get(f"http://{listen}/metrics", timeout=30).text
+        except httpx.TransportError:
+            return False  # it does not listen yet
+        return (
+            verdict(site)["state"] == api["state"] == state
+            and cause in causes(site) & {finding["cause"] for finding in api["findings"]}
+            and f'submeter_verdict{{state="{state}"}} 1.0' in metrics
+            and sentences[0] in words(site)
+            and sentences[1] in page(site, "tr")
+            and sentences[0].replace("'", "&#39;") in page(site, "en")
+        )
+
+    until(told, BOUND + 60, f"everybody says {cause}")
+
+
 def forbid(site: Rig) -> None:
     """The broker's access list lets this gateway write its state and nothing else."""
     acl = site.directory / "acl"
@@ -135,3 +157,36 @@ def test_a_platform_that_never_confirmed_is_no_all_clear_at_any_moment(site: Rig
 
     until(looked, BOUND + 60, "the silence is a finding", pause=0.2)
     assert "in_order" not in seen
+
+
+def test_a_history_that_cannot_be_kept_and_a_line_that_is_lent_are_said_everywhere(site: Rig) -> None:
+    in_the_way = site.directory / "state" / "history.db"
+    in_the_way.mkdir(parents=True)
+    site.start_broker()
+    site.start_receiver()
+    site.start_gateway()
+    agreed(
+        site,
+        "trouble",
+        "history_failed",
+        "The energy of quarter hours cannot be kept",
+        "Çeyrek saatlik enerji saklanamıyor",
+    )
+    in_the_way.rmdir()
+    until(lambda: verdict(site)["state"] == "in_order", 120, "everything is in order")
+    assert "Everything is in order" in words(site)
+    with httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=30
+    ) as client:
+        given = client.post("/v1/buses/plant/lend", params={"to": "submeter scan", "seconds": 300})
+        assert given.is_success
+        agreed(
+            site,
+            "attention",
+            "bus_lent",
+            "is lent to submeter scan",
+            "submeter scan komutuna ödünç",
+        )
+        assert causes(site) == {"bus_lent", "meter_on_lost_bus"}, "neither store nor meters are blamed"
+        assert client.post("/v1/buses/plant/return").is_success
+    until(lambda: verdict(site)["state"] == "in_order", 120, "everything is in order again")

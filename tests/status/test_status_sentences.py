@@ -377,8 +377,9 @@ OTHER_FAULTS = [
 )
 def test_who_holds_a_port_and_what_the_service_lacks_are_named(error, cause, english, turkish) -> None:
     name = SNAPSHOT.buses[0].name
-    down = replace(SNAPSHOT, buses=(replace(SNAPSHOT.buses[0], state="down", error=error, cause=cause),))
-    finding = StatusFinding("bus", "bus_down", "bad", name, details=(cause,))
+    state, found = ("lent", "bus_lent") if "lent" in error else ("down", "bus_down")
+    down = replace(SNAPSHOT, buses=(replace(SNAPSHOT.buses[0], state=state, error=error, cause=cause),))
+    finding = StatusFinding("bus", found, "bad", name, details=(cause,))
     for language, words in (("en", english), ("tr", turkish)):
         said = notices.notice(finding, down, Locale(language, "Europe/Istanbul", SNAPSHOT.taken))
         assert all(word in f"{said.text} → {said.action}" for word in words), said

@@ -114,6 +114,8 @@ class EnergyWorker:
         """There may be days that are over and have no daily sums."""
         self._distrust = ""
         """What is wrong with the file although it does not contradict itself."""
+        self.trouble = ""
+        """Why the history cannot be kept; empty while it can."""
         self._stopping = False
         self._concerns: tuple[object, ...] = ()
         """What the engine was opened with."""
@@ -181,10 +183,12 @@ class EnergyWorker:
             rest = asyncio.create_task(self._publish_rest())
             try:
                 await self._begin()
+                self.trouble = ""
                 await self._follow()
             except (HistoryError, JournalError) as error:
                 if self._stopping:
                     return  # the file was closed before the last batches came
+                self.trouble = str(error)
                 self._distrust = str(error) if isinstance(error, HistoryDamaged) else ""
                 log.error("the history of intervals: %s; it is tried again", error)  # noqa: TRY400 - a sentence
                 await asyncio.sleep(AGAIN)
@@ -362,18 +366,20 @@ class EnergyWorker:
             self.resolutions = self._held.resolutions()
             self._to_sum_up = True
 
-    @staticmethod
-    def _kept_going(write: Callable[[], bool | None]) -> bool:
+    def _kept_going(self, write: Callable[[], bool | None]) -> bool:
         """Write something; whether it was, and whether there is more of it. A full disk is no reason to read
         the journal again.
         """
         try:
-            return write() is not False
+            more = write() is not False
         except HistoryError as error:
             if type(error) is not HistoryError:
                 raise
             log.warning("%s", error)
+            self.trouble = str(error)
             return False
+        self.trouble = ""
+        return more
 
     # ── what does not fit beside readings ──
 

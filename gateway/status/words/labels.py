@@ -141,7 +141,12 @@ class Words:
     def bus_state(self, state: str) -> str:
         """Whether the line stands."""
         _ = self._locale.gettext
-        return {"idle": _("not used yet"), "open": _("open"), "down": _("cannot be opened")}.get(state, state)
+        return {
+            "idle": _("not used yet"),
+            "open": _("open"),
+            "down": _("cannot be opened"),
+            "lent": _("lent to a command on this gateway"),
+        }.get(state, state)
 
     def uplink_state(self, state: str) -> str:
         """How the platform is reached."""

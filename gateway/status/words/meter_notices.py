@@ -212,6 +212,12 @@ def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
             }
             reason, action = _why_down(view.error if view else "", cause, f)
             return f"{text}: {reason}." if reason else f"{text}.", action
+        case "bus_lent":
+            what, _arrow, mend = (view.error if view else "").partition(" → ")
+            text = _("The meters on the line %(name)s are not read: %(why)s.")
+            why = in_words(what, f) or Words(f).bus_state("lent")
+            wait = _("Wait: %(what)s.") % {"what": in_words(mend, f)} if mend else _("Wait until it ends.")
+            return text % {"name": name, "why": why}, wait
         case "bus_silent":
             action = _(
                 "Check the data cable where it leaves the gateway, the power of the converter, and the "
@@ -234,9 +240,7 @@ def _why_down(error: str, cause: str, f: Locale) -> tuple[str, str]:
     the error names them.
     """
     what, _arrow, mend = error.partition(" → ")
-    _, refused, reason = what.rpartition(" cannot be opened: ")
-    if mend and not refused:  # it is lent, and comes back
-        return in_words(what, f), f.gettext("Wait: %(what)s.") % {"what": in_words(mend, f)}
+    _, _, reason = what.rpartition(" cannot be opened: ")
     if cause not in _NAMED or not mend or "another program" in reason:
         return causes.why(cause, f), causes.action(cause, f)
     if mend.startswith("systemctl"):

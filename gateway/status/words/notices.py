@@ -298,6 +298,13 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
                 return text, _("The technical details have its words.")
             what, _arrow, action = in_words(own, f).partition(" → ")
             return what, action
+        case "history_failed":
+            text = _("The energy of quarter hours cannot be kept; readings are stored and sent as usual.")
+            return text, _("Tell the maintenance firm: the gateway's log says why.")
+        case "undervoltage":
+            return _(
+                "The gateway's supply voltage is too low: it may stop, and its memory card may suffer."
+            ), _("Use the power supply that the maker of the board names, and a short cable.")
         case "upgrade_on_trial" | "upgrade_taken_back" | "upgrade_failed":
             return _upgrade(finding, f)
         case "clock_right":

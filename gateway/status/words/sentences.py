@@ -174,8 +174,8 @@ def bus(view: BusView, f: Locale) -> str:
     if view.state == "down":
         reason = causes.why(view.cause, f) or (view.error if f.language == "en" else "")
         return Words(f).bus_state("down") + (f": {reason}" if reason else "")
-    if not view.requests:
-        return Words(f).bus_state("idle")
+    if view.state == "lent" or not view.requests:
+        return Words(f).bus_state(view.state if view.state == "lent" else "idle")
     errors = view.timeouts + view.bad_frames + view.exceptions
     parts = [
         ngettext("%(n)s request", "%(n)s requests", view.requests) % {"n": f.whole(view.requests)},
