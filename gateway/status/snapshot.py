@@ -174,9 +174,9 @@ class JournalView:
     """What is kept on this gateway.
 
     `epoch` and `seq` name the newest committed batch, `newest` (ms) is its time by the clock as it is now;
-    `batches`, `readings` and `bytes` count what is kept, `budget` (bytes) what may be; `room_days` is how long
-    an outage may last
-    before thinning starts, at the pace of the last `room_basis` s; `taken` and `not_taken` count readings
+    `batches`, `readings` and `bytes` count what is kept, `budget` (bytes) what may be; `room_days` is how
+    long an outage may last before thinning starts, at the pace of the last `room_basis` s; `taken`
+    and `not_taken` count readings
     committed since the file was begun, and given up since the start, `pending` those of the open slot and
     those that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with
     `thinned_readings` had to make room undelivered since the journal was begun: of the time from
