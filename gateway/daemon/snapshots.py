@@ -64,7 +64,6 @@ def snapshot(
     config, moment = assembly.config, views.Moment(clock)
     health = {name: worker.health() for name, worker in assembly.workers.items()}
     mistakes, slots = told.mistakes[:MOST_LINES], assembly.slots
-    newest = assembly.newest_uptime
     problems = [bus.warning for bus in health.values() if bus.warning]
     problems += assembly.pulses.problems() if assembly.pulses else []
     whole = Snapshot(
@@ -81,8 +80,7 @@ def snapshot(
         clock=views.clock_view(clock, config.clock.hold),
         journal=views.journal_view(
             stats,
-            # Of this boot it is known how long ago it was, however the clock was set meanwhile.
-            told.newest if newest is None else moment.wall - moment.uptime + newest,
+            _newest(told, assembly, moment),
             slots.pending,
             slots.refused,
             slot=config.gateway.commit_interval,
@@ -114,6 +112,12 @@ def snapshot(
         problems=(*told.problems, *mistakes, *problems),
     )
     return Paths(config, told.file).hidden(whole)
+
+
+def _newest(told: Told, assembly: Assembly, moment: views.Moment) -> int | None:
+    """When the newest batch was taken: of this boot it is known, however the clock was set meanwhile."""
+    uptime = assembly.newest_uptime
+    return told.newest if uptime is None else moment.wall - moment.uptime + uptime
 
 
 class Paths:
