@@ -61,10 +61,9 @@ def snapshot(
     beats: tuple[Beat, ...],
 ) -> Snapshot:
     """The facts of now."""
-    config, moment = assembly.config, views.Moment(clock)
+    config, moment, slots = assembly.config, views.Moment(clock), assembly.slots
     health = {name: worker.health() for name, worker in assembly.workers.items()}
-    mistakes, slots = told.mistakes[:MOST_LINES], assembly.slots
-    problems = [bus.warning for bus in health.values() if bus.warning]
+    mistakes, problems = told.mistakes[:MOST_LINES], [bus.warning for bus in health.values() if bus.warning]
     problems += assembly.pulses.problems() if assembly.pulses else []
     whole = Snapshot(
         gateway=config.gateway.id,
