@@ -340,8 +340,8 @@ OTHER_FAULTS = [
     ("error", "cause", "english", "turkish"),
     [
         (
-            "/dev/ttyAMA0 cannot be opened: it is in use by agetty (pid 312) → systemctl disable --now "
-            "serial-getty@ttyAMA0.service",
+            "/dev/ttyAMA0 cannot be opened: it is in use by agetty (pid 312) → stop the login console "
+            "there: sudo systemctl disable --now serial-getty@ttyAMA0.service",
             "in_use",
             ["in use by agetty (pid 312).", "sudo systemctl disable --now serial-getty@ttyAMA0.service."],
             ["kullanımında: agetty (pid 312).", "sudo systemctl disable --now serial-getty@ttyAMA0.service."],

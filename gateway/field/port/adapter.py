@@ -223,7 +223,7 @@ def _ports() -> str:
 
 
 def _console(port: str) -> str:
-    return f"systemctl disable --now serial-getty@{Path(port).resolve().name}.service"
+    return f"sudo systemctl disable --now serial-getty@{Path(port).resolve().name}.service"
 
 
 def _rights(port: str) -> str:
@@ -266,7 +266,7 @@ def _user() -> str:
 
 def _let_go(port: str, holder: str) -> str:
     if holder.startswith(("agetty", "getty", "login")):
-        return _console(port)
+        return f"stop the login console there: {_console(port)}"
     if holder == "this gateway":
         return "two buses are one line: write one bus and put all its meters on it"
     return "end that program: one line has one master"

@@ -243,8 +243,6 @@ def _why_down(error: str, cause: str, f: Locale) -> tuple[str, str]:
     _, _, reason = what.rpartition(" cannot be opened: ")
     if cause not in _NAMED or not mend or "another program" in reason:
         return causes.why(cause, f), causes.action(cause, f)
-    if mend.startswith("systemctl"):
-        mend = f.gettext("stop the login console there: sudo %(command)s") % {"command": mend}
     return in_words(reason, f), f.gettext("Tell the maintenance firm: %(what)s.") % {
         "what": in_words(mend, f)
     }
