@@ -70,7 +70,9 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     for bus in now.buses:
         told += said(_("line %(name)s: %(how)s") % {"name": bus.called, "how": sentences.bus(bus, f)})
     known = [(_("line %(name)s, known of it: %(how)s"), bus.name, bus.learnt) for bus in now.buses]
-    known += [(_("meter %(name)s, known of it: %(how)s"), meter.id, meter.learnt) for meter in now.meters]
+    for meter in now.meters:
+        odd = tuple(fact for fact in meter.learnt if fact.name != "serial")  # which every good one has
+        known.append((_("meter %(name)s, known of it: %(how)s"), meter.id, odd))
     for text, name, facts in known:
         told += said(text % {"name": name, "how": sentences.facts(facts, f)}) if facts else []
     room = sentences.room(now, f)

@@ -105,6 +105,7 @@ def run_demo(directory: Path, *, host: str, port: int, seconds: float | None, sa
         _introduce(screen, supervisor)
         supervisor.start()
         screen.say(f"the page: {supervisor.page}")
+        screen.say(f"in another terminal: {sys.argv[0]} status --socket {supervisor.socket}")
         if seconds is not None:
             return _check(screen, supervisor, seconds, said)
         _watch(screen, supervisor)
