@@ -44,18 +44,21 @@ class Calendar:
         return next((q for q in quarters if self.place(q)[1] == slot), None)
 
 
-@lru_cache(maxsize=4096)
-def _place(zone: tzinfo, q: int) -> tuple[date, int]:
+def _local(zone: tzinfo, q: int) -> tuple[date, int]:
     local = datetime.fromtimestamp(q // 1000, zone)
     return local.date(), local.hour * 4 + local.minute // 15
 
 
-@lru_cache(maxsize=1024)
+# Both live as long as the process: a few days of quarter hours, and a year of days.
+_place: Final = lru_cache(maxsize=512)(_local)
+
+
+@lru_cache(maxsize=400)
 def _midnight(zone: tzinfo, day: date) -> int:
     # Where the clock is moved at midnight the day begins with the first quarter hour that has its date.
     q = int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * 1000 // QUARTER * QUARTER
-    while _place(zone, q)[0] < day:
+    while _local(zone, q)[0] < day:
         q += QUARTER
-    while _place(zone, q - QUARTER)[0] >= day:
+    while _local(zone, q - QUARTER)[0] >= day:
         q -= QUARTER
     return q

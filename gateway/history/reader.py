@@ -166,6 +166,7 @@ class HistoryReader:
         return found, date.fromordinal(max(1, until))
 
     def _kept_sums(self, series: int, first: date, last: date, until: int) -> list[DaySum]:
+        """Within a `_moment`: years of days are not held as rows, too."""
         sql = (
             "SELECT day, sum, intervals, measured, estimated, suspect, edited, quarters, data FROM day_sum "
             "WHERE series = ? AND day BETWEEN ? AND ?"
@@ -173,7 +174,7 @@ class HistoryReader:
         end = min(last.toordinal(), until - 1)
         if end < first.toordinal():
             return []
-        return [DaySum(*row) for row in self._rows(sql, series, first.toordinal(), end)]
+        return list(map(DaySum._make, self._conn.execute(sql, (series, first.toordinal(), end))))
 
     @contextmanager
     def _moment(self) -> Iterator[None]:

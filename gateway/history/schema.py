@@ -85,11 +85,12 @@ def _prepared(conn: sqlite3.Connection, path: Path) -> Database:
         "journal_mode = WAL",
         "synchronous = NORMAL",
         "wal_autocheckpoint = 250",
-        "cache_size = -1024",
+        "cache_size = -512",
     ):
         conn.execute(f"PRAGMA {pragma}")
     _not_newer(conn.execute("PRAGMA user_version").fetchone()[0], path)
     check(conn, path)
+    conn.execute("PRAGMA shrink_memory")  # the whole file was read, of which little is needed again
     db = Database(conn, execute_plugins=False)
     steps = [step.name for step in migrations._migrations]  # noqa: SLF001 - they are listed nowhere else
     waiting = {step.name for step in migrations.pending(db)} & {*steps[newest_writable(FILE, VERSION) :]}

@@ -196,7 +196,7 @@ def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> 
     conn.execute("PRAGMA journal_mode = WAL")
     conn.execute(f"PRAGMA synchronous = {synchronous}")
     conn.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
-    conn.execute("PRAGMA cache_size = -2000")
+    conn.execute("PRAGMA cache_size = -512")
     return version
 
 

@@ -109,8 +109,10 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     """The bars with what they are compared with, and their table."""
     _ = f.gettext
     groups = bars_of_meter(figures, period, meter)
+    figures.forget_years(period)
     keys = bars_of(period)
     before, beside_of = _compared_bars(figures, period, meter, keys)
+    figures.forget_years(period)
     marked = estimated_days(figures, period, meter)
     columns, rows = [], []
     names = band_names(figures, period.first, f)

@@ -25,40 +25,42 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
         # Of a building of which nobody measures what it draws, the meter that gives is shown.
         meter = figures.givers[0].id
     _picker(view, figures, period, meter, f)
-    last = min(period.last, figures.today)
-    days = figures.sums_of(meter, period.first, last)
-    if not days:
-        view.title = _("%(period)s: nothing is known of it yet") % {"period": view.name}
-        span = figures.span
-        if span is not None:
-            view.lead = _("Measuring began on %(day)s.") % {"day": f.day(span[0], year=True)}
+    if not _whole(view, figures, period, meter, f):
         return view
-    view.title = _("%(period)s: %(kwh)s kWh") % {"period": view.name, "kwh": kwh(total(days.values()), f)}
-    view.lead = compared(figures, period, meter, days, f)
     giver = next((each for each in figures.givers if each.id == meter and not each.generates), None)
     if giver is not None:
         said = _("%(meter)s counts what is fed to the grid; nothing that is drawn is measured there.")
         view.lead = f"{said % {'meter': giver.label}} {view.lead}".strip()
     view.main = main_picture(figures, period, meter, f)
-    _forget_years(figures, period)
-    band_sums(view, figures, period, days, f)
-    if period.span == "month" and last == figures.today:
+    figures.forget_years(period)
+    if period.span == "month" and figures.today in period:
         view.run = month_so_far(figures, period, meter, f)
     view.today = today_curve(figures, meter, f)
     heat_map(view, figures, meter, f)
     night_loads(view, figures, meter, f)
     if not meter:
         shares(view, figures, period, f)
+        figures.forget_years(period)
         sun(view, figures, period, f)
-        _forget_years(figures, period)
+        figures.forget_years(period)
     figures_below(view, figures, period, meter, f)
     return view
 
 
-def _forget_years(figures: Figures, period: Period) -> None:
-    """Of many years each part of the page reads what it needs: all at once is several MB."""
-    if period.days > MOST_BARS:
-        figures.forget()
+def _whole(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> bool:
+    """The sum of the period, what it compares with, its bands; whether anything is known of it."""
+    _ = f.gettext
+    days = figures.sums_of(meter, period.first, min(period.last, figures.today))
+    if days:
+        said = {"period": view.name, "kwh": kwh(total(days.values()), f)}
+        view.title = _("%(period)s: %(kwh)s kWh") % said
+        view.lead = compared(figures, period, meter, days, f)
+        band_sums(view, figures, period, days, f)
+        return True
+    view.title = _("%(period)s: nothing is known of it yet") % {"period": view.name}
+    if figures.span is not None:
+        view.lead = _("Measuring began on %(day)s.") % {"day": f.day(figures.span[0], year=True)}
+    return False
 
 
 def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:

@@ -99,12 +99,18 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
                 )
             )
         return
+    if period.days <= _MONTH:
+        view.netting = _netting(figures, period, last, f)
     gave = total(figures.series_sums("generated", period.first, last).values())
     out = total(figures.series_sums("fed", period.first, last).values())
     share = netting.self_consumption(gave, out)
-    given, away = (bars_of_series(figures, period, series) for series in ("generated", "fed"))
-    fed = {key: min(each.total, away[key].total if key in away else 0) for key, each in given.items()}
-    used = {key: each.total - fed[key] for key, each in given.items()}
+    given, away = (
+        {key: bar.total for key, bar in bars_of_series(figures, period, series).items()}
+        for series in ("generated", "fed")
+    )
+    figures.forget_years(period)
+    fed = {key: min(value, away.get(key, 0)) for key, value in given.items()}
+    used = {key: value - fed[key] for key, value in given.items()}
     columns = []
     for place, key in enumerate(bars_of(period)):
         said = {"when": bar_name(period, key, f), "kwh": kwh(used.get(key, 0), f)}
@@ -121,10 +127,8 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
             "kwh": kwh(gave, f),
             "share": f.percent(max(0.0, share)),
         }
-    table = _sun_table(period, {key: each.total for key, each in given.items()}, used, fed, f)
+    table = _sun_table(period, given, used, fed, f)
     view.sun = Picture(title, svg, table, unit(period, f), (_("Hollow: fed to the grid."),))
-    if period.days <= _MONTH:
-        view.netting = _netting(figures, period, last, f)
 
 
 def _sun_table(period: Period, given: WhByBar, used: WhByBar, fed: WhByBar, f: Locale) -> DataTable:

@@ -64,28 +64,25 @@ def page(
     if history is None:
         return render.whole(_nothing(None, f), now, visitor, titles[view], live=False)
     try:
-        with closing(history.open()) as reader:
-            figures = figures_of(history, reader, now)
-            if not (figures.known or figures.givers):
-                body = _nothing(history, f)
-            elif view == "energy":
-                shown: object = _energy(figures, query, f)
-                body = render.energy_page(view, shown, now, visitor)
-            elif view == REPORT:
-                shown = _report(history, figures, query.get("period", ""), now, f)
-                body = render.energy_page(view, shown, now, visitor)
-            elif view == "reactive":
-                body = render.energy_page(view, reactive_view(figures, f), now, visitor)
-            else:
-                body = render.energy_page(view, quality_view(figures, f), now, visitor)
+        shown = _shown(view, history, now, query, f)
+        body = _nothing(history, f) if shown is None else render.energy_page(view, shown, now, visitor)
     except HistoryError:
         body = _nothing(history, f)
     kept = urlencode({key: value for key, value in query.items() if key != "period"})
     return render.whole(body, now, visitor, titles[view], live=False, query=kept)
 
 
-def _energy(figures: Figures, query: Query, f: Locale) -> object:
-    return energy_view(figures, period_of(query, figures.today), meter_of(query, figures.facts), f)
+def _shown(view: str, history: EnergyHistory, now: Snapshot, query: Query, f: Locale) -> object:
+    """What a view says, None where nothing is known yet; what was read of years is forgotten with it."""
+    with closing(history.open()) as reader:
+        figures = figures_of(history, reader, now)
+        if not (figures.known or figures.givers):
+            return None
+        if view == "energy":
+            return energy_view(figures, period_of(query, figures.today), meter_of(query, figures.facts), f)
+        if view == REPORT:
+            return _report(history, figures, query.get("period", ""), now, f)
+        return reactive_view(figures, f) if view == "reactive" else quality_view(figures, f)
 
 
 def _report(history: EnergyHistory, figures: Figures, name: str, now: Snapshot, f: Locale) -> object:

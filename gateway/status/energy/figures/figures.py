@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -12,7 +12,7 @@ from gateway.energy import EXPORT, QUARTER, netting, tree
 from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures.quarters import DayValues
 from gateway.status.energy.figures.sums import SumFigures, total
-from gateway.status.energy.period import Period
+from gateway.status.energy.period import MOST_BARS, Period
 
 _LOOK_BACK: Final = 28
 
@@ -60,6 +60,11 @@ class Figures(SumFigures):
         """Wh of all that is known."""
         return sum(value for values in days.values() for value in values if value is not None)
 
+    def forget_years(self, period: Period) -> None:
+        """Of many years each part of a page reads what it needs: all at once is several MB."""
+        if period.days > MOST_BARS:
+            self.forget()
+
     def parts(self, period: Period) -> list[MeterPart]:
         """Every meter of the tree with its energy, parents before their parts, the larger first."""
         last = min(period.last, self.today)
@@ -72,18 +77,16 @@ class Figures(SumFigures):
         for meter in self.facts.meters:
             if not meter.generates and (name := self.counter(meter)):
                 energies[meter.id] = self.taken(meter.id, name, period.first, last)
-        found: list[MeterPart] = []
+        return [part for root in self.facts.roots for part in self._below(root.id, 1, energies, expected)]
 
-        def add(parent: str, depth: int) -> None:
-            below = [meter for meter in self.facts.meters if meter.parent == parent and meter.id in energies]
-            for meter in sorted(below, key=lambda each: -energies[each.id][0]):
-                energy, known = energies[meter.id]
-                found.append(MeterPart(meter, depth, energy, min(1.0, known / expected), known < expected))
-                add(meter.id, depth + 1)
-
-        for root in self.facts.roots:
-            add(root.id, 1)
-        return found
+    def _below(
+        self, parent: str, depth: int, energies: Mapping[str, tuple[int, int]], expected: int
+    ) -> Iterator[MeterPart]:
+        below = [meter for meter in self.facts.meters if meter.parent == parent and meter.id in energies]
+        for meter in sorted(below, key=lambda each: -energies[each.id][0]):
+            energy, known = energies[meter.id]
+            yield MeterPart(meter, depth, energy, min(1.0, known / expected), known < expected)
+            yield from self._below(meter.id, depth + 1, energies, expected)
 
     def rest(self, period: Period) -> tree.UnmeteredRest | None:
         """What no sub meter counts of the building; None when it cannot be told."""

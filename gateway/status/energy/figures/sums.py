@@ -23,6 +23,7 @@ from gateway.status.energy.facts import BuildingFacts, EnergyReader
 from gateway.status.energy.figures.quarters import DayValues, QuarterFigures, Range, within
 
 _PIECE: Final = 30
+"""Days that are added up at once."""
 DaySums = dict[date, DaySum]
 """Local day → its sum, of the days of which something is known."""
 
@@ -76,7 +77,7 @@ class SumFigures(QuarterFigures):
         return self._sums[key]
 
     def _not_kept(self, series: BuildingSeries, first: date, last: date) -> DaySums:
-        """The same from quarter hours, a month of them at a time: years of them are a hundred MB."""
+        """The same from quarter hours, a piece at a time: years of them are a hundred MB."""
         found: DaySums = {}
         kept, letters = self._kept, self._letters
         while first <= last:
@@ -133,7 +134,10 @@ class SumFigures(QuarterFigures):
             alike.setdefault(self.band_hours(day), []).append(one)
         sums: dict[str, int] = {}
         for names, those in alike.items():
-            hours = map(sum, zip(*(one.hours for one in those), strict=True))
+            hours: Iterable[int] = (0,) * HOURS
+            for at in range(0, len(those), _PIECE):  # the hours of years at once are two MB
+                piece = those[at : at + _PIECE]
+                hours = [*map(sum, zip(hours, *(one.hours for one in piece), strict=True))]
             for hour, (name, value) in enumerate(zip(names, hours, strict=True)):
                 if value or name in sums or any(one.counts[hour] for one in those):
                     sums[name] = sums.get(name, 0) + value
