@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gateway.common.files import write_durably
 from gateway.common.trial import read_object
 
 FOLDER = "requests"
@@ -48,9 +49,7 @@ def hand_over(state: Path, name: str, message: bytes) -> Path:
     """Leave a signed command for submeter-apply. Raises OSError."""
     folder = request_folder(state)
     place = folder / f"{name}{SUFFIX}"
-    fresh = folder / f".{name}.new"
-    fresh.write_bytes(message)
-    fresh.replace(place)
+    write_durably(place, message)
     return place
 
 
@@ -97,11 +96,7 @@ def write_result(folder: Path, result: dict[str, Any]) -> None:
     """Say what came of a request; the oldest give way."""
     results = folder / RESULTS
     results.mkdir(mode=0o755, exist_ok=True)
-    place = results / f"{result['id']}.json"
-    fresh = results / f".{place.name}"
-    fresh.write_text(json.dumps(result), encoding="utf-8")
-    fresh.chmod(0o644)
-    fresh.replace(place)
+    write_durably(results / f"{result['id']}.json", json.dumps(result).encode(), mode=0o644)
     for old in sorted(results.glob("*.json"), key=lambda path: path.stat().st_mtime)[:-MOST]:
         old.unlink(missing_ok=True)
 

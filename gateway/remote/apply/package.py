@@ -14,6 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.common.files import put_in_place
 from gateway.common.trial import read_object
 from gateway.errors import CommandRefused
 
@@ -60,7 +61,7 @@ def copy_package(folder: Path, name: str, wanted: SignedPackage, upgrade: Path) 
         if _copied(folder, name, fresh, wanted.size) != wanted.sha256:
             raise CommandRefused("forged", "the package is not the one that was signed")
         version = _version(fresh)
-        fresh.replace(upgrade / INCOMING)
+        put_in_place(fresh, upgrade / INCOMING)
     except OSError as error:
         raise CommandRefused("failed", f"the package cannot be taken over: {error.strerror}") from error
     finally:
@@ -81,8 +82,6 @@ def _copied(folder: Path, name: str, to: Path, size: int) -> str:
                 digest.update(chunk)
                 target.write(chunk)
                 left -= len(chunk)
-            target.flush()
-            os.fsync(target.fileno())
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=inside)
     finally:
