@@ -110,14 +110,14 @@ def markdown(drivers: Iterable[Driver]) -> str:
         "Your meter is not here? [Add it in ten minutes](add-a-meter.md).",
         "",
         "**Proof** says how well a table is known. `datasheet`: the maker's paper was read; source names "
-        "title, version and page.",
+        "title, edition and page.",
         "`two-sources`: two programs or lists that do not know of each other agree, on power and on the "
         "energy that is billed; a row that",
         "rests on one of them is named. `one-source`: power or that energy rests on a single one. `hardware` "
         "names who compared a real meter,",
-        "and when. Every table reads an independent register image to the right "
-        "values through the whole gateway,",
-        "but nothing is called proven on hardware that nobody has touched: compare with the display when "
+        "and when. Every table reads a register image to the right values through the whole gateway; where a "
+        "second source is known, the image",
+        "is by it. Nothing is called proven on hardware that nobody has touched: compare with the display when "
         "you commission the first of a",
         "kind (`submeter drivers try`).",
         "",

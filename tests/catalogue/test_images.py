@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,26 @@ async def test_every_row_of_every_driver_is_proven(path: Path) -> None:
     assert not unproven
     variants = {driver.variant for driver in resolved}
     assert {variant.name for variant in driver.variants} <= variants
+
+
+ALONE = {
+    "anker-solix-x1-meter",
+    "aquametro-calec-st",
+    "contrel-ud3h",
+    "dynaflox-ultrad",
+    "microsensor-mfe600h",
+    "sontex-supercal-531",
+}
+"""Tables of which one list is known: the image is by that list, too."""
+
+
+def test_an_image_says_where_it_is_from() -> None:
+    heads = {
+        path.stem: " ".join(path.read_text().partition("\n[")[0].split()) for path in IMAGES.glob("*.txt")
+    }
+    known = re.compile(r"only source of this table|no other list of this meter")
+    assert {name for name, head in heads.items() if known.search(head)} == ALONE
+    assert all(re.match(r"# (Independent r|R)egister image", head) for head in heads.values())
 
 
 def test_no_image_without_a_driver() -> None:
