@@ -117,8 +117,8 @@ def markdown(drivers: Iterable[Driver]) -> str:
         "names who compared a real meter,",
         "and when. Every table reads a register image to the right values through the whole gateway; where a "
         "second source is known, the image",
-        "is by it. Nothing is called proven on hardware that nobody has touched: compare with the display when "
-        "you commission the first of a",
+        "is by it. Nothing is called proven on hardware that nobody has touched: compare with the display "
+        "when you commission the first of a",
         "kind (`submeter drivers try`).",
         "",
         "Before you buy: [what each meter can serve](#what-each-meter-can-serve).",
