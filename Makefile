@@ -41,7 +41,7 @@ uninstall: ## Remove it again, keeping configuration and readings (as root; PURG
 	@[ "$$(id -u)" = 0 ] || { echo "Run it as root: sudo make uninstall"; exit 1; }
 	@apt-get $(if $(PURGE),purge,remove) -y submeter-gateway
 
-deb: $(VENV)/.demo ## Make the Debian packages in dist/ (SUITE="bookworm trixie", ARCH="amd64 arm64 armhf"; default: this machine's)
+deb: $(VENV)/.demo ## Make the Debian packages in dist/ (SUITE="bookworm trixie", ARCH="amd64 arm64"; default: this machine's)
 	@rm -f dist/submeter-gateway_*.deb
 	@PYTHONPATH=packaging:. $(BIN)/python -m deb $(SUITE:%=--suite %) $(ARCH:%=--arch %)
 

@@ -22,6 +22,7 @@ from gateway.demo.show.account import judge, resolutions
 from gateway.demo.show.polls import Break
 from gateway.demo.show.self_check import committed, platform
 from gateway.demo.show.site import GATEWAY, stamp_drivers
+from gateway.remote.enrolment import Authority
 from tests.package.machine import Machine, booted
 from tests.package.steps import OFFLINE, put
 from tests.package.trees import copy
@@ -330,11 +331,17 @@ def provisioned(story: Story, package: Path) -> str:
     recipient = new_key()[1]
     (machine.tree / "srv/backups").mkdir(exist_ok=True)
     uplink = {**story.site.uplink(username="city"), "password": "one word"}
+    authority = Authority.make(story.site.directory / "sign", "Test authority", 1)
+    token = authority.new_token("provisioned", 1)
+    authority.close()
+    place = "/var/lib/submeter/sealed.pem"
+    sealed = {"name": "sealed", "url": "mqtts://localhost:1", "cert": place, "key": place, "token": token,
+              "enroll_url": f"mqtt://127.0.0.1:{story.site.broker_port}"}  # fmt: skip
     written = {
         "gateway": {"id": "provisioned", "commit_interval": "1s"}, "clock": {"trust": "system"},
         "buses": [{"name": "plant", "type": "tcp", "host": host, "port": port}],
         "meters": [{"id": "m1", "bus": "plant", "address": 1, "driver": DRIVER, "interval": "1s"}],
-        "uplinks": [uplink],
+        "uplinks": [uplink, sealed],
         "backup": {"recipient": recipient, "directory": "/srv/backups", "platform": "city"},
     }  # fmt: skip
     (machine.tree / "boot/submeter.yaml").write_text(json.dumps(written, indent=1))
@@ -347,6 +354,7 @@ def provisioned(story: Story, package: Path) -> str:
     secret = "/etc/submeter/city.password"
     assert machine.run("stat", "--format=%U %a", secret) == "submeter 600"
     until(story.delivered, PATIENCE, "it delivers with that password", 1)
+    certified(story, token, place)
     assert machine.show("ActiveState", "submeter-backup.timer") == "active"
     machine.run("systemctl", "start", "submeter-backup")
     said = machine.run("journalctl", "-b", "-u", "submeter-backup")
@@ -359,8 +367,29 @@ def provisioned(story: Story, package: Path) -> str:
         machine.run("systemd-analyze", "security", "--threshold=45", unit)
     return (
         "a file on the boot partition sets it up at the next start: its password in a file of its own, the "
-        "result beside it; the nightly backup goes into its folder and to the platform"
+        "result beside it; the one-time token in it becomes a certificate when the platform's signing "
+        "program is there; the nightly backup goes into its folder and to the platform"
     )
+
+
+def certified(story: Story, token: str, place: str) -> None:
+    """Nobody has answered so far; the token's file goes when somebody does, and the answer is told."""
+    machine, result = story.machine, story.machine.tree / "boot/submeter-result.txt"
+    assert machine.run("stat", "--format=%U %a", "/etc/submeter/sealed.token") == "submeter 600"
+    directory = str(story.site.directory / "sign")
+    broker = f"mqtt://127.0.0.1:{story.site.broker_port}"
+    story.site.start(
+        "sign", sys.executable, "-m", "gateway", "sign", "run", "--directory", directory, "--broker", broker
+    )
+    until(
+        lambda: "has certified this gateway" in result.read_text(encoding="utf-8-sig"), PATIENCE,
+        "the platform's answer stands beside the file", 1,
+    )  # fmt: skip
+    assert token not in result.read_text(encoding="utf-8-sig")
+    assert machine.run("stat", "--format=%U %a", place) == "submeter 600"
+    assert not list(machine.tree.glob("etc/submeter/*.token"))
+    assert not list(machine.tree.glob("var/lib/submeter/*.enrolment"))
+    machine.run("systemd-analyze", "security", "--threshold=15", "submeter-enroll")
 
 
 @contextmanager
