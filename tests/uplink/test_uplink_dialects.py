@@ -17,6 +17,8 @@ from gateway.uplink.dialects.thingsboard import ThingsBoard
 from gateway.wire import Batch, Topics
 from tests.waiting import until
 
+LIFT = "submeter/v1/gw1/ha/lift/availability"
+
 
 def running(broker, dialect, box, *, meters=(), **more):
     settings = config(url=f"mqtt://127.0.0.1:{broker.port}", dialect=dialect, **more)
@@ -73,16 +75,44 @@ async def test_home_assistant_gets_no_stale_value_and_each_age_counts(mosquitto)
 async def test_home_assistant_loses_a_meter_that_is_taken_out_whoever_had_announced_it(mosquitto):
     broker = mosquitto()
     with host(broker.port) as here:
-        async with running(broker, "homeassistant", box_of()):
+        async with running(broker, "homeassistant", box_of(sent(1, meter="lift", active_power=1.0))):
             await until(lambda: len(here.of("homeassistant/sensor/gw1/")) == 8)
+            await until(lambda: here.of(LIFT))
     with host(broker.port) as here:  # after a restart with one meter less
         await until(lambda: len(here.of("homeassistant/sensor/gw1/")) == 8)
         async with running(broker, "homeassistant", box_of(), meters=["main"]):
             await until(lambda: sum(not h.payload for h in here.of("homeassistant/sensor/gw1/lift_")) >= 4)
+            await until(lambda: [h for h in here.of(LIFT) if not h.payload])
     with host(broker.port) as here:
         await until(lambda: len(here.of("homeassistant/sensor/gw1/")) == 4)
         await asyncio.sleep(0.3)
         assert all("/main_" in h.topic for h in here.of("homeassistant/sensor/gw1/"))
+        assert not here.of(LIFT), "the broker keeps nothing of it"
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_home_assistant_what_is_taken_back_stays_away(late):
+    """A batch of before, which goes out after the meter was taken out, brings nothing back that is kept."""
+    dialect = HomeAssistant("gw1", prefix="homeassistant", expire_after=300)
+    dialect.birth(building_of(description()), T0)
+    taken = dialect.birth(building_of(description("main")), T0)
+    assert sum(not message.payload for message in taken) == 5, "four sensors, one availability"
+    row = reading("lift" if late else "main", 1000, active_power=1.0)
+    said = dialect.messages(Batch("gw1", E1, 1, T0, 0, "synced", [row], []), T0 + 1000).messages
+    assert [message.topic for message in said if message.retain] == (
+        [] if late else ["submeter/v1/gw1/ha/main/availability"]
+    )
+
+
+def test_a_factor_leaves_no_noise_behind():
+    """1.005 × 1000 is 1004.9999999999999 in binary."""
+    row = reading("main", 1000, reactive_power=1.005, active_power=1.005)
+    batch = Batch("gw1", E1, 1, T0, 0, "synced", [row], [])
+    home = HomeAssistant("gw1", prefix="homeassistant", expire_after=300)
+    home.birth(building_of(description("main")), T0)
+    assert json.loads(home.messages(batch, T0 + 1000).messages[-1].payload)["reactive_power"] == 1005.0
+    [said] = Fiware("gw1", apikey="k").messages(batch, T0).messages
+    assert json.loads(said.payload)["totalActivePower"] == 1005.0
 
 
 async def test_home_assistant_hears_that_a_meter_is_lost_and_there_again(mosquitto):

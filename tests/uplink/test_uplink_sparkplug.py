@@ -141,6 +141,66 @@ async def test_a_lost_meter_dies_and_is_born_again_with_its_last_values(mosquitt
     assert values_of(said[3][1])["active_power"] == 1.0
 
 
+def told(dialect, seq, *rows, now):
+    """(kind, payload) of what a batch becomes, but for the message that proves it."""
+    spoken = dialect.messages(Batch("gw1", "e" * 16, seq, T0, 0, "synced", list(rows), []), T0 + now).messages
+    messages = [message for message in spoken if message.topic.startswith("spBv1.0/")]
+    payloads = decoded([message.payload for message in messages])
+    return [
+        (message.topic.split("/")[2], payload) for message, payload in zip(messages, payloads, strict=True)
+    ]
+
+
+def quality_of(payload, name):
+    [metric] = [metric for metric in payload["metrics"] if metric["name"] == name]
+    return metric["value"], metric["properties"]["Quality"]["value"]
+
+
+def test_the_history_of_a_meter_that_is_lost_leaves_it_lost():
+    """After an outage its backlog goes beside live batches, in which it is missing."""
+    dialect = Sparkplug("gw1", group="izmir", primary_host=None)
+    dialect.birth(building_of(description("main")), T0)
+    told(dialect, 50, reading("main", 50_000, active_power=1.0), now=50_000)
+    assert [
+        kind for kind, _ in told(dialect, 60, reading("main", 60_000, missing="timeout"), now=60_000)
+    ] == ["DDEATH"]
+    said = told(dialect, 7, reading("main", 7_000, active_power=7.0), now=61_000)
+    assert [kind for kind, _ in said] == ["DBIRTH", "DDATA", "DDEATH"]
+    assert quality_of(said[0][1], "active_power") == (1.0, 500), "stale: nobody knows it now"
+    assert said[1][1]["metrics"][0]["isHistorical"]
+    assert not told(dialect, 61, reading("main", 61_000, missing="timeout"), now=61_000), "it was lost before"
+    back = told(dialect, 62, reading("main", 62_000, active_power=2.0), now=62_000)
+    assert [kind for kind, _ in back] == ["DBIRTH", "DDATA"]
+    assert [payload["seq"] for _, payload in said + back] == [4, 5, 6, 7, 8], "none is left out"
+
+
+def test_a_rebirth_does_not_raise_a_meter_that_is_lost():
+    dialect = Sparkplug("gw1", group="izmir", primary_host=None)
+    dialect.birth(building_of(description()), T0)
+    told(dialect, 1, reading("main", 1_000, missing="timeout"), now=1_000)
+    births = [
+        message.topic.rsplit("/", 1)[1] for message in dialect.birth(building_of(description()), T0 + 2_000)
+    ]
+    assert births == ["gw1", "lift"]
+    dialect.opening(T0 + 3_000)
+    births = [
+        message.topic.rsplit("/", 1)[1] for message in dialect.birth(building_of(description()), T0 + 3_000)
+    ]
+    assert births == ["gw1", "lift"], "on a new connection, too"
+
+
+@pytest.mark.parametrize(("age", "quality"), [(20, 192), (31, 500), (6 * 3600, 500)])
+def test_a_value_from_before_an_outage_is_born_as_what_it_is(age, quality):
+    dialect = Sparkplug("gw1", group="izmir", primary_host=None)
+    dialect.birth(building_of(description("main")), T0)
+    told(dialect, 1, reading("main", 1_000, active_power=2.5), now=1_000)
+    dialect.opening(T0)
+    [_, device] = dialect.birth(building_of(description("main")), T0 + 1_000 + age * 1000)
+    [payload] = decoded([device.payload])
+    assert quality_of(payload, "active_power") == (2.5, quality)
+    assert quality_of(payload, "voltage_l1n") == (None, 0)
+
+
 async def test_what_was_taken_before_the_birth_goes_as_historical_and_in_order(mosquitto):
     broker = mosquitto()
     with host(broker.port, topics=HEARD) as here:
@@ -188,8 +248,10 @@ async def test_a_host_that_goes_offline_ends_the_connection_and_gets_what_it_mis
             await until(lambda: run.stats.delivered_batches == 10, 60)
             await until(lambda: len(here.of(NODE.format("DDATA"))) >= 10)
         said = spoken(here)
-    births = [values_of(payload)["bdSeq"] for kind, _, payload in said if kind == "NBIRTH"]
+    node = [(kind, values_of(payload)["bdSeq"]) for kind, meter, payload in said if not meter]
+    births = [number for kind, number in node if kind == "NBIRTH"]
     assert births == sorted(set(births)), "each connection has a number of its own"
+    assert node[:2] == [("NBIRTH", births[0]), ("NDEATH", births[0])], "who leaves says so: no will is sent"
     values = [payload["metrics"][0]["value"] for kind, _, payload in said if kind == "DDATA"]
     assert sorted(set(values)) == [float(seq) for seq in range(1, 11)]
 

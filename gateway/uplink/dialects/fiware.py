@@ -85,7 +85,7 @@ class Fiware:
         said: dict[str, object] = {"TimeInstant": iso(row.t)}
         for name, value in row.good.items():
             attribute, part, factor = attribute_of(name)
-            scaled = value * factor
+            scaled = round(value * factor, 9)
             if part:
                 phases = said.setdefault(attribute, {})
                 assert isinstance(phases, dict)

@@ -86,11 +86,17 @@ class HomeAssistant:
                 announced[topic] = self._sensor(building, meter, quantity)
                 self._units[quantity.name] = sensor_class(quantity)[2]
         gone = self._announced - set(announced)
-        messages += [Outgoing(topic, b"", retain=True) for topic in sorted(gone)]
+        messages += dict.fromkeys(message for topic in sorted(gone) for message in self._taken_back(topic))
         messages += [Outgoing(topic, json_of(config), retain=True) for topic, config in announced.items()]
         self._announced, self._born = set(announced), True
         self._present = {}
         return [*messages, self._availability("", there=True)]
+
+    def _taken_back(self, topic: str) -> list[Outgoing]:
+        """An announcement of what is not there any more; of a meter that is gone the availability, too."""
+        meter = topic.removeprefix(self._config).partition("_")[0]
+        kept = [topic] if self._building.meter(meter) else [topic, f"{self._states}/{meter}/availability"]
+        return [Outgoing(each, b"", retain=True) for each in kept]
 
     def _sensor(
         self, building: DescribedBuilding, meter: DescribedMeter, quantity: Quantity
@@ -141,7 +147,7 @@ class HomeAssistant:
                 continue
             self._newest[row.meter] = row.t
             there = not row.missing
-            if self._present.get(row.meter) is not there:
+            if meter is not None and self._present.get(row.meter) is not there:
                 self._present[row.meter] = there
                 spoken.messages.append(self._availability(row.meter, there=there))
             if there:
@@ -160,7 +166,7 @@ class HomeAssistant:
             *(n for n, (t, _) in last.items() if t < row.t - 1000 * self._expires(slow)),
         ]:
             last.pop(name, None)
-        values = {name: value * self._units.get(name, 1.0) for name, (_, value) in last.items()}
+        values = {name: round(value * self._units.get(name, 1.0), 9) for name, (_, value) in last.items()}
         return Outgoing(f"{self._states}/{row.meter}/state", json_of(values))
 
     def death(self, now: int) -> list[Outgoing]:
@@ -176,4 +182,4 @@ class HomeAssistant:
         if not self._born:
             self._announced.add(topic)  # the birth tells what of it is gone
             return []
-        return [Outgoing(topic, b"", retain=True)]
+        return self._taken_back(topic)

@@ -189,6 +189,9 @@ class DialectConnection:
         """What the platform wants now: a birth, or the end of this connection."""
         away = self._dialect.away
         if away is not None and self._born.is_set():
+            # An end of our own: no Last Will is sent. It goes before what waits, which goes again.
+            death = [replace(message, tag=None) for message in self._dialect.death(self._now())]
+            self._connection.publish(death[: self._connection.room])
             self._over = True
             self._listener.lost(away)
         elif away is None and not self._born.is_set():

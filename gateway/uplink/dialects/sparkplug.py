@@ -27,6 +27,7 @@ from gateway.uplink.dialects.sparkplug_payload import (
     BAD,
     BOOLEAN,
     GOOD,
+    STALE,
     STRING,
     UINT64,
     Metric,
@@ -59,6 +60,8 @@ class Sparkplug:
         self._building = DescribedBuilding()
         self._born: set[str] = set()
         """Devices that are alive in the eyes of the host."""
+        self._lost: set[str] = set()
+        """Meters that gave nothing when they were asked last."""
         self._born_at = 0
         self._newest: dict[str, int] = {}
         self._last: dict[str, dict[str, tuple[int, float | None, int]]] = {}
@@ -93,7 +96,9 @@ class Sparkplug:
         return self._seq
 
     def birth(self, building: DescribedBuilding, now: int) -> list[Outgoing]:
-        """The node, then every meter with each of its quantities; data is younger from here on."""
+        """The node, then every meter that answers, with each of its quantities; data is younger from here
+        on.
+        """
         self._building = building
         self._born_at = now
         self._seq = SEQS - 1
@@ -105,15 +110,21 @@ class Sparkplug:
         ]
         node = Outgoing(self._topic("NBIRTH"), encode(now, metrics, self._next()), qos=0)
         self._born = set()
-        return [node, *(self._device(meter, now) for meter in building.meters)]
+        return [node, *(self._device(meter, now) for meter in building.meters if meter.id not in self._lost)]
 
     def _device(self, meter: DescribedMeter, now: int) -> Outgoing:
+        """What is known of it. A value counts until three are late; then, and all that is known of a meter
+        that is lost, it is stale.
+        """
         self._born.add(meter.id)
+        stale = now - 1000 * (3.0 * meter.slow_interval + 30.0) if meter.id not in self._lost else now + 1
         last = self._last.get(meter.id, {})
         facts = {"Name": meter.name, "Maker": meter.maker, "Model": meter.model, "Serial": meter.serial}
         metrics = [Metric(f"Properties/{name}", now, text, STRING) for name, text in facts.items() if text]
         for quantity in meter.quantities:
             t, value, quality = last.get(quantity.name, (now, None, BAD))
+            if quality == GOOD and t < stale:
+                quality = STALE
             properties: dict[str, str | int] = {"Quality": quality}
             if quantity.unit:
                 properties["engUnit"] = quantity.unit
@@ -140,10 +151,11 @@ class Sparkplug:
         if meter is None:
             return []
         if row.missing:
-            if historical or row.meter not in self._born:
+            if historical:
                 return []
-            self._born.discard(row.meter)
-            return [Outgoing(self._topic("DDEATH", row.meter), encode(now, [], self._next()), qos=0)]
+            self._newest[row.meter] = row.t
+            self._lost.add(row.meter)
+            return self._end(row.meter, now)
         known = {quantity.name for quantity in meter.quantities}
         said: dict[str, tuple[float | None, int]] = {
             name: (value, BAD if name in row.suspect else GOOD) for name, value in row.values.items()
@@ -153,12 +165,22 @@ class Sparkplug:
             for name, (value, quality) in said.items()
             if name in known
         ]
+        if not historical:
+            self._lost.discard(row.meter)
         births = [] if row.meter in self._born else [self._device(meter, now)]
         if not historical:
             self._newest[row.meter] = row.t
             last = self._last.setdefault(row.meter, {})
             last.update({name: (row.t, *told) for name, told in said.items()})
-        return [*births, Outgoing(self._topic("DDATA", row.meter), encode(now, metrics, self._next()), qos=0)]
+        data = Outgoing(self._topic("DDATA", row.meter), encode(now, metrics, self._next()), qos=0)
+        # The history of a meter that is lost: it may be told within a life alone, and lives no longer.
+        return [*births, data, *(self._end(row.meter, now) if row.meter in self._lost else [])]
+
+    def _end(self, meter: str, now: int) -> list[Outgoing]:
+        if meter not in self._born:
+            return []
+        self._born.discard(meter)
+        return [Outgoing(self._topic("DDEATH", meter), encode(now, [], self._next()), qos=0)]
 
     def death(self, now: int) -> list[Outgoing]:
         """Said before a good end, too: the Last Will is not sent then."""

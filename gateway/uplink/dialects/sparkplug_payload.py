@@ -15,7 +15,7 @@ from gateway.errors import WireError
 
 UINT64, DOUBLE, BOOLEAN, STRING, INT32 = 8, 10, 11, 12, 3
 """Data types of metrics and properties."""
-GOOD, BAD = 192, 0
+GOOD, STALE, BAD = 192, 500, 0
 """Values of the property Quality."""
 
 _TYPES = descriptor_pb2.FieldDescriptorProto
