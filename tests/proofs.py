@@ -46,6 +46,8 @@ PROOFS = {
             "gateway/receiver",
             "gateway/wire",
             "gateway/host",
+            "gateway/energy",
+            "gateway/history",
         ),
         "tests/soak and tests/chaos without what is marked slow",
     ),

@@ -1,10 +1,11 @@
 """python -m tests.soak: everything that is slow, for SOAK_MINUTES, and what came of it into
-docs/proofs.md.
+docs/proofs.md. What is given beside it goes to pytest (`-k months`), and the page says so.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -56,7 +57,8 @@ def main() -> int:
         ]
         code = subprocess.run(command, cwd=proofs.ROOT, check=False).returncode
         if report.exists():
-            proofs.write("soak", commit, f"Faults for {minutes} minutes. {result(report)}")
+            only = f", of the slow tests those of `{shlex.join(sys.argv[1:])}`" if sys.argv[1:] else ""
+            proofs.write("soak", commit, f"Faults for {minutes} minutes each{only}. {result(report)}")
     return code
 
 
