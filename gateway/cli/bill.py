@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from gateway.cli.bill_sums import MeteredBill, metered_bill, of_profile
-from gateway.cli.language import N_, _, locale
+from gateway.cli.language import N_, _, locale, ngettext
 from gateway.cli.load_profile import LoadProfile, read_profile
 from gateway.cli.options import config_option
 from gateway.cli.prose import say, wrapped
@@ -169,7 +169,7 @@ def _days(found: MeteredBill, place: tree.TreeMeter) -> None:
     for day, count in found.lacking[:_SHOWN]:
         print(f"  {day} {count:>4}")
     if len(found.lacking) > _SHOWN:
-        say(_("… and %(n)s more days") % {"n": len(found.lacking) - _SHOWN})
+        _more(len(found.lacking) - _SHOWN)
 
 
 def _apart_days(
@@ -179,9 +179,15 @@ def _apart_days(
     for day in sorted(apart, key=lambda day: -abs(apart[day]))[:_SHOWN]:
         wh, said = days[day]
         numbers = [f"{locale().number(value, 1):>10}" for value in (wh / 1000, said, apart[day] / 1000)]
-        why = _("%(n)s quarter hours not measured") % {"n": lacking[day]} if day in lacking else ""
+        count = lacking.get(day, 0)
+        text = ngettext("%(n)s quarter hour not measured", "%(n)s quarter hours not measured", count)
+        why = text % {"n": count} if count else ""
         print(" ".join([f"  {day}", *numbers]))
         if why:
             print("\n".join(wrapped("    " + why)))
     if len(apart) > _SHOWN:
-        say(_("… and %(n)s more days") % {"n": len(apart) - _SHOWN})
+        _more(len(apart) - _SHOWN)
+
+
+def _more(days: int) -> None:
+    say(ngettext("… and %(n)s more day", "… and %(n)s more days", days) % {"n": days})

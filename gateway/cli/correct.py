@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from gateway.cli.client import need_client
-from gateway.cli.language import N_, _, figure
+from gateway.cli.language import N_, _, figure, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
 from gateway.energy import base_unit
@@ -73,7 +73,11 @@ def command(
         answer = client.correct(meter, quantity, first=first, last=last, value=units, why=why)
     unit, scale = QUANTITIES[quantity].unit, 10 ** base_unit(quantity).digits
     was, now = (f"{figure(str(Decimal(answer[name]) / scale))} {unit}".strip() for name in ("was", "value"))
-    text = _("%(meter)s: %(count)s quarter hours took %(was)s, and %(now)s from now on, as edited")
+    text = ngettext(
+        "%(meter)s: %(count)s quarter hour took %(was)s, and %(now)s from now on, as edited",
+        "%(meter)s: %(count)s quarter hours took %(was)s, and %(now)s from now on, as edited",
+        answer["intervals"],
+    )
     say(text % {"meter": meter, "count": answer["intervals"], "was": was, "now": now})
 
 

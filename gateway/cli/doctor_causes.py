@@ -136,7 +136,7 @@ CAUSES: Final = {
         N_("check that the receiver %(consumer)s runs, has room, and may write its receipts"),
     ),
     "set_aside": (
-        N_("The broker does not take %(count)s batches, although it takes others."),
+        N_("Batches that the broker does not take, although it takes others: %(count)s."),
         N_("see submeter status: it says why they are refused"),
     ),
     # ---- this machine
@@ -161,7 +161,7 @@ CAUSES: Final = {
         N_("take sync out of its line in /etc/fstab, and restart"),
     ),
     "disk_errors": (
-        N_("The file system of %(device)s has noticed %(count)s errors."),
+        N_("The file system of %(device)s has noticed errors: %(count)s."),
         N_("replace the card soon, after: submeter journal export"),
     ),
     "disk_worn": (
@@ -222,7 +222,7 @@ FEATURES: Final = {
     "hasty": N_("asked after a rest, it answers every time"),
     "busy": N_("it says itself that it is busy (exception 6)"),
     "late": N_("answers come after the time-out"),
-    "foreign": N_("%(masters)s requests of somebody else were heard"),
+    "foreign": N_("requests of somebody else were heard: %(masters)s"),
     "port_lost": N_("the port has vanished and come back"),
     "marks": N_("the port counts damaged characters"),
 }
@@ -230,8 +230,8 @@ FEATURES: Final = {
 
 EVIDENCE: Final = {
     "exception": N_("the meter refuses with exception %(code)s"),
-    "fits_better": N_("with %(change)s, %(checks)s checks of its values hold"),
-    "closed_at_once": N_("%(closed)s connections were closed before an answer"),
+    "fits_better": N_("checks of its values that hold with %(change)s: %(checks)s"),
+    "closed_at_once": N_("connections were closed before an answer: %(closed)s"),
     "sometimes_refused": N_("a connection was refused, another one taken"),
 }
 
@@ -285,7 +285,7 @@ LOOKS: Final = {
     "files": N_("password and certificate files"),
     "name": N_("name: %(host)s is %(addresses)s"),
     "connection": N_("connection to %(where)s: %(ms)s ms"),
-    "tls": N_("%(version)s, certificate good until %(until)s (%(days)s days)"),
+    "tls": N_("%(version)s, certificate good until %(until)s (days left: %(days)s)"),
     "tls_none": N_("no encryption to %(where)s"),
     "credentials": N_("the broker accepts this gateway"),
     "subscribe": N_("receipts and commands may be heard"),

@@ -281,9 +281,10 @@ def check_command(files: tuple[Path, ...], directory: Path | None, file: Path | 
                 say(in_words(str(problem)))
             problems += len(error.problems)
         else:
-            text = _("%(file)s: good. %(meter)s: %(n)s rows. It gives %(what)s.")
+            text = _("%(file)s: good. %(meter)s: %(rows)s. It gives %(what)s.")
+            rows = ngettext("%(n)s row", "%(n)s rows", len(driver.rows)) % {"n": len(driver.rows)}
             what, meter = summary(driver) or _("no readings"), f"{driver.maker} {driver.model}"
-            say(text % {"file": visible(str(path)), "meter": meter, "n": len(driver.rows), "what": what})
+            say(text % {"file": visible(str(path)), "meter": meter, "rows": rows, "what": what})
     if problems:
         say("\n" + ngettext("%(n)s problem", "%(n)s problems", problems) % {"n": problems}, err=True)
         sys.exit(1)

@@ -250,8 +250,9 @@ def lines(state: dict[str, Any]) -> list[str]:
     f = locale()
 
     def batches(count: int, readings: int) -> str:
-        text = ngettext("%(n)s batch (%(readings)s readings)", "%(n)s batches (%(readings)s readings)", count)
-        return text % {"n": f.whole(count), "readings": f.whole(readings)}
+        held = ngettext("%(n)s reading", "%(n)s readings", readings) % {"n": f.whole(readings)}
+        text = ngettext("%(n)s batch (%(readings)s)", "%(n)s batches (%(readings)s)", count)
+        return text % {"n": f.whole(count), "readings": held}
 
     fine = _("readings are on disk when their batch is committed")
     told = said(f"{_state(state['state'])}: {in_words(state['error']) or fine}")
@@ -285,8 +286,11 @@ def lines(state: dict[str, Any]) -> list[str]:
             )
         )
     if state["waiting"] or state["dropped"]:
-        text = _("not taken: %(waiting)s readings wait in memory, %(dropped)s were let go")
-        told += said(text % {"waiting": f.whole(state["waiting"]), "dropped": f.whole(state["dropped"])})
+        waiting, dropped = state["waiting"], state["dropped"]
+        text = ngettext("%(n)s reading waits in memory", "%(n)s readings wait in memory", waiting)
+        gone = ngettext("%(n)s was let go", "%(n)s were let go", dropped) % {"n": f.whole(dropped)}
+        both = {"waiting": text % {"n": f.whole(waiting)}, "dropped": gone}
+        told += said(_("not taken: %(waiting)s, %(dropped)s") % both)
     if state["thinned"]:
         since, until = state["thinned_since"], state["thinned_until"]
         span = (
@@ -332,7 +336,11 @@ def _case(case: dict[str, Any]) -> str:
     done = _("salvaged") if case["done"] else _("being salvaged, page %(page)s of %(pages)s") % {
         "page": f.whole(case["page"]), "pages": f.whole(case["pages"])
     }  # fmt: skip
-    text = _("damaged file %(name)s: %(done)s, %(rows)s batches came back (%(reason)s)")
+    text = ngettext(
+        "damaged file %(name)s: %(done)s, %(rows)s batch came back (%(reason)s)",
+        "damaged file %(name)s: %(done)s, %(rows)s batches came back (%(reason)s)",
+        case["rows"],
+    )
     return text % {
         "name": case["name"],
         "done": done,

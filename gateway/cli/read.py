@@ -218,7 +218,11 @@ def register_lines(registers: list[tuple[int, int, list[int]]] | None) -> list[s
     """Registers by function and address, eight to a line, which a narrow terminal holds, too."""
     told = []
     for function, first, words in registers or ():
-        text = _("function %(function)s, %(n)s registers from %(first)s")
+        text = ngettext(
+            "function %(function)s, %(n)s register at %(first)s",
+            "function %(function)s, %(n)s registers from %(first)s",
+            len(words),
+        )
         told += said(text % {"function": function, "n": len(words), "first": f"0x{first:04X}"}, "  ")
         for at in range(0, len(words), 8):
             told.append(f"  0x{first + at:04X}  " + " ".join(f"{word:04X}" for word in words[at : at + 8]))

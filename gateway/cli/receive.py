@@ -192,15 +192,9 @@ def _run(receiver: Receiver, seconds: float | None, beside: PlatformPage | None)
         if beside is not None:
             beside.stop()
     counts = receiver.counts
-    text = _(
-        "%(file)s: stored %(batches)s batches with %(values)s values in %(commits)s commits, ignored "
-        "%(duplicates)s duplicates, "
-        "met %(conflicts)s conflicts, refused %(refused)s messages, sent %(receipts)s receipts and "
-        "%(replays)s replays"
-    )
-    names = ("batches", "values", "commits", "duplicates", "conflicts", "receipts", "replays")
-    numbers = {name: getattr(counts, name) for name in names}
-    say(text % {"file": receiver.database, "refused": counts.refused.total(), **numbers}, err=True)
+    from gateway.cli.receive_words import ended
+
+    say(ended(receiver.database, counts), err=True)
 
 
 def _report(database: str, as_json: bool) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.cli.language import _, locale, ngettext
 from gateway.cli.prose import said
 from gateway.common.text import visible
+
+if TYPE_CHECKING:
+    from gateway.receiver.answers import Counts
 
 
 def lines(report: dict[str, Any]) -> list[str]:
@@ -25,6 +28,28 @@ def lines(report: dict[str, Any]) -> list[str]:
         text = _("refused: %(gateway)s: %(reason)s × %(count)s, last %(at)s: %(example)s")
         told += ["", *said(visible(text % {**row, "gateway": row["gateway"] or _("unknown sender")}))]
     return told
+
+
+def ended(database: str, counts: Counts) -> str:
+    """What a receiver did from its start to its end."""
+    refused = counts.refused.total()
+    parts = {
+        "batches": ngettext("%(n)s batch", "%(n)s batches", counts.batches) % {"n": counts.batches},
+        "values": ngettext("%(n)s value", "%(n)s values", counts.values) % {"n": counts.values},
+        "commits": ngettext("%(n)s commit", "%(n)s commits", counts.commits) % {"n": counts.commits},
+        "duplicates": ngettext("%(n)s duplicate", "%(n)s duplicates", counts.duplicates)
+        % {"n": counts.duplicates},
+        "conflicts": ngettext("%(n)s conflict", "%(n)s conflicts", counts.conflicts)
+        % {"n": counts.conflicts},
+        "refused": ngettext("%(n)s message", "%(n)s messages", refused) % {"n": refused},
+        "receipts": ngettext("%(n)s receipt", "%(n)s receipts", counts.receipts) % {"n": counts.receipts},
+        "replays": ngettext("%(n)s replay", "%(n)s replays", counts.replays) % {"n": counts.replays},
+    }
+    text = _(
+        "%(file)s: stored %(batches)s with %(values)s in %(commits)s, ignored %(duplicates)s, met "
+        "%(conflicts)s, refused %(refused)s, sent %(receipts)s and %(replays)s"
+    )
+    return text % {"file": database, **parts}
 
 
 def sentence(report: dict[str, Any]) -> str:
@@ -92,7 +117,9 @@ def _days(gateway: dict[str, Any]) -> list[str]:
         ]
         told += said(visible(f"{day['day']} {day['meter']}: {'; '.join(parts)}"), "    ")
     if len(wrong) > MOST_DAYS:
-        told += said(_("and %(n)s more days") % {"n": locale().whole(len(wrong) - MOST_DAYS)}, "    ")
+        more = len(wrong) - MOST_DAYS
+        text = ngettext("and %(n)s more day", "and %(n)s more days", more)
+        told += said(text % {"n": locale().whole(more)}, "    ")
     for row in gateway["contradictions"][:MOST_DAYS]:
         text = _(
             "%(meter)s %(quantity)s from %(start)s, version %(version)s: %(value)s (%(quality)s) and "

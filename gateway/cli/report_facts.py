@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gateway.cli.language import _, in_words, locale
+from gateway.cli.language import _, in_words, locale, ngettext
 from gateway.cli.physics_words import contradictions
 from gateway.config import Config, Meter, SerialBus
 from gateway.model import QUANTITIES
@@ -202,7 +202,7 @@ def _wiring(judged: JudgedWiring | None, f: Locale) -> str:
     from gateway.cli import wiring_words
 
     lines = list(wiring_words.lines(judged.verdict))
-    text = _("%(n)s readings in %(span)s") % {
+    text = ngettext("%(n)s reading in %(span)s", "%(n)s readings in %(span)s", judged.rows) % {
         "n": f.whole(judged.rows), "span": f.span(max(1.0, (judged.last - judged.first) / 1000)),
     }  # fmt: skip
     return " ".join([lines[0], *(wiring_words.text(each) for each in judged.verdict.findings), f"({text})"])

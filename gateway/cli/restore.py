@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from gateway.cli.language import N_, _
+from gateway.cli.language import N_, _, ngettext
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
 from gateway.common.files import read_secret
@@ -45,8 +45,12 @@ def command(backup: Path, file: Path | None, key: Path | None, *, from_platform:
     opener = opener_for(secret=secret, ask=_ask if key is None else None)
     with _opened(backup, lambda place: place.open("rb")) as source:
         back = restore(source, opener, (file or CONFIG).absolute(), from_platform=from_platform)
-    say(_("This is %(gateway)s again, as it was at %(time)s (UTC): %(n)s files.")
-        % {"gateway": back.gateway, "time": f"{back.made:%Y-%m-%d %H:%M}", "n": len(back.files)})  # fmt: skip
+    text = ngettext(
+        "This is %(gateway)s again, as it was at %(time)s (UTC): %(n)s file.",
+        "This is %(gateway)s again, as it was at %(time)s (UTC): %(n)s files.",
+        len(back.files),
+    )
+    say(text % {"gateway": back.gateway, "time": f"{back.made:%Y-%m-%d %H:%M}", "n": len(back.files)})
     for name in back.missing:
         say(_("%(key)s is not in it: submeter enroll makes a new one.") % {"key": name}, mark="! ")
     say(_("The gateway that it was before must not run again beside it."))

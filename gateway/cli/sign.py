@@ -120,8 +120,9 @@ def run(directory: Path, days: int, account: dict[str, Any]) -> None:
         signal.signal(number, lambda *_: service.stop())
     notify("READY=1")
     service.run()
-    text = _("gave %(given)s certificates, refused %(refused)s requests")
-    say(text % {"given": service.given, "refused": service.refused}, err=True)
+    given = ngettext("%(n)s certificate", "%(n)s certificates", service.given) % {"n": service.given}
+    refused = ngettext("%(n)s request", "%(n)s requests", service.refused) % {"n": service.refused}
+    say(_("gave %(given)s, refused %(refused)s") % {"given": given, "refused": refused}, err=True)
 
 
 @command.command(

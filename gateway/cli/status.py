@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.client import need_client
-from gateway.cli.language import N_, _, locale
+from gateway.cli.language import N_, _, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import said
 
@@ -96,8 +96,10 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
 def _remote(view: RemoteView) -> str:
     """What came from afar since the start."""
     refused = ", ".join(f"{reason} {count}" for reason, count in sorted(view.refused.items()))
-    text = _(
-        "remote care over %(uplink)s: %(done)s commands carried out, %(failed)s failed, %(refused)s refused"
+    text = ngettext(
+        "remote care over %(uplink)s: %(done)s command carried out, %(failed)s failed, %(refused)s refused",
+        "remote care over %(uplink)s: %(done)s commands carried out, %(failed)s failed, %(refused)s refused",
+        view.done,
     )
     counts = {"done": view.done, "failed": view.failed, "refused": sum(view.refused.values())}
     told = text % {"uplink": view.uplink, **counts} + (f" ({refused})" if refused else "")

@@ -182,7 +182,11 @@ def _say(verdicts: dict[str, WiringVerdict], found: dict[str, Recorded], timezon
             print()
         if each.first:
             f = locale(timezone, now=each.first)
-            text = _("%(meter)s, by %(n)s readings from %(first)s to %(last)s (%(zone)s):")
+            text = ngettext(
+                "%(meter)s, by %(n)s reading from %(first)s to %(last)s (%(zone)s):",
+                "%(meter)s, by %(n)s readings from %(first)s to %(last)s (%(zone)s):",
+                each.rows,
+            )
             times = {"first": f.full(each.first), "last": f.clock(each.last), "zone": timezone}
             say(text % {"meter": name, "n": f.whole(each.rows), **times})
         print("\n".join(wiring_words.lines(verdict)))

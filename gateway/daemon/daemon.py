@@ -257,8 +257,8 @@ class Daemon:
             except ConfigError as error:
                 self._refused = len(error.problems)
                 self._problems = (
-                    f"{self.path} was not taken over: {self._refused} problems; the old configuration goes "
-                    f"on",
+                    f"{self.path} was not taken over (problems: {self._refused}); the old "
+                    f"configuration goes on",
                 )
                 log.error("%s\n%s", self._problems[0], error)  # noqa: TRY400 - the trace says nothing to a person
                 raise
@@ -370,10 +370,8 @@ class Daemon:
         live, stats = self.assembly.last_values, self.journal.stats()
         answering = sum(meter.answered is not None and not meter.missing for meter in live.meters.values())
         waiting = max((backlog.readings for backlog in stats.backlog.values()), default=0)
-        return (
-            f"{answering} of {len(live.meters)} meters answer, {stats.taken} readings taken, {waiting} "
-            f"waiting"
-        )
+        told = f"{answering} of {len(live.meters)} meters answer"
+        return f"{told}, readings: {stats.taken} taken, {waiting} waiting"
 
     # -- the end
 

@@ -97,7 +97,8 @@ def problem(name: str, row: FleetRow, f: Locale, now: int) -> str:
     if name == "clock":
         return _("clock not right")
     if name == "backlog":
-        return _("%(n)s batches behind") % {"n": f.whole(row.backlog or 0)}
+        backlog = row.backlog or 0
+        return ngettext("%(n)s batch behind", "%(n)s batches behind", backlog) % {"n": f.whole(backlog)}
     return ngettext("%(n)s message refused", "%(n)s messages refused", row.refused) % {
         "n": f.whole(row.refused)
     }

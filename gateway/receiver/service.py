@@ -293,7 +293,7 @@ class Receiver:
             if self._store.failed(error):
                 raise
             # One of them carries something that nobody thought of: find it, keep the rest.
-            what = f"a group of {len(group.arrivals)} batches could not be stored ({error})"
+            what = f"a group of batches ({len(group.arrivals)}) could not be stored ({error})"
             self._troubles.note("a group", f"{what}; trying them one by one", every=0.0)
             taken = self._one_by_one(group)
         self._troubles.end(STORE, f"{self._store.name}: storing again")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from gateway.common.text import counted
+
 
 @dataclass(frozen=True, slots=True)
 class UplinkStats:
@@ -75,11 +77,13 @@ class UplinkStats:
                 if self.oldest_t0
                 else ""
             )
-            parts.append(f"{self.backlog_readings} readings wait{since}")
+            wait = "waits" if self.backlog_readings == 1 else "wait"
+            parts.append(f"{counted(self.backlog_readings, 'reading')} {wait}{since}")
         else:
             parts.append("nothing waits")
         if self.held:
-            parts.append(f"{self.held} batches are held until the clock is right")
+            are = "is" if self.held == 1 else "are"
+            parts.append(f"{counted(self.held, 'batch')} {are} held until the clock is right")
         if self.last_error:
             parts.append(self.last_error)
         return "; ".join(parts) + "."

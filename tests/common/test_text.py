@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.common.text import flaw, is_hidden, visible
+from gateway.common.text import counted, flaw, is_hidden, visible
 from gateway.errors import ConfigError, GatewayError, Problem
 
 
@@ -98,3 +98,20 @@ def test_an_error_cannot_act_on_its_reader() -> None:
         ConfigError([Problem("a\nb.yaml", 1, "k\x1b", "w\x9b", "m\u2028"), Problem("c", 2, "", "x")])
     ).split("\n")
     assert lines == [r"a\x0ab.yaml:1: k\x1b: w\x9b → m\u2028", "c:2: x"]
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "said"),
+    [
+        (0, "batch", "0 batches"),
+        (1, "batch", "1 batch"),
+        (2, "batch", "2 batches"),
+        (1, "day", "1 day"),
+        (3, "day", "3 days"),
+        (2, "bus", "2 buses"),
+        (2, "entry", "2 entries"),
+        (5, "quarter hour", "5 quarter hours"),
+    ],
+)
+def test_a_number_and_what_is_counted(number: int, noun: str, said: str) -> None:
+    assert counted(number, noun) == said

@@ -101,3 +101,18 @@ def test_no_user_text_is_changed_in_case():
     for path in STATUS.rglob("*.html"):
         assert not re.search(r"\|\s*(lower|upper|title|capitalize)", path.read_text()), path
     assert "text-transform" not in (STATUS / "page" / "static" / "page.css").read_text()
+
+
+COUNTED = re.compile(
+    r"(?<!at least )(?<!at most )(?<!than )(?<!None of the )(?<!of the last )(?<!room for )"
+    r"%\((?:n|count|rows)\)s (?:more |like )?"
+    r"(?:batches|bars|days|errors|files|hours|meters|months|problems|quarter hours|readings|registers|rows|"
+    r"values)\b(?!/s)(?!\))"
+)
+"""A number that may be one, before a plural; bounds, and numbers with decimals, are not."""
+
+
+def test_what_is_counted_has_its_singular() -> None:
+    assert COUNTED.search("%(n)s readings are lost"), "the control"
+    plain = [message.id for message in catalogue() if isinstance(message.id, str)]
+    assert not [text for text in plain if COUNTED.search(text)]

@@ -198,7 +198,7 @@ async def weigh_against(
     )
     near = [each for each in near if each[0] >= OVERLAP]
     if near:
-        tell(f"comparing with {len(near)} tables that read the same registers")
+        tell(f"comparing with tables that read the same registers: {len(near)}")
     await reader.fill(_spans(mine))
     values, absent = read_from(mine, reader.words)
     whole = len(values) == len(mine)

@@ -73,7 +73,7 @@ def status_line(counts: SiteCounts | None) -> str:
         return "the gateway is starting …"
     return (
         f"taken {counts.taken} · delivered {counts.delivered} · missing at the platform {counts.missing} · "
-        f"waiting {counts.waiting} ({counts.readings} readings)"
+        f"waiting {counts.waiting} (readings: {counts.readings})"
     )
 
 

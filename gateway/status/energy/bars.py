@@ -143,7 +143,9 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         sums = {key: mine.total for key, mine in groups.items()}
         table = hours_table(period, [("", sums)], f, marked)
     number = Numbers(f.number, "kWh")
-    says = _("Energy of %(period)s in kWh, %(n)s bars") % {"period": name_of(period, f), "n": len(keys)}
+    says = f.ngettext(
+        "Energy of %(period)s in kWh, %(n)s bar", "Energy of %(period)s in kWh, %(n)s bars", len(keys)
+    ) % {"period": name_of(period, f), "n": len(keys)}
     svg = charts.bars(columns, height=_BAR_HEIGHT, says=says, number=number)
     notes = []
     if before:

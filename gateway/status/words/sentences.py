@@ -29,9 +29,12 @@ def power_cut(now: Snapshot, f: Locale) -> str:
     """What a power cut would cost at this moment."""
     _ = f.gettext
     if now.journal.state in {"full", "failed", "newer"}:
-        text = _(
+        text = f.ngettext(
+            "If the power fails now, %(n)s reading that could not be stored is lost. The meters "
+            "themselves go on counting kWh.",
             "If the power fails now, %(n)s readings that could not be stored are lost. The meters "
-            "themselves go on counting kWh."
+            "themselves go on counting kWh.",
+            now.journal.pending,
         )
         text %= {"n": f.whole(now.journal.pending)}
     else:
