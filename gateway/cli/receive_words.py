@@ -9,7 +9,7 @@ from gateway.cli.prose import said
 from gateway.common.text import visible
 
 if TYPE_CHECKING:
-    from gateway.receiver.answers import Counts
+    from gateway.receiver import Counts
 
 
 def lines(report: dict[str, Any]) -> list[str]:
