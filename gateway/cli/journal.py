@@ -286,11 +286,7 @@ def lines(state: dict[str, Any]) -> list[str]:
             )
         )
     if state["waiting"] or state["dropped"]:
-        waiting, dropped = state["waiting"], state["dropped"]
-        text = ngettext("%(n)s reading waits in memory", "%(n)s readings wait in memory", waiting)
-        gone = ngettext("%(n)s was let go", "%(n)s were let go", dropped) % {"n": f.whole(dropped)}
-        both = {"waiting": text % {"n": f.whole(waiting)}, "dropped": gone}
-        told += said(_("not taken: %(waiting)s, %(dropped)s") % both)
+        told += said(_not_taken(state["waiting"], state["dropped"]))
     if state["thinned"]:
         since, until = state["thinned_since"], state["thinned_until"]
         span = (
@@ -328,6 +324,15 @@ def _state(state: str) -> str:
         "failing": _("cannot be written"),
         "newer": _("written by a newer version"),
     }.get(state, state)
+
+
+def _not_taken(waiting: int, dropped: int) -> str:
+    """Readings that are not on disk."""
+    f = locale()
+    waits = ngettext("%(n)s reading waits in memory", "%(n)s readings wait in memory", waiting)
+    gone = ngettext("%(n)s was let go", "%(n)s were let go", dropped)
+    both = {"waiting": waits % {"n": f.whole(waiting)}, "dropped": gone % {"n": f.whole(dropped)}}
+    return _("not taken: %(waiting)s, %(dropped)s") % both
 
 
 def _case(case: dict[str, Any]) -> str:
