@@ -16,15 +16,17 @@ from gateway.cli import cli
 from gateway.energy import Calendar
 from gateway.history import Committed, History, Projection
 from gateway.model import Event, Reading
+from tests.waiting import wait_until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "pulses"))
 
-from test_pulse_daemon import Gateway, stored, until
+from test_pulse_daemon import Gateway, stored
 
 T0 = 1_795_219_200_000
 QUARTER = 900_000
 STRETCH = 600
 """By how much slower the few seconds of the test are told to the engine: they become hours."""
+QUARTERS = 2
 PULSE = 10_000
 """Millilitres of a pulse."""
 
@@ -45,6 +47,16 @@ def swap(gateway: Gateway, *words: str):
         ["--lang", "en", "swap", "water", *words, "--socket", str(gateway.socket)],
         env={"COLUMNS": "60"},
     )
+
+
+def goes_on(gateway: Gateway) -> None:
+    """Wait while the meter counts on, for some quarter hours as they are told to the engine; the journal has
+    them then.
+    """
+    first = gateway.pulses[-1][1]
+    wait_until(lambda: gateway.pulses[-1][1] >= first + QUARTERS * QUARTER / STRETCH)
+    seq = gateway.seq
+    wait_until(lambda: gateway.seq >= seq + 2)
 
 
 def water(folder: Path, readings: list[Reading], events: list[Event]) -> tuple[list[int], list[str]]:
@@ -82,7 +94,7 @@ async def journalled(gateway: Gateway) -> tuple[list[Reading], list[Event]]:
 
 
 async def test_the_register_of_the_new_meter_goes_on_and_no_pulse_is_lost(gateway, tmp_path) -> None:
-    until(lambda: gateway.seq >= 3)
+    goes_on(gateway)
     nothing = swap(gateway)
     assert nothing.exit_code == 1
     assert "--opening INDEX" in str(nothing.exception)
@@ -91,8 +103,7 @@ async def test_the_register_of_the_new_meter_goes_on_and_no_pulse_is_lost(gatewa
     assert done.exit_code == 0, done.output
     assert "7.5" in done.output
     assert all(len(line) <= 60 for line in done.output.splitlines())
-    after = gateway.seq
-    until(lambda: gateway.seq >= after + 3)
+    goes_on(gateway)
     readings, events = await journalled(gateway)
     (event,) = [each for each in events if each.kind == "meter_swapped"]
     assert (event.fields["by"], event.fields["why"]) == ("Ayşe", "verification is due")
@@ -118,7 +129,7 @@ async def test_the_register_of_the_new_meter_goes_on_and_no_pulse_is_lost(gatewa
 
 async def test_a_display_that_differs_is_typed_with_who_and_why(gateway, tmp_path) -> None:
     """The old meter's display showed more than was counted: that much stands in the series, once."""
-    until(lambda: gateway.seq >= 3)
+    goes_on(gateway)
     person = ("--by", "Ali", "--why", "burnt", "--json")
     less = swap(gateway, "--closing", "1", "--opening", "0", *person)
     assert less.exit_code == 1
@@ -129,8 +140,7 @@ async def test_a_display_that_differs_is_typed_with_who_and_why(gateway, tmp_pat
     assert done.exit_code == 0, str(done.exception)
     told = json.loads(done.stdout)
     assert (told["closing"], told["closing_how"]) == ({"volume": shown}, "typed")
-    after = gateway.seq
-    until(lambda: gateway.seq >= after + 3)
+    goes_on(gateway)
     readings, events = await journalled(gateway)
     (event,) = [each for each in events if each.kind == "meter_swapped"]
     old = [each for each in readings if each.uptime < event.uptime]
