@@ -260,6 +260,29 @@ def test_bom_windows_lines_semicolons_and_decimal_commas(run) -> None:
     ]
 
 
+def with_points(text: str) -> str:
+    """Thousands as Turkish writes them: 1.790.000.000.000 and 8.750,25."""
+    return re.sub(r"\d{4,}", lambda number: f"{int(number[0]):,}".replace(",", "."), text.replace(".", ","))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda text: "sep=;\n" + text.replace(".", ","),
+        lambda text: text.replace(".", ",").replace("\n", ";;\n").replace(";;", "", 1),
+        with_points,
+        lambda text: text.upper(),
+        lambda text: re.sub(r"\b(active_power_l\d)", r"\1(kW)", re.sub(r"(voltage_l\dn)", r"\1 [V]", text)),
+        lambda text: re.sub(r"\b179\d{10},0", "1,79E+12", text.replace(".", ",")),
+    ],
+    ids=["sep", "trailing", "thousands", "capitals", "units", "scientific"],
+)
+def test_what_spreadsheets_make_of_a_table_is_understood(run, odd) -> None:
+    columns = site().record(((2, 1, 3), (1, 1, 1)))
+    told = run(odd(table(columns, delimiter=";", lineterminator="\n")), "--json")
+    assert json.loads(told.stdout)["inputs"] == ["+L2", "+L1", "+L3"], told.stderr
+
+
 def test_missing_values_are_missing_and_bad_lines_are_named(run) -> None:
     columns = site().record(((2, 1, 3), (1, 1, 1)))
     columns["active_power_l1"][3] = None
@@ -281,6 +304,11 @@ def test_missing_values_are_missing_and_bad_lines_are_named(run) -> None:
         ("t,b\n1,2\n", "no column has a name of the vocabulary"),
         ("t,active_power_l1,active_power_l1\n1,2,3\n", "is there twice"),
         (b"t,active_power_l1\n\xff\xfe\n", "is no UTF-8 text"),
+        ("t,active_power_l1\n", "holds no line that can be used"),
+        ("t;active_power_l1\n26.11.2026 14:00;1,2\n", "'26.11.2026 14:00' is no number"),
+        ("t,active_power_l1\n1,1,2\n2,1,3\n", "3 fields, not 2"),
+        ("t,active_power_l1 [W]\n1,2\n", "active_power_l1 is in W, not in kW"),
+        ("t,active_power_l1\n1,1e12\n", "beyond anything that can be"),
     ],
 )
 def test_a_file_that_is_no_table_is_said_and_has_a_code_of_its_own(run, text, said: str) -> None:

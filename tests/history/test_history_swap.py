@@ -107,7 +107,22 @@ def test_what_the_old_meter_took_after_its_last_reading_is_counted(tmp_path) -> 
     judge(gateway, 1000 * (OLD_ENDS + 12 - began + ended - NEW_BEGINS), least=15)
 
 
-@pytest.mark.parametrize("closing", [OLD_ENDS - 5, 10 * OLD_ENDS * 1e6])
+@pytest.mark.parametrize("ahead", [0.5, 3.0, 40.0])
+def test_what_the_display_shows_beyond_a_reading_of_the_same_moment_is_counted(tmp_path, ahead) -> None:
+    """Whoever types the last index has the meter read a millisecond before."""
+    gateway = Gateway(tmp_path)
+    began = old_meter(gateway)
+    swapped(gateway, OLD_ENDS + ahead, NEW_BEGINS)
+    ended = new_meter(gateway)
+    gateway.drain()
+    held = gateway.platform.newest()
+    whole = 1000 * (OLD_ENDS + ahead - began + ended - NEW_BEGINS)
+    assert 0 <= whole - gateway.platform.total() <= 2 * 15_000 + 1_001
+    assert max(value for value, _ in held.values()) >= 1000 * ahead
+    assert "s" not in {quality for _, quality in held.values()}
+
+
+@pytest.mark.parametrize("closing", [OLD_ENDS - 5, 10 * OLD_ENDS, 10 * OLD_ENDS * 1e6])
 def test_an_index_that_cannot_be_makes_no_jump(tmp_path, closing) -> None:
     gateway = Gateway(tmp_path)
     began = old_meter(gateway)

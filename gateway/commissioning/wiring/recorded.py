@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ _EXPORT: Final = {"time", "meter", "quantity", "value"}
 _NOTHING: Final = {"", "-", "nan", "null", "none", "n/a"}
 _LONGEST: Final = 1 << 20
 """Characters of one field: beyond, the file is no table."""
+_SEPARATOR: Final = "sep="
+"""What a spreadsheet puts before the table, to say what separates its cells."""
+_WITH_UNIT: Final = re.compile(r"(?P<name>.+?)\s*[\[(](?P<unit>.*)[\])]")
 
 
 class _Table(Protocol):
@@ -57,16 +61,18 @@ MOST_PROBLEMS: Final = 10
 def read_recorded(file: Path, meter: str | None = None) -> Recorded:
     """The values of one meter; `meter` names it in an export that holds several.
 
-    Separators are comma, semicolon or tab; with the latter two a decimal comma is understood. A line that
-    cannot be understood is left out and told. Raises GatewayError when the file as a whole cannot be used.
+    Separators are comma, semicolon or tab; with the latter two a decimal comma is understood, and points
+    between thousands beside it. A line that cannot be understood is left out and told. Raises GatewayError
+    when the file as a whole cannot be used.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             head = stream.readline(_LONGEST)
-            stream.seek(0)
+            if not head.lower().startswith(_SEPARATOR):
+                stream.seek(0)
             separator = next((each for each in (";", "\t") if each in head), ",")
             table = csv.reader(stream, delimiter=separator)
-            names = [name.strip() for name in next(table, [])]
+            names = [_name(file, cell) for cell in next(table, [])]
             if len(set(names)) < len(names) and any(
                 names.count(name) > 1 for name in names if name in QUANTITIES
             ):
@@ -88,6 +94,22 @@ def read_recorded(file: Path, meter: str | None = None) -> Recorded:
         raise GatewayError(
             f"{file} cannot be read: {error.strerror}", hint="name a file that is there and may be read"
         ) from error
+
+
+def _name(file: Path, cell: str) -> str:
+    """The name in a cell of the first line, with its unit behind it or without. Raises GatewayError for
+    another unit than the vocabulary's.
+    """
+    name = cell.strip()
+    found = _WITH_UNIT.fullmatch(name)
+    if found is None or (known := QUANTITIES.get(found["name"].casefold())) is None:
+        return name.casefold()
+    if found["unit"].strip().casefold() != known.unit.casefold():
+        raise GatewayError(
+            f"{file}:1: {known.name} is in {visible(found['unit'], 20)}, not in {known.unit or 'no unit'}",
+            hint=f"give it in {known.unit or 'no unit'}",
+        )
+    return known.name
 
 
 def _lines(table: _Table) -> Iterator[tuple[int, list[str]]]:
@@ -130,18 +152,32 @@ class _Sheet:
             for (_, name), value in zip(known, values, strict=True):
                 found.columns[name].append(value)
             found.rows += 1
+        if not found.rows:
+            raise self._empty(found)
         return found
+
+    def _empty(self, found: Recorded) -> GatewayError:
+        """Why nothing of the file can be used."""
+        first = f": {found.problems[0].what}" if found.problems else ""
+        return GatewayError(
+            f"{self.file} holds no line that can be used{first}",
+            hint="a line has t (ms) and a number for each column",
+        )
 
     def _whole(
         self, lines: Iterator[tuple[int, list[str]]], found: Recorded
     ) -> Iterator[tuple[int, list[str]]]:
         """The lines that have a field for every column; of the others `found` is told."""
         for line, row in lines:
+            while len(row) > len(self.names) and not row[-1].strip():
+                row.pop()
             if len(row) == len(self.names):
                 yield line, row
             else:
                 what = f"{len(row)} fields, not {len(self.names)} as in the first line"
-                found.complain(self.file, line, what, "this line is left out")
+                commas = len(row) > len(self.names) and not self.decimal_comma
+                mend = "with decimal commas, separate the fields by semicolons"
+                found.complain(self.file, line, what, mend if commas else "this line is left out")
 
     def export(self, lines: Iterator[tuple[int, list[str]]], meter: str | None) -> Recorded:
         """One row per value, as `submeter journal export` writes it."""
@@ -181,8 +217,12 @@ class _Sheet:
         text = cell.strip()
         if text.lower() in _NOTHING:
             return None
+        plain = text
+        if self.decimal_comma:
+            thousands = "." if "," in text or text.count(".") > 1 else ""
+            plain = text.replace(thousands, "").replace(",", ".") if thousands else text
         try:
-            value = float(text.replace(",", ".") if self.decimal_comma else text)
+            value = float(plain)
         except ValueError:
             raise ValueError(f"{name}: {visible(text, 40)!r} is no number") from None
         if not math.isfinite(value):

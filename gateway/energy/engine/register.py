@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
-from typing import Any
+from typing import Any, Final
 
 from gateway.energy.checks.register import (
     SLIP,
@@ -72,6 +72,9 @@ class _Seen:
         self.since -= by
 
 
+_AHEAD: Final = 86_400_000
+"""ms: what flows in so long may be on the display of an old meter beyond its last reading, however short ago
+that was: pulses were missed, or the display of a radio meter is ahead."""
 _Gain = tuple[int, tuple[Finding, ...], str]
 """Grains, what was found on the way, the check that failed there."""
 
@@ -134,7 +137,7 @@ class Register:
         if last.closed and closing is not None:
             self._unknown = ""  # nothing was read since the exchange before: this says what it was
         gained = -1 if closing is None or t <= last.t else closing - last.raw
-        if gained > 0 and is_impossible(self._context, gained, t - last.since, self.step):
+        if gained > 0 and is_impossible(self._context, gained, max(t - last.since, _AHEAD), self.step):
             gained, closing = -1, None  # an index that was typed amiss
         if closing is not None and gained >= 0:
             yield from self._believe(t, closing, closing - last.raw)
