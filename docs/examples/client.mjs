@@ -28,7 +28,7 @@ function store(message) {
   db.exec('BEGIN IMMEDIATE')
   try {
     db.run('INSERT INTO batch VALUES (?, ?, ?, ?)', [...key, text])
-    for (const table of message.tables)
+    for (const table of message.tables ?? [])
       table.meter.forEach((meter, row) => {
         for (const [name, column] of Object.entries(table.values))
           if (column[row] !== null)
@@ -49,7 +49,7 @@ function heard(topic, body) {
   const receipt = { epoch: message.epoch, upto: 0, have: [] }
   if (topic.endsWith('/state'))
     receipt.have = db.all(HELD, [gateway, message.epoch ?? '']).map(({ a, b }) => [a, b]).sort((x, y) => x[0] - y[0])
-  else if (message.gateway !== gateway) return
+  else if (!topic.endsWith('/data') || message.gateway !== gateway) return // some brokers hand out more than was asked for
   else if (store(message)) receipt.have = [[message.seq, message.seq]]
   else receipt.conflicts = [message.seq]
   if (receipt.epoch) client.publish(`submeter/v1/${gateway}/receipt/${CONSUMER}`, JSON.stringify(receipt), { qos: 1 })

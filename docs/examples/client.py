@@ -28,7 +28,7 @@ def store(message):
         db.execute("BEGIN IMMEDIATE")
         if not db.execute("INSERT OR IGNORE INTO batch VALUES (?, ?, ?, ?)", (*key, text)).rowcount:
             return db.execute(KNOWN, key).fetchone()[0] == text
-        for table in message["tables"]:
+        for table in message.get("tables", ()):
             for row, meter in enumerate(table["meter"]):
                 for name, column in table["values"].items():
                     values = (key[0], meter, message["t0"] + table["dt"][row], name, column[row])
@@ -43,8 +43,8 @@ def heard(client, _data, packet):
     receipt = {"epoch": message.get("epoch"), "upto": 0, "have": []}
     if packet.topic.endswith("/state"):
         receipt["have"] = sorted(db.execute(HELD, (gateway, receipt["epoch"])).fetchall())
-    elif message["gateway"] != gateway:
-        return
+    elif not packet.topic.endswith("/data") or message["gateway"] != gateway:
+        return  # some brokers hand out more than was asked for
     elif store(message):
         receipt["have"] = [[message["seq"], message["seq"]]]
     else:

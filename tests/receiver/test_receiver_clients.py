@@ -7,14 +7,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
+import paho.mqtt.client as paho
 import pytest
 from receiver_feed import Feeder, batch, opening
 
 from gateway.demo.fleet import Fleet, FleetPlan
 from tests.mosquitto import MOSQUITTO
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -122,3 +126,30 @@ def test_the_same_number_with_other_content_is_told_and_the_first_one_stays(clie
         (1,),
         (2,),
     ]
+
+
+def test_a_broker_that_hands_out_more_than_was_asked_for(client, tmp_path):
+    """The broker of the demo sends who connects what others have subscribed to, as far as it is retained."""
+    pytest.importorskip("amqtt", reason="the embedded broker is in the extra demo")
+    port = free_port()
+    embedded = subprocess.Popen(
+        [sys.executable, "-m", "gateway.demo.broker", "--port", str(port)], stdout=subprocess.PIPE
+    )
+    feeder = None
+    try:
+        assert b"listening" in embedded.stdout.readline()
+        feeder = Feeder(port, protocol=paho.MQTTv311)
+        told = threading.Event()
+        feeder.client.message_callback_add(feeder.topics.meters, lambda *_: told.set())
+        feeder.client.subscribe(feeder.topics.meters, 1)
+        feeder.raw(feeder.topics.meters, b'{"gateway":"gw-1","meters":[]}', retain=True)
+        assert told.wait(60)
+        process = client(SimpleNamespace(port=port))
+        feeder.deliver([opening(1), batch(2)])
+        assert process.poll() is None, (tmp_path / "client.log").read_text()[-2000:]
+    finally:
+        if feeder is not None:
+            feeder.close()
+        embedded.kill()
+        embedded.wait(20)
+        embedded.stdout.close()
