@@ -16,6 +16,8 @@ from gateway.demo.simulator.frames import rtu_frame
 from gateway.errors import BadFrame, BusError, NoReply
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
+from gateway.field.port import rtu
+from gateway.field.port.request import Request
 from gateway.field.schedule import EVERYTHING
 
 NOISE = [
@@ -89,6 +91,68 @@ async def test_a_device_that_says_everything_twice_is_read(echoes: int) -> None:
 
     async with line_to(serve, kind="rtu-over-tcp", timeout="5s") as (line, _):
         assert await ask_all(line, station(line), 2) == (8, 0)
+
+
+LATE = [0.004, 0.02, 0.06]
+"""s after an answer in which something comes once more; the next request goes out after 2 ms."""
+
+
+@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize("what", ["its answer", "the request"])
+async def test_what_comes_once_more_while_the_next_answer_is_waited_for_loses_none(
+    what: str, late: float
+) -> None:
+    """Counted in requests: most of the reads need one, and a check read where a copy would fit."""
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            client.send_rtu(request.unit, request.answer)
+            await client.writer.drain()
+            await asyncio.sleep(late)
+            pdu = request.answer if what == "its answer" else request.pdu
+            client.send_rtu(request.unit, pdu)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="5s") as (line, _):
+        who = station(line)
+        assert await ask_all(line, who) == (12, 0)
+        assert who.counters.timeouts == who.counters.bad_frames == 0
+        assert line.counters.requests <= (26 if what == "its answer" else 16)
+        assert who.copies == (what == "its answer")
+
+
+async def test_the_control_that_knows_no_copies_loses_them(monkeypatch) -> None:
+    monkeypatch.setattr(rtu.Repeats, "heard", lambda *_: 0)
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            for _ in range(2):
+                client.send_rtu(request.unit, request.answer)
+                await client.writer.drain()
+                await asyncio.sleep(0.004)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="1s") as (line, _):
+        right, lost = await ask_all(line, station(line), 1)
+        assert right < lost
+
+
+@pytest.mark.parametrize("same", ["length", "refusal"])
+def test_a_copy_that_may_be_the_answer_is_left_to_be_judged(same: str) -> None:
+    """One of another length is none; nor does anything count after a request that had no answer."""
+    asked, refused = rtu_frame(1, b"\x04\x03\xe8\x00\x02"), rtu_frame(1, b"\x84\x02")
+    frame = rtu_frame(1, b"\x04\x04\0\1\0\2") if same == "length" else refused
+    repeats = rtu.Repeats()
+    repeats.begin(frame, asked)
+    assert repeats.heard(frame, Request(1, 4, 2 if same == "length" else 9)) == 0
+    assert repeats.heard(frame, Request(1, 3, 1)) == len(frame)
+    assert repeats.unit == 1
+    repeats.begin(frame, asked)
+    assert repeats.heard(asked + frame, Request(2, 4, 2)) == len(asked)
+    assert repeats.unit is None, "only the request"
+    repeats.begin(b"", asked)
+    assert repeats.heard(frame, Request(1, 3, 1)) == 0
+    assert repeats.unit is None
 
 
 async def test_a_frame_in_front_of_the_answer_is_not_noise() -> None:

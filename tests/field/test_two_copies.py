@@ -13,7 +13,7 @@ from odd_devices import station
 from gateway.config.schema import SerialBus
 from gateway.demo.simulator.faults import Fault
 from gateway.errors import BadFrame, BusDown, BusError
-from gateway.field.bus.line import ATTEMPTS, BusLine
+from gateway.field.bus.line import ATTEMPTS, COPIES, BusLine
 from gateway.field.bus.station import ALIKE, Station
 from gateway.field.port.fake import FakePort
 from gateway.field.port.modbus import ModbusPort
@@ -134,6 +134,22 @@ async def test_copies_in_a_row_are_each_found_out(stands_still: float) -> None:
         assert await line.read(who, 4, first, 2) == (first, first + 1)
         await asyncio.sleep(stands_still)
     assert not copies
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("twice", [True, False])
+async def test_what_has_answered_twice_may_give_a_copy_of_an_older_answer(twice: bool) -> None:
+    """The control, which nothing tells of copies, takes it: other answers of its length stood in between."""
+    port = FakePort({1: lambda _, address: address}, latency=0.03, has_transaction_ids=False)
+    line, who = await quiet_station(port)
+    if twice:
+        who.answered_twice()
+    for first in (1000, 2000, 3000):
+        await line.read(who, 4, first, 2)
+    copied(port, {4000: 1000})
+    asked_at = time.monotonic()
+    assert await line.read(who, 4, 4000, 2) == ((4000, 4001) if twice else (1000, 1001))
+    assert not twice or time.monotonic() - asked_at >= COPIES, "silence in which others would come out"
 
 
 @pytest.mark.virtual_time

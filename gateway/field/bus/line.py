@@ -25,6 +25,8 @@ RECENT = 2.0
 """s after an answer in which a second copy of it may come, however long this machine stands still in
 between.
 """
+COPIES = 0.1
+"""s of silence, at least, in which the copies of a station come out that has answered twice."""
 ENDINGS = 3
 """Connections that may end during one read, each after an answer."""
 BABBLE = 2.0
@@ -120,6 +122,10 @@ class BusLine(Transactions):
             odd_replies.doubt(self, station)
         if port.has_transaction_ids:
             return registers
+        if port.repeats.unit is not None:
+            for each in self._stations:
+                if each.unit == port.repeats.unit:
+                    each.answered_twice()
         return await self._own(station, run, registers)
 
     async def _own(self, station: Station, run: ReadSeries, registers: Registers) -> Registers:
@@ -131,7 +137,7 @@ class BusLine(Transactions):
             if before is None:
                 return registers
             pair = station.pair
-            self._doubt(station, run.count, soon)
+            self._doubt(station, run.count, max(soon, COPIES) if station.copies else soon)
             frames = self._stray_frames
             again = await self._clean(station, run)
             # Other words of the same registers say that they have moved; of others they prove nothing.

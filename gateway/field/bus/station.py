@@ -114,10 +114,10 @@ class Station:
     """Whether it has answered twice."""
     alike: int = 0
     """Answers like the one before in a row that no second one followed in the silence after them."""
-    likes: dict[tuple[int, int], tuple[int, Registers, float]] = field(default_factory=dict)
-    """The last answer by function and count: address, words, when it came."""
-    said: dict[Probe, Registers] = field(default_factory=dict)
-    """The last answer to each read."""
+    said: dict[tuple[int, int], dict[int, tuple[Registers, float]]] = field(default_factory=dict)
+    """The last answer to each read by function and count, then address, the newest one last: words, when it
+    came.
+    """
     like: tuple[int, float] | None = None
     """The read whose answer the last one repeats: its address, and s from that answer to the request."""
     pair: tuple[int, Probe] | None = None
@@ -163,19 +163,28 @@ class Station:
             self.quickest, self.early = min(self.quickest, self.early), None
 
     def compare(self, read: Probe, words: Registers, sent_at: float, heard_at: float) -> None:
-        """Keep an answer, and whether it is what a read of the same length was answered with before."""
+        """Keep an answer, and whether it is what a read of the same length was answered with just before, or
+        lately.
+        """
         function, address, count = read
-        before = self.likes.get((function, count))
-        self.likes[function, count] = address, words, heard_at
+        answers = self.said.setdefault((function, count), {})
+        own = answers.get(address)
         self.like = self.pair = None
-        if before is not None and before[1] == words:
-            self.like = before[0], sent_at - before[2]
-            if before[0] != address and self.said.get(read) != words:
-                self.pair = before[0], read
-        if len(self.said) >= MOST_READS:
+        newest = next(reversed(answers), address)
+        # What has answered twice may give a copy of an older answer, too.
+        for other in [*reversed(answers)] if self.copies else [newest] * bool(answers):
+            said, at = answers[other]
+            if said == words and (other != address or other == newest):
+                self.like = other, sent_at - at
+                if other != address and (own is None or own[0] != words):
+                    self.pair = other, read
+                break
+        if own is None and sum(map(len, self.said.values())) >= MOST_READS:
             self.said.clear()
             self.pairs.clear()
-        self.said[read] = words
+        answers = self.said.setdefault((function, count), {})
+        answers.pop(address, None)
+        answers[address] = words, heard_at
 
     def repeats(self, read: Probe, soon: float, recent: float) -> int | None:
         """The address of the read whose answer the last one, to `read`, may be a second copy of.

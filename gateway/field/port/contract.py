@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.field.port.difference import Field, ReplyForm
+from gateway.field.port.rtu import Repeats
 
 Registers = bytes
 """What registers hold, as it comes over the wire: two bytes each, the high one first."""
@@ -72,6 +73,8 @@ class Port(Protocol):
     """Bytes that came when nothing was asked, or beside the answer."""
     echoes: int
     """Requests that came back."""
+    repeats: Repeats
+    """What came once more while the last answer was waited for."""
     late: deque[Late]
     """Late replies that nobody has looked at."""
     on_late: Callable[[], None]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from gateway.errors import BusDown, BusError, NoReply, Refused
 from gateway.field.port.contract import Answer, Ask, Late, Registers, registers_of
 from gateway.field.port.difference import Field, ReplyForm
+from gateway.field.port.rtu import Repeats
 
 Table = Mapping[int, int] | Callable[[int, int], int]
 """address → word, or (function, address) → word. What a mapping does not have is an illegal address."""
@@ -30,6 +31,7 @@ class FakePort:
         self.sent_at = self.heard_at = 0.0
         self.strays = self.stray_frames = self.echoes = 0
         self.copied = False
+        self.repeats = Repeats()
         self.late: deque[Late] = deque()
         self.on_late: Callable[[], None] = lambda: None
         self.following: list[Ask] = []  # never asked by itself: each answer goes the ordinary way

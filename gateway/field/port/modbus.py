@@ -62,6 +62,7 @@ class ModbusPort:
         self.late: deque[Late] = deque(maxlen=REMEMBERED[1])
         """Replies that came after their time, known by their numbers."""
         self.on_late: Callable[[], None] = lambda: None
+        self.repeats = rtu.Repeats()
         self.form = ReplyForm()
         """How replies differ from the standard."""
         self.refuted: tuple[Field, ...] = ()
@@ -105,7 +106,7 @@ class ModbusPort:
     def _unread(self) -> bytes:
         # What a request left in the link's buffer was no answer to it.
         left = b"" if self._framed or self._link is None or self._waiting else self._link.recv_buffer
-        return (bytes(self._loose) + left).removeprefix(self._given)
+        return (bytes(self._loose) + left).removeprefix(self._given).removeprefix(self._request.sent)
 
     @property
     def copied(self) -> bool:
@@ -150,6 +151,7 @@ class ModbusPort:
         if not self._framed:
             self._stray_frames, left = self.stray_frames, len(self._unread())
             self.strays += max(0, left - len(self._loose))
+            self.repeats.begin(self._given, self._request.sent)
             self._loose, self._given = bytearray(), b""
         self._answer = asyncio.get_running_loop().create_future()
         self._link.write(self._ask(unit, function, address, count))
@@ -207,7 +209,7 @@ class ModbusPort:
         if self._deadline > time.monotonic():  # another request was sent meanwhile
             self._timer = loop.call_at(self._deadline, self._expire)
             return
-        unit = self._request.unit
+        unit, hint = self._request.unit, self._hint
         data = self._link.recv_buffer if self._link is not None else b""
         if self._framed:
             if data:
@@ -227,16 +229,14 @@ class ModbusPort:
                 self._fail(
                     NoReply(
                         f"unit {unit} did not answer; {len(rest)} bytes came that are no frame",
-                        hint=self._hint,
+                        hint=hint,
                         heard=len(rest),
                     )
                 )
             elif data:
                 self.echoes += 1
-                self._fail(
-                    NoReply(f"unit {unit} did not answer; the adapter hears only itself", hint=self._hint)
-                )
-        self._fail(NoReply(f"unit {unit} did not answer", hint=self._hint))
+                self._fail(NoReply(f"unit {unit} did not answer; the adapter hears only itself", hint=hint))
+        self._fail(NoReply(f"unit {unit} did not answer", hint=hint))
 
     def _fail(self, error: BusError) -> None:
         if self._answer is not None and not self._answer.done():
@@ -258,10 +258,8 @@ class ModbusPort:
             self.strays += len(data)
             self._loose += data
             if len(self._loose) > MOST:
-                self._stray_frames, self._loose = (
-                    self._stray_frames + rtu.count(bytes(self._loose), self._request.unit, has_right_crc),
-                    bytearray(),
-                )
+                self._stray_frames += rtu.count(bytes(self._loose), self._request.unit, has_right_crc)
+                self._loose.clear()
             return len(data)
         return self._take_rtu(data)
 
@@ -349,6 +347,9 @@ class ModbusPort:
             self.on_late()
 
     def _take_rtu(self, data: bytes) -> int:
+        if repeated := self.repeats.heard(data, self._request):
+            self.strays += repeated
+            return repeated + self._take_rtu(data[repeated:])
         heard = rtu.hear(data, self._request, has_right_crc)
         if heard.answer is not None:
             start, end = heard.answer

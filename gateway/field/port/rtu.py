@@ -61,6 +61,32 @@ def hear(data: bytes, request: Request, check: Check) -> Heard:
     return Heard((found[0] + shift, found[1] + shift), echo=echo)
 
 
+class Repeats:
+    """What may come once more while the next answer is waited for: the answer before, from a meter that
+    answers twice, and the request to it, from an adapter that hears itself late. Neither can be taken for the
+    next answer, unless that has the same length.
+    """
+
+    def __init__(self) -> None:
+        self.unit: int | None = None
+        """Whose answer came once more."""
+        self._answer = self._request = b""
+
+    def begin(self, answer: bytes, request: bytes) -> None:
+        """Another request goes out; `answer` is empty when the one before had none."""
+        self.unit, self._answer, self._request = None, answer, request if answer else b""
+
+    def heard(self, data: bytes, request: Request) -> int:
+        """Bytes at the beginning that are one of these frames."""
+        for frame in filter(None, (self._answer, self._request)):
+            pdu = frame[1:-2]
+            fits = frame[0] == request.unit and (request.answered_by(pdu) or request.refused_by(pdu))
+            if data.startswith(frame) and not fits:
+                self.unit = frame[0] if frame is self._answer else self.unit
+                return len(frame)
+        return 0
+
+
 def _answer(data: bytes, request: Request, check: Check) -> tuple[tuple[int, int] | None, bool]:
     """The place of the answer or exception, and whether a whole one was there with a wrong CRC."""
     damaged = False
