@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from gateway.errors import ControlError, GatewayError
 from gateway.model import QUANTITIES
 
 Answer = dict[str, Any]
+_TWO_WAYS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+"""An index whose point or comma stands between thousands in one language and before decimals in another."""
 
 _HELP = N_(
     """Exchange METER: close the registers of the old one, open those of the new one.
@@ -204,8 +207,14 @@ def _indices(meter: str, texts: tuple[str, ...], option: str) -> dict[str, float
     for text in texts:
         name, equals, value = text.rpartition("=")
         quantity = name if equals else "active_energy_import"
+        if _TWO_WAYS.fullmatch(value):
+            whole = value.replace(",", "").replace(".", "")
+            flaw = _("%(word)s can be read in two ways: write %(whole)s, or %(word)s0 for the smaller one")
+            raise click.BadParameter(flaw % {"word": value, "whole": whole}, param_hint=option)
         try:
-            found[quantity] = float(value.replace(",", "."))
+            decimals = max(".,", key=value.rfind)
+            thousands = "," if decimals == "." else "."
+            found[quantity] = float(value.replace(thousands, "").replace(decimals, "."))
         except ValueError:
             flaw = _("%(word)s is no index of %(meter)s: write it like 12345.6")
             raise click.BadParameter(flaw % {"word": text, "meter": meter}, param_hint=option) from None

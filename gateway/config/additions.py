@@ -28,8 +28,9 @@ def with_items(text: str, section: str, lines: Sequence[str]) -> str:
     rows = text.split("\n")
     if isinstance(value, yaml.SequenceNode) and value.value and not value.flow_style:
         last = value.value[-1]
-        at = _end_of(rows, last.start_mark.line, value.start_mark.column)
-        pad = " " * value.start_mark.column
+        column = _dash_of(rows, value.value[0])
+        at = _end_of(rows, last.start_mark.line, column)
+        pad = " " * column
         rows[at:at] = [pad + line.removeprefix("  ") for line in lines]
         return "\n".join(rows)
     empty = not value.value if isinstance(value, yaml.SequenceNode) else value.value in ("", "null", "~")
@@ -37,7 +38,9 @@ def with_items(text: str, section: str, lines: Sequence[str]) -> str:
         line = _key_line(root, section)
         head, _, rest = rows[line].partition(":")
         comment = rest[rest.index("#") :] if "#" in rest else ""
-        rows[line : line + 1] = [f"{head}:" + (f"  {comment}" if comment else ""), *lines]
+        end = max(line, value.end_mark.line if value.end_mark.column else line)
+        inside = ["  " + row[row.index("#") :] for row in rows[line + 1 : end + 1] if "#" in row]
+        rows[line : end + 1] = [f"{head}:" + (f"  {comment}" if comment else ""), *inside, *lines]
         return "\n".join(rows)
     raise GatewayError(
         f"{section} is written in one line, with brackets: there is no place for more lines",
@@ -116,6 +119,14 @@ def with_keys(text: str, section: str, values: Mapping[str, object]) -> str:
 
 def _key_line(root: yaml.MappingNode, section: str) -> int:
     return int(next(key.start_mark.line for key, _ in root.value if key.value == section))
+
+
+def _dash_of(rows: list[str], item: yaml.Node) -> int:
+    """The column of the dash before an item; an anchor may stand between them, or a new line."""
+    number = item.start_mark.line
+    while not rows[number].lstrip().startswith("-"):
+        number -= 1
+    return len(rows[number]) - len(rows[number].lstrip())
 
 
 def _end_of(rows: list[str], line: int, column: int) -> int:

@@ -149,3 +149,25 @@ async def test_a_display_that_differs_is_typed_with_who_and_why(gateway, tmp_pat
     counted = PULSE * (readings[-1].values["pulse_count"] - readings[0].values["pulse_count"])
     assert sum(values) == pytest.approx(missed + counted, abs=counted / 2)
     assert sum(values) > missed
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        ("12.345", "two ways: write 12345, or 12.3450"),
+        ("1,234", "two ways: write 1234, or 1,2340"),
+        ("volume=123.456", "two ways"),
+        ("12.345,6", "no daemon listens"),
+        ("1.234.567", "is no index"),
+        ("12,5x", "is no index"),
+        ("12345.678", "no daemon listens"),
+        ("0.123", "no daemon listens"),
+        ("7,5", "no daemon listens"),
+        ("12.3450", "no daemon listens"),
+    ],
+)
+def test_an_index_that_can_be_read_in_two_ways_is_not_guessed(tmp_path, index: str, said: str) -> None:
+    words = ["--lang", "en", "swap", "water", "--opening", index, "--by", "Ali", "--why", "burnt"]
+    told = CliRunner().invoke(cli, [*words, "--socket", str(tmp_path / "none.sock")])
+    assert told.exit_code != 0
+    assert said in " ".join(f"{told.output} {told.exception}".split())

@@ -10,6 +10,8 @@ from gateway.config import parse_config, with_items, write_beside
 from gateway.errors import GatewayError
 
 PANEL = "buses:\n  - {name: a, type: tcp, host: h}  # the panel\n"
+ANCHORED = "buses: &all\n  - &a\n    name: a\n    type: tcp\n    host: h\n"
+ALIASED = "buses: &all\n  - &a {name: a, type: tcp, host: h}\n  - {<<: *a, name: b}\n"
 HEAD = "gateway: {id: izm-1}\nuplinks: []\n"
 BUS = ["  - name: line1", "    type: serial", "    port: /dev/ttyUSB0"]
 LINES = "\n".join(BUS) + "\n"
@@ -33,9 +35,29 @@ LINES = "\n".join(BUS) + "\n"
             HEAD + "buses:\n- name: a\n  type: tcp\n  # in the cellar\n  host: h\n"
             "- name: line1\n  type: serial\n  port: /dev/ttyUSB0\nmeters: []\n",
         ),
+        (
+            HEAD + ANCHORED + "# end\nmeters: []\n",
+            HEAD + ANCHORED + LINES + "# end\nmeters: []\n",
+        ),
+        (
+            HEAD + ALIASED + "meters: []\n",
+            HEAD + ALIASED + LINES + "meters: []\n",
+        ),
+        (
+            HEAD + "buses:\n    -\n        name: a\n        type: tcp\n        host: h\nmeters: []\n",
+            HEAD + "buses:\n    -\n        name: a\n        type: tcp\n        host: h\n"
+            "    - name: line1\n      type: serial\n      port: /dev/ttyUSB0\nmeters: []\n",
+        ),
+        (
+            HEAD + "buses: [  # none yet\n  # the panel comes\n]\nmeters: []\n",
+            HEAD + "buses:  # none yet\n  # the panel comes\n" + LINES + "meters: []\n",
+        ),
     ],
-    ids=["absent", "empty brackets", "nothing", "a flow item and comments", "dashes at the margin"],
-)
+    ids=[
+        "absent", "empty brackets", "nothing", "a flow item and comments", "dashes at the margin",
+        "anchors", "aliases", "a dash alone", "empty brackets over lines",
+    ],
+)  # fmt: skip
 def test_items_come_at_the_end_of_their_section_and_nothing_else_changes(before: str, after: str) -> None:
     assert with_items(before, "buses", BUS) == after
     assert "line1" in [bus.name for bus in parse_config(after).buses]
