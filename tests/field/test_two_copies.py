@@ -140,7 +140,7 @@ async def test_copies_in_a_row_are_each_found_out(stands_still: float) -> None:
 @pytest.mark.parametrize("twice", [True, False])
 async def test_what_has_answered_twice_may_give_a_copy_of_an_older_answer(twice: bool) -> None:
     """The control, which nothing tells of copies, takes it: other answers of its length stood in between."""
-    port = FakePort({1: lambda _, address: address}, latency=0.03, has_transaction_ids=False)
+    port = FakePort({1: of_address}, latency=0.03, has_transaction_ids=False)
     line, who = await quiet_station(port)
     if twice:
         who.answered_twice()
