@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 from gateway.energy import (
@@ -36,13 +37,13 @@ from gateway.history.told import correction, exchange, exchanges
 from gateway.history.tree_watch import QUANTITY, TreeWatch
 from gateway.history.values import (
     COUNTERS,
-    USED,
     DenseReadings,
     Moment,
     dumped,
     finding_key,
     in_grains,
     loaded,
+    used_names,
 )
 from gateway.model import ClockState, Event, Reading
 
@@ -60,6 +61,7 @@ CHECK: Final = "energy_check"
 MANIFEST: Final = "manifest"
 _FORMAT: Final = "meters 2"
 """Meters in another form are not understood."""
+_UPTIME: Final = attrgetter("uptime")
 
 
 @dataclass(slots=True)
@@ -143,7 +145,7 @@ class Projection:
         # Of other boots nobody will say any more when they were.
         self._held = {boot: held for boot, held in self._held.items() if boot == batch.boot}
         readings = batch.readings
-        if any(each.uptime > batch.uptime + FUTURE for each in readings):
+        if max(map(_UPTIME, readings), default=0) > batch.uptime + FUTURE:
             readings = [each for each in readings if self._in_time(each, batch)]
         # What was read before a meter was exchanged, or a reload, is by the old registers and the old scale.
         self._use([*exchanges(batch.events), *readings], offset, batch.boot)
@@ -208,14 +210,14 @@ class Projection:
 
     @staticmethod
     def _counts(reading: Reading) -> bool:
-        return not USED.isdisjoint(reading.values)
+        return bool(used_names(tuple(reading.values)).order)
 
     def _use(self, moments: Iterable[Moment], offset: int, boot: str) -> None:
         """Readings and exchanges of meters, in the order of their time."""
         before = self._offsets.get(boot)
         self._offsets = {boot: offset}
         back = None if before is None else before - offset
-        for each in sorted(moments, key=lambda each: (each.uptime, isinstance(each, Reading))):
+        for each in sorted(moments, key=_UPTIME):  # of one time an exchange stands before the readings
             if isinstance(each, Reading):
                 self._reading(each, each.uptime + offset, back)
             else:
@@ -229,8 +231,9 @@ class Projection:
                 for quantity in series.quantities:
                     self._tell(reading.meter, series.take(quantity, t, None))
             return
-        counts = not (COUNTERS.isdisjoint(reading.values) and COUNTERS.isdisjoint(reading.absent))
-        if not counts and USED.isdisjoint(reading.values):
+        names = used_names(tuple(reading.values))
+        counts = bool(names.counters) or not COUNTERS.isdisjoint(reading.absent)
+        if not (counts or names.order):
             return
         if series is None:
             series = self._meter(reading.meter)
@@ -238,7 +241,7 @@ class Projection:
         if newest is not None and t <= newest and (back is None or back > STEP):
             self._tell(reading.meter, series.step_back(t, back))
             self._dense.forget(reading.meter)
-        if self._dense.passes_over(reading, t, counts=counts):
+        if self._dense.passes_over(reading, t, names.counters, counts=counts):
             return
         if counts:
             self._catch_up_with(reading.meter, t, reading)
@@ -247,9 +250,7 @@ class Projection:
         self._feed(series, reading, t)
 
     def _feed(self, series: MeterSeries, reading: Reading, t: int) -> None:
-        # The power first: it is of the same moment.
-        names = reading.values.keys() & USED
-        for name in (*sorted(names - COUNTERS), *sorted(names & COUNTERS)):
+        for name in used_names(tuple(reading.values)).order:
             value = None if name in reading.suspect else in_grains(name, reading.values[name])
             self._tell(reading.meter, series.take(name, t, value))
         for name in reading.absent:

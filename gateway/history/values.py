@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import cache
-from typing import Any, Final
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
 
 from gateway.energy import GAUGES, GRAIN_DIGITS, QUARTER, BaseUnit, base_unit, to_grains
 from gateway.model import QUANTITIES, Event, Reading
@@ -19,13 +19,32 @@ USED: Final = COUNTERS | GAUGES.keys()
 DENSE: Final = 30_000
 """ms: of a counter's readings that follow faster, those away from quarter hours are passed over."""
 EDGE: Final = 10_000
-"""ms on either side of a quarter hour in which every reading is taken."""
+"""ms after a quarter hour in which every reading is taken: the next ones say whether the first is right."""
 Moment = Reading | Event
 """What the engine hears of a meter, in the order of time: its readings, and that it was exchanged."""
 _OF_EVENT: Final = 3
 """Values of an event; a reading has more."""
 _PLAIN: Final = 12
 """Characters up to which a number has fewer decimals than a grain is fine."""
+
+
+class UsedNames(NamedTuple):
+    """What the engine takes of a reading: its counters; `order`: the powers of the same moment first."""
+
+    counters: frozenset[str]
+    order: tuple[str, ...]
+
+
+@lru_cache(maxsize=128)
+def used_names(names: tuple[str, ...]) -> UsedNames:
+    """Of a reading's names: a meter has the same ones poll after poll."""
+    counters = COUNTERS.intersection(names)
+    return UsedNames(counters, (*sorted(USED.intersection(names) - counters), *sorted(counters)))
+
+
+def counters_of(reading: Reading) -> frozenset[str]:
+    """The counters among a reading's values."""
+    return used_names(tuple(reading.values)).counters
 
 
 def finding_key(fields: Mapping[str, Any]) -> str:
@@ -91,43 +110,53 @@ class DenseReadings:
     def __init__(self) -> None:
         self._taken: dict[tuple[str, str], int] = {}
         """(meter, counter) → time of the newest reading that was used; no counter: of its powers alone."""
-        self._held: dict[str, list[tuple[int, Reading]]] = {}
-        """Meter → what was passed over since then, by time."""
+        self._newest: dict[str, tuple[int, frozenset[str]]] = {}
+        """Meter → time and counters of the newest reading that was used."""
+        self._held: dict[str, list[tuple[int, Reading, frozenset[str]]]] = {}
+        """Meter → what was passed over since then, by time, each with the counters that it says something
+        of.
+        """
 
-    def passes_over(self, reading: Reading, t: int, *, counts: bool) -> bool:
-        """Whether a reading is not used now; `counts`: it is, or should be, of counters."""
-        good, meter = _good(reading), reading.meter
-        names = good or {""}
-        if EDGE < t % QUARTER < QUARTER - EDGE and all(self._is_near(meter, name, t) for name in names):
+    def passes_over(self, reading: Reading, t: int, counters: frozenset[str], *, counts: bool) -> bool:
+        """Whether a reading is not used now. `counters` are in its values; `counts`: it is, or should be, of
+        counters.
+        """
+        meter, good = reading.meter, _good(reading, counters)
+        names = good or _NONE
+        if t % QUARTER > EDGE and self._are_near(meter, names, t):
             if counts:
-                held = [each for each in self._held.get(meter, ()) if _good(each[1]) - good]
-                self._held[meter] = [*held, (t, reading)]
+                held = [each for each in self._held.get(meter, ()) if not each[2] <= good]
+                self._held[meter] = [*held, (t, reading, good)]
             return True
         for name in names:
             self._taken[meter, name] = t
+        self._newest[meter] = (t, names)
         return False
 
-    def _is_near(self, meter: str, name: str, t: int) -> bool:
-        last = self._taken.get((meter, name))
-        return last is not None and 0 <= t - last < DENSE and t // QUARTER == last // QUARTER
+    def _are_near(self, meter: str, names: frozenset[str], t: int) -> bool:
+        newest = self._newest.get(meter)
+        if newest is not None and names <= newest[1]:
+            return _is_near(newest[0], t)
+        return all(_is_near(self._taken.get((meter, name)), t) for name in names)
 
     def left(self, meter: str, t: int, after: Reading | None) -> Iterator[tuple[int, Reading]]:
         """Times and readings that are to be used before the one at `t`: of a quarter hour before, or of
         counters of which `after` says nothing.
         """
-        said = _good(after) if after else set()
-        for passed, reading in self._held.pop(meter, ()):
-            if passed < t and (passed // QUARTER != t // QUARTER or _good(reading) - said):
+        said = _good(after, counters_of(after)) if after else _NONE
+        for passed, reading, good in self._held.pop(meter, ()):
+            if passed < t and (passed // QUARTER != t // QUARTER or not good <= said):
                 yield passed, reading
 
     def forget(self, meter: str) -> None:
         """The times of a meter's readings count anew."""
         self._held.pop(meter, None)
+        self._newest.pop(meter, None)
         self._taken = {key: t for key, t in self._taken.items() if key[0] != meter}
 
     def state(self) -> dict[str, Any]:
         """As JSON values."""
-        passed = [[t, dumped(reading)] for held in self._held.values() for t, reading in held]
+        passed = [[t, dumped(reading)] for held in self._held.values() for t, reading, _ in held]
         return {"passed": passed, "taken": [[*key, t] for key, t in self._taken.items()]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -135,11 +164,20 @@ class DenseReadings:
         for t, held in state["passed"]:
             reading = loaded(held)
             if isinstance(reading, Reading):
-                self._held.setdefault(reading.meter, []).append((t, reading))
+                good = _good(reading, counters_of(reading))
+                self._held.setdefault(reading.meter, []).append((t, reading, good))
         # A file of an earlier version knows no counters: its times count for none.
         self._taken = {(meter, name): t for meter, name, t in state["taken"] if isinstance(name, str)}
 
 
-def _good(reading: Reading) -> set[str]:
-    """The counters that it says something of."""
-    return (reading.values.keys() & COUNTERS).difference(reading.suspect)
+_NONE: Final = frozenset({""})
+
+
+def _is_near(last: int | None, t: int) -> bool:
+    """Whether a reading at `last` is of the same quarter hour and shortly before."""
+    return last is not None and 0 <= t - last < DENSE and t // QUARTER == last // QUARTER
+
+
+def _good(reading: Reading, counters: frozenset[str]) -> frozenset[str]:
+    """Those of its counters that it says something of."""
+    return counters.difference(reading.suspect) if reading.suspect else counters

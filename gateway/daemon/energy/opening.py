@@ -117,14 +117,15 @@ def as_sealed(sealed: Sealed, readings: list[Reading]) -> list[Reading] | None:
     """
     if sealed.keep or sealed.readings != len(readings):
         return None
+    values = [each.values for each in readings]
+    # A sum of sums is a number when each of them is.
+    if sealed.values != sum(map(len, values)) or not isfinite(sum(map(sum, map(dict.values, values)))):
+        return None
     odd = {each.meter for each in readings if each.missing or each.absent or each.suspect}
-    if odd and any(
-        count > 1 for meter, count in Counter(each.meter for each in readings).items() if meter in odd
-    ):
-        return None
-    if sealed.values != sum(len(reading.values) for reading in readings):
-        return None
-    if not all(isfinite(sum(reading.values.values())) for reading in readings):
+    if not odd:
+        return readings
+    counts = Counter(each.meter for each in readings)
+    if any(counts[meter] > 1 for meter in odd):
         return None
     return [
         Reading(reading.meter, sealed.uptime, missing=reading.missing)
