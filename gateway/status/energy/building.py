@@ -35,7 +35,8 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
     figures.forget_years(period)
     if period.span == "month" and figures.today in period:
         view.run = month_so_far(figures, period, meter, f)
-    view.today = today_curve(figures, meter, f)
+    if figures.today in period:
+        view.today = today_curve(figures, meter, f)
     heat_map(view, figures, meter, f)
     night_loads(view, figures, meter, f)
     if not meter:

@@ -31,7 +31,12 @@ def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Loc
         if not like:
             return first_comparison(figures, f)
         mean = sum(like) / len(like)
-        text = _("%(change)s the mean of the last %(n)s like days at this hour: %(kwh)s kWh.")
+        by_now = _("%(change)s the mean of the last %(n)s like days at this hour: %(kwh)s kWh.")
+        text = (
+            by_now
+            if figures.today in period
+            else _("%(change)s the mean of the last %(n)s like days: %(kwh)s kWh.")
+        )
         now = total(sums.values())
         return text % {"change": changed(now, mean, f), "n": len(like), "kwh": kwh(mean, f)}
     before = period.like
