@@ -20,7 +20,7 @@ from gateway import errors
 
 LEAVES = {
     *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)),
-    *("Problem", "PinsError", "_BadQuery", "_NoSuchMeter", "NoAnswer", "WrongQuery"),
+    *("Problem", "PinsError", "_BadQuery", "_NoSuchMeter", "NoAnswer", "WrongQuery", "_Unfit"),
     *("ConfigurationChange", "PhysicsCheck", "tell"),
     *("HTTPException", "OSError", "UsageError", "ValueError"),
 }

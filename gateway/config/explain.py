@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.common.near import did_you_mean
 from gateway.common.text import visible
 from gateway.config.units import written_like
-from gateway.config.yamlfile import Key
+from gateway.config.yamlfile import MAX_DIGITS, Key
 
 Told = tuple[str, str]
 """What is wrong, and what to write."""
 
 _KINDS = {
-    "int": "a whole number", "float": "a number", "string": "text", "bool": "true or false",
-    "tuple": "a list", "list": "a list", "dict": "keys with values", "model": "keys with values",
+    "int": "a whole number", "float": "a number", "string": "text in quotes", "bool": "true or false",
+    "tuple": "a list of entries", "list": "a list of entries",
+    "dict": "keys with values", "model": "keys with values",
 }  # fmt: skip
+_HUGE = re.compile(rf"[-+]?\d{{{MAX_DIGITS},}}")
+"""More digits than any number that can be meant: it is not read as one."""
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
     "less_than_equal": ("le", "at most"),
@@ -51,5 +55,11 @@ def explain(error: dict[str, Any], keys: Callable[[tuple[Key, ...]], Iterable[st
         return f"{value} is out of range", f"write {words} {written_like(error.get('input'), context[key])}"
     if kind.endswith(("_type", "_parsing")):
         expected = _KINDS.get(kind.rsplit("_", 1)[0], "another kind of value")
-        return f"{value or 'this'} is not {expected}", f"write {expected}"
+        if error.get("input", "") is None:
+            return "has no value", f"write {expected}, or remove the key"
+        if _HUGE.fullmatch(str(error.get("input"))):
+            return "is far out of range", "write a smaller number"
+        if not value:
+            return f"is not {expected}", f"write {expected}"
+        return f"{value} is not {expected}", f"write {expected}"
     return f"{value}: {error['msg']}".removeprefix(": "), elsewhere

@@ -164,7 +164,9 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
     rows = dict(rows_of(document, "meters"))
     for index, meter in rows.items():
         bus, address = meter.get("bus"), meter.get("address", 1)
-        if bus is not None and not (isinstance(bus, str) and bus in names_of_buses):
+        if not isinstance(document.get("buses", []), list):
+            pass  # that is said, and nobody knows their names
+        elif bus is not None and not (isinstance(bus, str) and bus in names_of_buses):
             yield ["meters", index, "bus"], f"{bus!r} is not the name of a bus", _offer(bus, buses, "buses")
         elif meter.get("enabled", True) is not False:
             # A meter that is switched off may keep its address while another one sits in its place.

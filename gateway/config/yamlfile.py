@@ -121,25 +121,20 @@ def parse_yaml(text: str, name: str) -> tuple[Table | None, list[Problem]]:
     text = text.removeprefix("\ufeff")
     if odd := odd_character(text, name):
         return None, [odd]
+    builder = _Builder(text)
+    faults = builder.doubled
     try:
-        document = _Builder(text).build()
+        document = builder.build()
     except _Unfit as unfit:
-        return None, [Problem(name, unfit.line, "", f"is not valid YAML: {unfit.what}", unfit.mend)]
+        faults.append(unfit)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        what = " ".join(part for part in (error.context, error.problem) if part) or "is not YAML"
-        return None, [
-            Problem(
-                name,
-                mark.line + 1 if mark else 1,
-                "",
-                f"is not valid YAML: {what}",
-                "check indentation, colons and quotes",
-            )
-        ]
+        faults.append(_in_words(error, text))
     except Exception as error:  # noqa: BLE001 - whatever a file makes the library raise is a problem of the file
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return None, [Problem(name, 1, "", f"is not valid YAML: {what}", "check the file")]
+        faults.append(_Unfit(1, what, "check the file"))
+    if faults:
+        told = (Problem(name, each.line, "", f"is not valid YAML: {each.what}", each.mend) for each in faults)
+        return None, few(told, name)
     if not isinstance(document, Table):
         return None, [
             Problem(
@@ -151,6 +146,19 @@ def parse_yaml(text: str, name: str) -> tuple[Table | None, list[Problem]]:
             )
         ]
     return document, []
+
+
+def _in_words(error: yaml.MarkedYAMLError, text: str) -> _Unfit:
+    """What the library says, with the place where a person has to mend it."""
+    mark = error.problem_mark or error.context_mark
+    line, lines = mark.line + 1 if mark else 1, text.splitlines()
+    begun = error.context_mark
+    if begun and "quoted scalar" in (error.context or "") and "end of stream" in (error.problem or ""):
+        return _Unfit(begun.line + 1, "a quotation mark opens here and never closes", "close it")
+    if line <= len(lines) and "\t" in re.match(r"\s*", lines[line - 1])[0]:  # type: ignore[index]
+        return _Unfit(line, "a tab stands where blanks belong", "write blanks in the place of the tab")
+    what = " ".join(part for part in (error.context, error.problem) if part) or "is not YAML"
+    return _Unfit(line, what, "check indentation, colons and quotes")
 
 
 def odd_character(text: str, name: str) -> Problem | None:
@@ -180,6 +188,8 @@ class _Builder:
         self._merges: list[list[tuple[int, Any]]] = []
         self._root: Any = None
         self._documents = 0
+        self.doubled: list[_Unfit] = []
+        """Keys that are given twice: the rest of the file is looked at all the same."""
 
     def build(self) -> Any:
         """The one document. Raises _Unfit, yaml.YAMLError."""
@@ -251,9 +261,8 @@ class _Builder:
             container = self._stack[-1][0]
             if value in container:
                 first = container.lines[value]  # type: ignore[call-overload]
-                raise _Unfit(
-                    line, f"the key {value!r} is given twice (first in line {first})", "remove one of them"
-                )
+                what = f"the key {value!r} is given twice (first in line {first})"
+                self.doubled.append(_Unfit(line, what, "remove one of them"))
             self._keys[-1] = (value, line)
             return
         if plain:

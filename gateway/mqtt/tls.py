@@ -161,6 +161,7 @@ def open_to_others(broker: Broker) -> list[str]:
     for what, path in (("password file", broker.password_file), ("key", broker.key)):
         try:
             mode = Path(path).stat().st_mode if path else 0
+            mode = mode if stat.S_ISREG(mode) else 0  # what it is otherwise is said when it is read
         except OSError:
             continue  # said when it is read
         verbs = [verb for bit, verb in ((stat.S_IROTH, "read"), (stat.S_IWOTH, "changed")) if mode & bit]

@@ -145,3 +145,36 @@ def test_the_limits_of_a_pulse_follow_from_each_other(keys, width, gap, rate, fa
     found = pulse(**keys)
     assert found.limits == pytest.approx((width, gap, rate), rel=0.01)
     assert found.fastest == pytest.approx(fastest, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("buses:\n", "buses: has no value → write a list of entries, or remove the key"),
+        ("buses: {name: plant}\n", "buses: is not a list of entries → write a list of entries"),
+        ("gateway: [a]\n", "gateway: is not keys with values → write keys with values"),
+        (f"commit: {'9' * 40}\n", "commit: is not a key here"),
+        (
+            f"journal: {{budget: 1GB}}\nstatus: {{name: x, listen: {'9' * 40}}}\n",
+            "status.name: is not a key here",
+        ),
+    ],
+)
+def test_a_section_of_another_kind_is_told_and_nothing_that_only_follows_from_it(section, said) -> None:
+    text = "meters:\n  - {id: main, bus: plant, address: 1, driver: eastron-sdm120}\n"
+    kept = "gateway: {id: g-1}\n" if not section.startswith("gateway") else ""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f"{kept}{section}{text}", "f.yaml")
+    told = [str(problem) for problem in caught.value.problems]
+    assert any(said in line for line in told), told
+    if section.startswith("buses"):
+        assert not any("is not the name of a bus" in line for line in told), told
+
+
+def test_a_number_beyond_all_bounds_is_told_to_be_one() -> None:
+    text = (
+        f"gateway: {{id: g-1}}\nbuses:\n  - {{name: p, type: tcp, host: h, port: {'9' * 40}}}\nmeters: []\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "f.yaml")
+    assert "port: is far out of range → write a smaller number" in str(caught.value.problems[0])

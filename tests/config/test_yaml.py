@@ -85,7 +85,10 @@ def test_the_files_hold_what_could_differ() -> None:
         ("? [a]\n: 1\n", 1, "a list or a mapping is no key"),
         ("a: b: c\n", 1, ""),
         ("a: [1, 2\nb: 3\n", 2, ""),
-        ("a: 'x\n", 2, ""),
+        ("a: 'x\n", 1, "a quotation mark opens here and never closes"),
+        ('b:\n  - c: "x\n    d: 2\n', 2, "a quotation mark opens here and never closes"),
+        ("a:\n\tb: 1\n", 2, "a tab stands where blanks belong"),
+        ("a:\n  b: 1\n \t c: 1\n", 3, "a tab stands where blanks belong"),
     ],
 )
 def test_both_refuse_the_same_on_the_same_line(parser, text, line, what) -> None:
@@ -93,6 +96,14 @@ def test_both_refuse_the_same_on_the_same_line(parser, text, line, what) -> None
     assert document is None
     assert [problem.line for problem in problems] == [line]
     assert what in problems[0].what
+
+
+def test_every_key_that_is_given_twice_is_told_and_what_else_is_wrong_too(parser) -> None:
+    text = "a: 1\nb: {c: 1, c: 2}\na: 3\na: 4\nd: *nobody\n"
+    document, problems = parse_yaml(text, "f")
+    assert document is None
+    assert [problem.line for problem in problems] == [2, 3, 4, 5]
+    assert ["twice" in problem.what for problem in problems] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(

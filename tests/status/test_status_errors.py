@@ -173,3 +173,34 @@ def test_a_strangers_text_costs_little(text) -> None:
     begin = time.process_time()
     in_words(text, TURKISH)
     assert time.process_time() - begin < 5, "seconds of the processor, where milliseconds are usual"
+
+
+@pytest.mark.parametrize(
+    ("told", "turkish"),
+    [
+        (
+            "f.yaml:16: meters[0].adress: is not a key here → did you mean address?",
+            "f.yaml:16: meters[0].adress: burada geçerli bir anahtar değil → şunu mu demek istediniz: address?",
+        ),
+        (
+            "f.yaml:20: uplinks[0].password_file: dir cannot be read: is not a regular file",
+            "f.yaml:20: uplinks[0].password_file: dir okunamıyor: sıradan bir dosya değil",
+        ),
+        (
+            r"f.yaml:3: gateway.name: '\u202eB' has a character that is not seen, U+202E RIGHT-TO-LEFT "
+            "OVERRIDE, at place 1",
+            r"f.yaml:3: gateway.name: '\u202eB' 1. yerinde görünmeyen bir karakter var: U+202E RIGHT-TO-LEFT "
+            "OVERRIDE",
+        ),
+        (
+            "f.yaml:9: is not valid YAML: the key 'port' is given twice (first in line 8) → remove one of them",
+            "f.yaml:9: geçerli YAML değil: 'port' anahtarı iki kez verilmiş (ilki satır 8) → birini silin",
+        ),
+        (
+            "f.yaml:2: buses: has no value → write a list of entries, or remove the key",
+            "f.yaml:2: buses: değeri yok → bir girdi listesi yazın ya da anahtarı kaldırın",
+        ),
+    ],
+)
+def test_what_check_says_is_turkish_throughout_and_keys_stay_as_they_are_typed(told, turkish) -> None:
+    assert in_words(told, Locale("tr")) == turkish

@@ -20,6 +20,7 @@ _HEAD = re.compile(r"(?P<place>\S+:\d+: )(?P<key>[\w.\[\]-]+: )?(?P<rest>.+)")
 _VALUE = re.compile(r"%\(\d+\)s")
 _PREDICATE = re.compile(r" (?=(?:is|has|may|must|cannot|stands|carries|overlaps|expires?|expired|does)\b)")
 """Where the subject of a sentence may end that the catalogue has without one, like `is missing`."""
+_KEY = re.compile("[a-z]+(?:_[a-z]+)*")
 _CHOICE = re.compile(r"(?P<some>\S+(?:, \S+)*) or (?P<last>\S+)")
 """Names to choose from; prose has more words."""
 _NAMED = re.compile(r"(?P<kind>meter|bus|line|pulse input|uplink|table) (?P<name>\S+)")
@@ -157,7 +158,6 @@ def _said(text: str, language: str, deep: int = 0) -> str:
         _named,
         _subject_and_whole,
         _with_values,
-        _subject_and_values,
         _choice,
         _in_parts,
     )
@@ -180,26 +180,33 @@ def _named(text: str, language: str, _deep: int) -> str | None:
 
 
 def _with_values(text: str, language: str, deep: int) -> str | None:
+    """The most particular sentence that fits, of the whole text or of all behind its subject."""
+    begins = [0, *(match.end() for match in _subjects(text))]
     for sentence in _sentences(language):
-        if sentence.literal in text and (match := sentence.pattern.fullmatch(text)) is not None:
-            values = {str(n): _said(value, language, deep + 1) for n, value in enumerate(match.groups(), 1)}
-            return translation(language).gettext(sentence.id) % values
+        if sentence.literal not in text:
+            continue
+        for begin in begins:
+            if (match := sentence.pattern.fullmatch(text, begin)) is not None:
+                values = {str(n): _value(value, language, deep) for n, value in enumerate(match.groups(), 1)}
+                return text[:begin] + translation(language).gettext(sentence.id) % values
     return None
+
+
+def _value(text: str, language: str, deep: int) -> str:
+    """A value in a sentence; one word of small letters is a key of a file, or something else to be typed."""
+    return text if _KEY.fullmatch(text) else _said(text, language, deep + 1)
 
 
 def _subject_and_whole(text: str, language: str, deep: int) -> str | None:
-    return _with_subject(text, language, deep, _whole)
-
-
-def _subject_and_values(text: str, language: str, deep: int) -> str | None:
-    return _with_subject(text, language, deep, _with_values)
-
-
-def _with_subject(text: str, language: str, deep: int, way: Way) -> str | None:
-    for match in _PREDICATE.finditer(text):
-        if (said := way(text[match.end() :], language, deep + 1)) is not None:
+    for match in _subjects(text):
+        if (said := _whole(text[match.end() :], language, deep + 1)) is not None:
             return f"{text[: match.start()]} {said}"
     return None
+
+
+def _subjects(text: str) -> list[re.Match[str]]:
+    """Where a subject may end; what ends in a colon is none."""
+    return [match for match in _PREDICATE.finditer(text) if text[match.start() - 1] != ":"]
 
 
 def _choice(text: str, language: str, _deep: int) -> str | None:
