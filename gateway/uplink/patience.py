@@ -17,6 +17,10 @@ from gateway.uplink.delivery.retry_timer import RetryTimer
 
 LONGEST = 1800.0
 """Seconds between two tries to hear receipts, at most: mostly it is the platform that is away."""
+HOUR = 3600.0
+"""Seconds between two subscriptions where no receipt could tell that one is lost: to commands, to a host's
+state.
+"""
 _DAY = 86_400.0
 
 
@@ -34,6 +38,7 @@ class Patience:
         self._delivery = delivery
         self._troubles = troubles
         self._timer = RetryTimer(0.5 * timing.silence * (1.0 + chance()), LONGEST)
+        self._hourly = RetryTimer(HOUR, HOUR)
         self._asked: Connection | None = None
         """The connection on which the topics were subscribed to again since the last receipt."""
 
@@ -48,6 +53,12 @@ class Patience:
 
     def _listen(self, connection: Connection, now: float) -> LinkDown | None:
         """No receipt for long: subscribe again, which costs little, then connect again, ever more seldom."""
+        if not self._delivery.consumers:
+            self._hourly.expect(now)
+            if self._hourly.due(now):
+                self._hourly.tried(now)
+                connection.subscribe_again()
+            return None
         silent = self._delivery.silent(now)
         if not silent or self._delivery.unread:
             self._timer.progress(now, waiting=False)

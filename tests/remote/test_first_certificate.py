@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +16,15 @@ from click.testing import CliRunner
 
 from gateway.cli import cli
 from gateway.cli.provision import answers
+from gateway.common.address import BrokerAddress
+from gateway.mqtt import Broker
 from gateway.provisioning import Enrolled, keep_answer, tell_answers
-from gateway.remote.enrolment import DeviceIdentity
+from gateway.remote.enrolment import DeviceIdentity, SigningService, exchange
 from gateway.remote.enrolment.keys import read_certificate
+from tests.fake_broker import FakeBroker
 from tests.remote.conftest import GATEWAY, submeter
 from tests.rig import until
+from tests.waiting import until as until_async
 
 RESULT = "submeter-result.txt"
 UNANSWERED = 75
@@ -247,3 +253,31 @@ def test_control_one_of_the_right_form_is_and_is_made_harmless(tmp_path, told):
     assert "\u202e" not in said
     assert "\x1b" not in said
     assert not (tmp_path / "etc" / "city.token").exists()
+
+
+class Counting(FakeBroker):
+    """How often each connection has subscribed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[object] = []
+
+    async def on_subscribe(self, writer, mid):
+        self.asked.append(writer)
+        await super().on_subscribe(writer, mid)
+
+
+async def test_the_signing_program_subscribes_again_while_nobody_asks(authority, monkeypatch):
+    """It cannot know whether its broker has lost that."""
+    monkeypatch.setattr(exchange, "QUIET", 0.05)
+    async with Counting() as broker:
+        account = Broker("sign", BrokerAddress.of(f"mqtt://127.0.0.1:{broker.port}"), "sign")
+        service = SigningService(authority, account)
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        try:
+            await until_async(lambda: len(broker.asked) >= 4)
+            assert broker.connects == 1
+        finally:
+            service.stop()
+            await asyncio.to_thread(thread.join, 30)

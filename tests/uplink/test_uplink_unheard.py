@@ -129,6 +129,18 @@ def test_a_platform_that_is_away_costs_ever_less():
     assert len(steps) < 56, "at most twice an hour"
 
 
+@pytest.mark.parametrize("consumers", [[], ["city"]], ids=["without receipts", "control"])
+def test_where_no_receipt_could_tell_it_is_subscribed_to_again_once_an_hour(consumers):
+    patience = Patience(
+        Timing(), Delivery(consumers, 30.0, 60.0), Troubles(logging.getLogger("test")), lambda: 0.0
+    )
+    connection = MemoryConnection(Ear(), None, [])
+    for now in range(1, 6 * 3600 + 2):
+        connection.stuck_at = float(now)
+        assert patience.ended(connection, float(now)) is None
+    assert connection.subscribed == (1 if consumers else 7)
+
+
 async def test_where_the_broker_says_that_nobody_reads_the_batches_nothing_is_tried():
     async with (
         Forgetful(deaf=True, code=NO_SUBSCRIBERS) as broker,

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 _HEARING = Hearing(most=2 * MAX_SMALL, direct=True)
 TURN = 0.2
+QUIET = 3600.0
+"""Seconds without a request after which the topic is subscribed to again."""
 MOST_WAITING = 200
 """Requests that wait for the signing program; what comes on top is asked again."""
 _ANY = "+"
@@ -76,10 +78,18 @@ class SigningService:
         """Serve; returns after `stop`."""
         self._link.start(self._hear)
         try:
-            while (message := self._inbox.get()) is not None:
+            while (message := self._next()) is not None:
                 self._answer(*message)
         finally:
             self._link.stop()
+
+    def _next(self) -> tuple[str, bytes] | None:
+        """What is asked next. Nothing tells whether the broker has lost our subscription."""
+        while True:
+            try:
+                return self._inbox.get(timeout=QUIET)
+            except Empty:
+                self._link.subscribe_again()
 
     def stop(self) -> None:
         """End `run`; may be called from a signal handler."""
