@@ -179,8 +179,9 @@ def test_a_strangers_text_costs_little(text) -> None:
     ("told", "turkish"),
     [
         (
-            "f:16: meters[0].adress: is not a key here → did you mean address?",
-            "f:16: meters[0].adress: burada geçerli bir anahtar değil → şunu mu demek istediniz: address?",
+            "f.yaml:16: meters[0].adress: is not a key here → did you mean address?",
+            "f.yaml:16: meters[0].adress: burada geçerli bir anahtar değil → şunu mu demek "
+            "istediniz: address?",
         ),
         (
             "f.yaml:20: uplinks[0].password_file: dir cannot be read: is not a regular file",
@@ -193,8 +194,9 @@ def test_a_strangers_text_costs_little(text) -> None:
             "OVERRIDE",
         ),
         (
-            "f:9: is not valid YAML: the key 'port' is given twice (first in line 8) → remove one of them",
-            "f:9: geçerli YAML değil: 'port' anahtarı iki kez verilmiş (ilki satır 8) → birini silin",
+            "f.yaml:9: is not valid YAML: the key 'port' is given twice (first in line 8) → "
+            "remove one of them",
+            "f.yaml:9: geçerli YAML değil: 'port' anahtarı iki kez verilmiş (ilki satır 8) → birini silin",
         ),
         (
             "f.yaml:2: buses: has no value → write a list of entries, or remove the key",

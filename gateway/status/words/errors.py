@@ -205,8 +205,8 @@ def _subject_and_whole(text: str, language: str, deep: int) -> str | None:
 
 
 def _subjects(text: str) -> list[re.Match[str]]:
-    """Where a subject may end; what ends in a colon is none."""
-    return [match for match in _PREDICATE.finditer(text) if text[match.start() - 1] != ":"]
+    """Where a subject may end; what a colon ends is none."""
+    return [match for match in _PREDICATE.finditer(text) if ": " not in text[: match.start() + 1]]
 
 
 def _choice(text: str, language: str, _deep: int) -> str | None:
