@@ -51,25 +51,25 @@ REPORTED = (
     Found(
         "Modbus TCP gateway that numbers its replies one too high",
         "0 of 12, “check its address and power”",
-        "11 of 12, difference said",
+        "10 of 12, difference said",
         "field/test_odd_replies.py::test_numbers_that_differ_in_a_constant_way_are_learnt",
     ),
     Found(
         "… that gives the same number for ever",
         "0 of 12",
-        "11 of 12, difference said",
+        "10 of 12, difference said",
         "field/test_odd_replies.py::test_the_first_number_for_ever_is_a_constant_one_and_no_late_reply",
     ),
     Found(
         "… control: that gives 0",
         "12 of 12",
-        "10 of 12; two check reads are paid for",
+        "11 of 12; two check reads are paid for",
         "field/test_odd_replies.py::test_numbers_that_differ_in_a_constant_way_are_learnt",
     ),
     Found(
         "exception whose header says a length of 4",
         "9 of 20, reason `bad_frame`",
-        "19 of 20, reason `exception_2`",
+        "20 of 20, reason `exception_2`",
         "field/test_odd_replies.py::test_an_exception_has_nine_bytes_whatever_its_header_says",
     ),
     Found(
@@ -118,7 +118,7 @@ REPORTED = (
     Found(
         "… one meter beside it",
         "7 of 24",
-        "23 of 24",
+        "25 of 24",
         "field/test_odd_gateways.py::test_a_gateway_that_waits_for_a_dead_slave_costs_the_others_one_wait",
     ),
     Found(
@@ -136,7 +136,7 @@ REPORTED = (
     Found(
         "… control: 0.3 s",
         "all",
-        "11 of 12",
+        "12 of 12",
         "field/test_odd_gateways.py::test_a_late_reply_is_the_answer_when_its_number_says_so",
     ),
     Found(
@@ -190,7 +190,7 @@ REPORTED = (
     Found(
         "two gateways with one id, MQTT 3.1.1",
         "both named, 19 connections in 150 s, all delivered",
-        "the same, 16 connections",
+        "the same",
         "uplink/test_uplink_taken_over.py::test_one_that_is_there_from_the_start_is_suspected_and_nothing_is_left_out_when_it_is_gone",
     ),
     Found(
@@ -215,13 +215,13 @@ REPORTED = (
     Found(
         "converter that sends a text 20 ms after connecting, serial frames over TCP",
         "23 of 25",
-        "22 of 25",
+        "23 of 25",
         "field/test_odd_noise.py::test_noise_beside_a_frame_costs_nothing",
     ),
     Found(
         "… that sends it three times while it runs, over TCP and Modbus TCP",
         "24 and 25 of 25",
-        "24 and 25 of 25",
+        "23 and 23 of 25",
         "field/test_odd_noise.py::test_noise_beside_a_frame_costs_nothing",
         "field/test_odd_replies.py::test_a_text_in_the_stream_of_modbus_tcp_costs_nothing",
     ),
@@ -240,19 +240,19 @@ REPORTED = (
     Found(
         "converter that ends connections idle for 3 or 5 s",
         "13 of 12",
-        "13 and 12 of 12, never “lost”",
+        "13 and 13 of 12, never “lost”",
         "field/test_odd_connections.py::test_a_server_that_ends_each_connection_gives_every_value",
     ),
     Found(
         "device that is busy (exceptions 5 and 6)",
         "absent with reason, never 0",
-        "the same, 11 readings",
+        "the same, 12 readings",
         "soak/test_faults_daemon.py::test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else",
     ),
     Found(
         "… 20 ms after connecting to Modbus TCP",
         "26 connections, nothing read",
-        "25 of 25",
+        "23 of 25, in 2 connections",
         "field/test_odd_replies.py::test_a_text_in_the_stream_of_modbus_tcp_costs_nothing",
     ),
     Found(
@@ -308,6 +308,54 @@ REPORTED = (
 )
 
 ATTACKED = (
+    Found(
+        "power of ten too far from its value for one read, and it changes in between",
+        "wrong by a power of ten",
+        "absent for that poll",
+        "field/test_moments.py::test_no_value_is_of_two_moments",
+    ),
+    Found(
+        "… sign, higher part of an energy, ratio of transformers, in another read",
+        "wrong by the sign, by a carry, by the ratio",
+        "absent for that poll",
+        "field/test_moments.py::test_no_value_is_of_two_moments",
+    ),
+    Found(
+        "high word of a counter torn, by what a load of less than a megawatt could draw",
+        "believed",
+        "suspect",
+        "field/test_counter_memory.py::test_a_torn_high_word_is_known_by_its_size_where_a_load_could_draw_as_much",
+    ),
+    Found(
+        "meter deaf for 3 s after it was asked for one of two registers that it does not have",
+        "looked into anew for ever, 1 poll of 10 brought a value",
+        "within 10 minutes 6 of 8 values at each poll, both registers named",
+        "field/test_deaf.py::test_the_missing_registers_are_found_out_and_nothing_else_is_left_out",
+    ),
+    Found(
+        "… for 2 s, three such registers in its only read",
+        "every register left out",
+        "the three left out",
+        "field/test_deaf.py::test_the_missing_registers_are_found_out_and_nothing_else_is_left_out",
+    ),
+    Found(
+        "second copy of each answer 8 ms behind it, serial frames",
+        "1 of 12 reads",
+        "12 of 12",
+        "field/test_odd_noise.py::test_what_comes_once_more_while_the_next_answer_is_waited_for_loses_none",
+    ),
+    Found(
+        "request that comes back 3 or 50 ms behind the answer",
+        "1 of 12 reads",
+        "12 of 12",
+        "field/test_odd_noise.py::test_what_comes_once_more_while_the_next_answer_is_waited_for_loses_none",
+    ),
+    Found(
+        "copies of two answers in five, up to 60 ms late, of registers that stand still",
+        "10 of 2 400 wrong",
+        "0 of 2 400",
+        "field/test_two_copies.py::test_what_has_answered_twice_may_give_a_copy_of_an_older_answer",
+    ),
     Found(
         "journal deleted beside its intact WAL, or emptied",
         "16 of 54 readings gone in silence",
@@ -536,11 +584,12 @@ Faults that others have met with other programs, from public issue trackers and 
 were rebuilt as devices and brokers and tried
 on this gateway. *Before* and *after* are readings that were whole, of as many as there were polls,
 or what was said; the tests stand below `tests/`. Twelve of
-twelve and eleven of twelve are the same: the last poll or the first one may fall outside the count.
+twelve and ten of twelve are the same: the first polls and the last one may fall outside the count, and the
+counts are of one run of them all on a machine with six to ten times the work it can do.
 
 {_table(REPORTED)}
 
-Attacks of our own on files, messages, the page, clocks and contacts broke these:
+Attacks of our own on values, lines, files, messages, the page, clocks and contacts broke these:
 
 {_table(ATTACKED)}
 """
