@@ -1,7 +1,8 @@
 """The seal of a report: a signature over all of it, so that a change of any character is found.
 
 A page is signed as the bytes before its last line, which is a comment with the seal; JSON as the canonical
-text of its `report` (keys sorted, no blanks, UTF-8).
+text of its `report` (keys sorted, no blanks, UTF-8), in a file as `seal_json` writes it: what another reader
+could understand in another way (a key that is there twice, something beside the seal) is a change, too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 MARK: Final = "submeter-seal"
 _LAST_LINE: Final = re.compile(
-    rb"<!-- submeter-seal ([0-9a-f]{64}) ([0-9a-f]{128}) ([a-z0-9-]{1,32}) -->\n?\Z"
+    rb"<!-- submeter-seal ([0-9a-f]{64}) ([0-9a-f]{128}) ([a-z0-9-]{1,32}) -->\n\Z"
 )
 Sign = Callable[[bytes], bytes]
 
@@ -40,7 +41,7 @@ def seal_json(content: Mapping[str, Any], gateway: str, public: bytes, sign: Sig
     """The report with its seal beside it."""
     whole = _with_gateway(_canonical(content), gateway)
     seal = {"gateway": gateway, "public": public.hex(), "signature": sign(whole).hex()}
-    return json.dumps({"report": content, "seal": seal}, ensure_ascii=False, indent=1) + "\n"
+    return _text({"report": content, "seal": seal})
 
 
 def open_report(data: bytes) -> SealedReport | None:
@@ -52,7 +53,9 @@ def open_report(data: bytes) -> SealedReport | None:
         return SealedReport(whole, _bytes(public.decode()), _bytes(signature.decode()), name)
     try:
         body = json.loads(data)
-        seal = body["seal"]
+        seal = {key: body["seal"][key] for key in ("gateway", "public", "signature")}
+        if _text({"report": body["report"], "seal": seal}).encode() != data:
+            return None
         public, signature, name = (
             _bytes(seal["public"]),
             _bytes(seal["signature"]),
@@ -61,8 +64,12 @@ def open_report(data: bytes) -> SealedReport | None:
         return SealedReport(
             _with_gateway(_canonical(body["report"]), str(name)), public, signature, str(name)
         )
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
+
+
+def _text(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, ensure_ascii=False, indent=1) + "\n"
 
 
 def _with_gateway(data: bytes, gateway: str) -> bytes:
