@@ -170,16 +170,16 @@ def _meter(meter: MeterForecast) -> str:
         return f"{config.id}: {every}. " + _("What it has is known only at the meter.")
     counts = [sum(read.count for read in reads) for reads in (meter.fast, meter.both)]
     text = _(
-        "%(fast)s fast values in %(fast_reads)s of %(fast_registers)s registers take %(fast_time)s; "
-        "with %(slow)s slow ones %(reads)s, %(registers)s registers, %(time)s."
+        "fast values: %(fast)s in %(fast_reads)s (%(fast_registers)s), %(fast_time)s; with the slow ones "
+        "(%(slow)s): %(reads)s (%(registers)s), %(time)s."
     ) % {
         "fast": f.whole(meter.fast_values),
         "fast_reads": _reads(len(meter.fast)),
-        "fast_registers": f.whole(counts[0]),
+        "fast_registers": _registers(counts[0]),
         "fast_time": _time(meter.fast_time),
         "slow": f.whole(meter.slow_values),
         "reads": _reads(len(meter.both)),
-        "registers": f.whole(counts[1]),
+        "registers": _registers(counts[1]),
         "time": _time(meter.both_time),
     }
     load = (
@@ -190,6 +190,10 @@ def _meter(meter: MeterForecast) -> str:
 
 def _reads(count: int) -> str:
     return ngettext("%(n)s read", "%(n)s reads", count) % {"n": locale().whole(count)}
+
+
+def _registers(count: int) -> str:
+    return ngettext("%(n)s register", "%(n)s registers", count) % {"n": locale().whole(count)}
 
 
 def _refusal(forecast: BusForecast, fits: float) -> str:
