@@ -114,7 +114,7 @@ def lines(outcome: Outcome) -> list[str]:
         told.append(_line(verdict.line, verdict.key, verdict.what, verdict.mend))
     if any(verdict.key.endswith(".token") for verdict in outcome.verdicts):
         told += [_("The platform is asked for a certificate with the token; its answer will stand here.")]
-    if outcome.secrets:
+    if outcome.lasting:
         told += [
             _("Passwords and keys were moved into files that only the service reads."),
             _(

@@ -66,7 +66,9 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
             raise LinkRefused(
                 f"the client certificate {broker.cert} with its key {broker.key} cannot be used: "
                 f"{_reason(error)}",
-                hint="write readable PEM files that belong together in cert and key; the key without a "
+                hint="have one made: sudo submeter enroll; or write the name of the file that is meant"
+                if isinstance(error, FileNotFoundError)
+                else "write readable PEM files that belong together in cert and key; the key without a "
                 "passphrase",
             ) from error
     return context

@@ -21,7 +21,7 @@ from gateway.common.files import read_regular, sync_folder, write_durably
 from gateway.config import odd_character, parse_yaml
 from gateway.errors import Problem
 from gateway.provisioning.scrub import without_values
-from gateway.provisioning.secrets import Secret, find_secrets, without
+from gateway.provisioning.secrets import LASTING, Secret, find_secrets, without
 
 BOOT = (Path("/boot/firmware"), Path("/boot"))
 """Where Raspberry Pi OS has the partition, today and before."""
@@ -49,14 +49,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a file on the boot partition; `verdicts` by line. `stays` says that it could not be
-    removed from there.
+    """What became of a file on the boot partition; `verdicts` by line. `lasting`: a password or a key stood
+    in it; `stays`: it could not be removed from there.
     """
 
     kind: Kind
     file: str
     verdicts: tuple[Verdict, ...] = ()
-    secrets: bool = False
+    lasting: bool = False
     stays: bool = False
 
 
@@ -160,12 +160,13 @@ def _finish(boot: Path, data: bytes, tell: Tell, step: Step) -> Outcome:
     text = data.decode("utf-8-sig").replace("\r\n", "\n")
     secrets, _ = find_secrets(text, FILE)
     moved = tuple(Verdict(each.line, each.where, "moved", each.name) for each in secrets)
-    outcome = _say(boot, Outcome("taken", FILE, moved, bool(secrets)), tell, step)
+    lasting = any(each.key in LASTING for each in secrets)
+    outcome = _say(boot, Outcome("taken", FILE, moved, lasting), tell, step)
     try:
         step("rename")
         left = (boot / FILE).replace(boot / f"{FILE}{_SUFFIX_TAKEN}")
     except OSError:
-        stays = Outcome("taken", FILE, moved, bool(secrets), stays=True)
+        stays = Outcome("taken", FILE, moved, lasting, stays=True)
         return _say(boot, stays, tell, step)
     _sync(boot)
     wipe(left, step)

@@ -25,6 +25,8 @@ ENDINGS = {
     "cert": ".cert.pem",
     "key": ".key.pem",
 }
+LASTING = frozenset({"password", "key"})
+"""Of use to whoever finds them later: a token is good once, and certificates are for everybody."""
 PEM = "-----BEGIN "
 _ID = re.compile(r"[a-z0-9-]{1,32}")
 

@@ -108,6 +108,7 @@ def test_the_token_in_the_file_becomes_a_certificate_that_the_broker_knows(card,
     card.write(token)
     assert card.provision() == 0
     assert "its answer will stand here" in card.said
+    assert "old blocks" not in card.said, "what can be read later was of use once"
     assert card.token.read_text() == token + "\n"
     assert stat.S_IMODE(card.token.stat().st_mode) == 0o600
     assert token not in card.configuration.read_text()
