@@ -68,7 +68,7 @@ ALONE = {
     "contrel-ud3h",
     "dynaflox-ultrad",
     "microsensor-mfe600h",
-    "sontex-supercal-531",
+    "sontex-supercal-5",
 }
 """Tables of which one list is known: the image is by that list, too."""
 

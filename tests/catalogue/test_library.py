@@ -189,7 +189,7 @@ def test_few_tables_lack_active_energy_import() -> None:
         "orno-we514",
         "sunspec-inverter",
     }
-    known |= {"kostal-plenticore-meter", "sontex-supercal-531", "kohler-decision-maker"}
+    known |= {"kostal-plenticore-meter", "sontex-supercal-5", "sontex-supercal-531", "kohler-decision-maker"}
     known |= {"ddm-ddm18sd", "schneider-pm710", "apc-smart-ups"}
     known |= {
         driver.name

@@ -130,7 +130,8 @@ def test_what_stands_on_the_label_is_found(words: list[str], tmp_path: Path) -> 
         ("camillebauer-aplus", {"quality": "U", "tariffs": "T1–T2"}),
         ("microsensor-mfe600h", {"bill": "heat, cooling, water", "also": "kW heat, flow, °C"}),
         ("siemens-mag6000", {"bill": "water", "feed-in": "–", "also": "flow"}),
-        ("kamstrup-multical-603", {"bill": "–", "also": "°C"}),
+        ("kamstrup-multical-603", {"bill": "water", "also": "°C"}),
+        ("kamstrup-multical-403", {"bill": "water", "also": "kW heat, flow, °C"}),
     ],
 )
 def test_what_a_meter_can_serve(name: str, answers: dict[str, str], tmp_path: Path) -> None:
