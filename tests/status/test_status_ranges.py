@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
@@ -72,6 +73,31 @@ async def test_no_page_looks_a_day_at_a_time(directory, page, more) -> None:
     assert 0 < most <= (60 if page == "/report/2026" else 16), max(
         (looks.count(look), look) for look in looks
     )
+
+
+@pytest.mark.parametrize(
+    "page", ["/", "/energy?year=2026", "/energy?month=2026-10", "/report/2026-10", "/reactive", "/system"]
+)
+async def test_nothing_of_a_page_waits_for_the_garbage_collector(directory, page) -> None:
+    """Years of days would be held beside those of the next page."""
+    building = Building(CALM)
+    building.history = energy_history(directory)
+    mark = "&" if "?" in page else "?"
+    async with client(building) as http:
+        # In another language first: templates and texts are loaded once, a page is made for each.
+        assert (await http.get(f"{page}{mark}lang=en")).status_code == 200
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            assert (await http.get(f"{page}{mark}lang=tr")).status_code == 200
+            gc.collect()
+            left = {type(each) for each in gc.garbage if type(each).__module__.startswith("gateway.")}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert not left
 
 
 @pytest.mark.parametrize("what", ["days", "sums", "series"])

@@ -118,7 +118,9 @@ def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HE
     newest = loads.newest
     power = mine[newest] or 0.0
     number = Numbers(f.number, "kW")
-    text = _("now %(kw)s kW") % {"kw": f.number(power, 0 if power >= 10 else 1)}
+    # A mean of the quarter hour that ended then: what is drawn now stands at the top of the page.
+    hour, quarter = divmod(newest + 1, HOUR)
+    text = f"{hour:02}:{quarter * 15:02}: {f.number(power, 0 if power >= 10 else 1)} kW"
     ticks = [(hour / 24 * 100, f"{hour:02}") for hour in (0, 6, 12, 18, 24)]
     rows: list[tuple[str, ...]] = []
     for hour in range(24):
