@@ -34,7 +34,7 @@ from gateway.host.memory import EVERY
 from tests.bench.bench_rebuild import lateness, percentile, uptime
 from tests.bench.bench_views import METERS as METERS_OF_YEARS
 from tests.bench.bench_views import VIEWS as VIEWS_OF_YEARS
-from tests.bench.bench_views import fill
+from tests.bench.bench_views import fill, processor_ms
 from tests.bench.bench_written import SECTOR, disk
 from tests.bench.figures import Figure, at_most, plain
 from tests.ports import free_port
@@ -132,18 +132,12 @@ def _cpu() -> list[Figure]:
 
 def _rates(sites: list[Rig], seconds: float) -> list[float]:
     """S of processor per 100 000 values of each gateway, over a time."""
-    before, began = [_ran(site) for site in sites], uptime()
+    processes = [site.processes["gateway"].pid for site in sites]
+    before, began = [*map(processor_ms, processes)], uptime()
     time.sleep(seconds)
     values = HOSTS * VALUES * (uptime() - began)
-    return [(_ran(site) - was) / values * 100_000 for site, was in zip(sites, before, strict=True)]
-
-
-def _ran(site: Rig) -> float:
-    """s of processor that a gateway has had, to the nanosecond: ticks are too coarse for a hundredth of a
-    processor.
-    """
-    tasks = Path(f"/proc/{site.processes['gateway'].pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+    had = [processor_ms(process) - was for process, was in zip(processes, before, strict=True)]
+    return [each / 1000 / values * 100_000 for each in had]
 
 
 def _memory() -> list[Figure]:
