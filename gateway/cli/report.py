@@ -105,8 +105,6 @@ def command(
 
 def _say_written(content: Mapping[str, Any], paths: list[Path], key: str) -> None:
     say(content["verdict"])
-    if content["open"]:
-        say(_("Still open:"))
     for point in content["open"]:
         say(f"{point['text']} → {point['action']}" if point["action"] else point["text"], "  ", "! ")
     for path in paths:

@@ -69,7 +69,7 @@ def report_content(facts: SiteFacts) -> dict[str, Any]:
         "by": facts.by,
         "note": facts.note,
         "in_order": not open_points,
-        "verdict": notices.headline(verdict, now, f).text,
+        "verdict": _headline(notices.headline(verdict, now, f).text, len(open_points)),
         "open": open_points,
         "building": _building(facts.config, f),
         "gateway": _gateway(facts, f),
@@ -78,6 +78,13 @@ def report_content(facts: SiteFacts) -> dict[str, Any]:
         "uplinks": [_uplink(uplink.name, facts, f) for uplink in facts.config.uplinks],
         "plan": _plan(facts, f),
     }
+
+
+def _headline(text: str, count: int) -> str:
+    """How the gateway is, and how much is left to do before the site is handed over."""
+    if not count:
+        return text
+    return f"{text} " + ngettext("%(n)s point is open:", "%(n)s points are open:", count) % {"n": count}
 
 
 def _row(name: str, text: object) -> Row:

@@ -70,8 +70,11 @@ _SILENCE: Final = {
 _HEADS: Final = {
     "right": N_("Wiring right, {percent} sure."),
     "wrong": N_("Wiring WRONG, {percent} sure."),
-    "silent": N_("Cannot be known from these values. Likeliest ({percent}):"),
+    "silent": N_("Cannot be known from these values."),
 }
+_LIKELIEST: Final = N_("Likeliest ({percent}):")
+_LIKELY: Final = 0.5
+"""Certainty from which it is worth saying what is likeliest, though it cannot be known."""
 _MARKS: Final = (N_("not L{input}"), N_("reversed"), N_("right"), N_("voltage"), N_("current"))
 _WHOSE: Final = {"L1": N_("L1's"), "L2": N_("L2's"), "L3": N_("L3's")}
 
@@ -86,13 +89,17 @@ def text(finding: WiringFinding) -> str:
 
 
 def lines(verdict: WiringVerdict) -> Iterator[str]:
-    """The verdict for a person: headline, drawing, sentences."""
+    """The verdict for a person: headline, sentences, and a drawing where there is something to draw."""
     kind = "silent" if not verdict.speaks else "right" if verdict.best == ["+L1", "+L2", "+L3"] else "wrong"
     head = _HEADS[kind]
     # Certain is never said: the model of loads may be wrong.
-    yield _(head).format(percent=locale().percent(min(0.99, verdict.certainty)))
-    yield ""
-    yield from _drawing(verdict.best)
+    percent = locale().percent(min(0.99, verdict.certainty))
+    yield _(head).format(percent=percent)
+    if not verdict.speaks and verdict.certainty >= _LIKELY:
+        yield _(_LIKELIEST).format(percent=percent)
+    if verdict.speaks or verdict.certainty >= _LIKELY:
+        yield ""
+        yield from _drawing(verdict.best)
     for finding in verdict.findings:
         yield ""
         yield from wrapped(text(finding), "• ", "  ", min(width(), WIDTH))
