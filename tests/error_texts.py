@@ -20,14 +20,14 @@ from gateway import errors
 
 LEAVES = {
     *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)),
-    *("Problem", "PinsError", "_BadQuery", "_NoSuchMeter", "NoAnswer", "WrongQuery", "_Unfit"),
+    *("Problem", "PinsError", "_BadQuery", "_NoSuchMeter", "NoAnswer", "WrongQuery", "_Unfit", "damaged"),
     *("ConfigurationChange", "PhysicsCheck", "tell"),
     *("HTTPException", "OSError", "UsageError", "ValueError"),
 }
 """What is made with a text for a person."""
 SILENT = re.compile(
     r"gateway/(wire|model|energy|demo/(?!show)|demo/show/site|receiver/(store/schema|upkeep|fleet)"
-    r"|catalogue/(driver|encode|listing)|journal/(recovery|file/rows)|.*(double|fake))"
+    r"|catalogue/(driver|encode|listing)|journal/(recovery/(?!examine)|file/rows)|.*(double|fake))"
 )
 """Modules whose words reach nobody but the log, or are said in another way."""
 MARKED = re.compile(r"gateway/(cli|platform|status)/")

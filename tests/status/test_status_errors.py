@@ -198,11 +198,16 @@ def test_a_strangers_text_costs_little(text) -> None:
             "remove one of them",
             "f.yaml:9: geçerli YAML değil: 'port' anahtarı iki kez verilmiş (ilki satır 8) → birini silin",
         ),
+        ("batch 5 does not fit its checksum", "5 numaralı paket sağlama toplamına uymuyor"),
+        (
+            "/x/journal.db is not a sound journal: its header asks for file format 0",
+            "/x/journal.db sağlam bir günlük değil: başlığı 0 dosya biçimini istiyor",
+        ),
         (
             "f.yaml:2: buses: has no value → write a list of entries, or remove the key",
             "f.yaml:2: buses: değeri yok → bir girdi listesi yazın ya da anahtarı kaldırın",
         ),
     ],
 )
-def test_what_check_says_is_turkish_throughout_and_keys_stay_as_they_are_typed(told, turkish) -> None:
+def test_what_is_wrong_with_a_file_is_turkish_throughout_and_keys_stay_as_they_are_typed(told, turkish) -> None:
     assert in_words(told, TURKISH) == turkish
