@@ -209,5 +209,5 @@ def test_a_strangers_text_costs_little(text) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_turkish_throughout_and_keys_stay_as_they_are_typed(told, turkish) -> None:
+def test_what_is_wrong_with_a_file_is_turkish_and_keys_stay_as_they_are_typed(told, turkish) -> None:
     assert in_words(told, TURKISH) == turkish
