@@ -55,11 +55,11 @@ UNITS = (1, 2, 3)
 LATE = [{"kind": "late", "seconds": seconds} for seconds in (0.13, 0.2, 0.35)]
 SPOILT = ("truncated", "foreign", "wrong_function", "wrong_count")
 SERIAL = [*LATE, *SPOILT, "corrupt", "noise", "padded", "echo"]
-DOUBLE = ["double"]
+DOUBLE = ["double", *({"kind": "double", "seconds": seconds} for seconds in (0.004, 0.01))]
 """Apart from the others: a second copy that comes after the next question was sent has nothing in it that
 tells.
 """
-TCP = [*LATE, *SPOILT, *DOUBLE, "echo", "wrong_transaction", "short_exception"]
+TCP = [*LATE, *SPOILT, "double", "echo", "wrong_transaction", "short_exception"]
 ODD: list[dict[str, Any]] = [
     *({"numbers": numbers} for numbers in ("+1", "-1", "=7", "=1", "=0", "swapped", "own")),
     *({"lengths": lengths} for lengths in ("+1", "=6", "swapped")),
@@ -68,7 +68,7 @@ ODD: list[dict[str, Any]] = [
     {"echo": True},
 ]
 """Gateways that differ from the standard in one field, always in the same way."""
-ODD_KINDS = [*LATE, "truncated", "wrong_function", "wrong_count", *DOUBLE, "short_exception"]
+ODD_KINDS = [*LATE, "truncated", "wrong_function", "wrong_count", "double", "short_exception"]
 """Another unit or another number on top is two fields at once, which nobody can judge."""
 BEHIND: list[dict[str, Any]] = [
     {"behind": True, "numbers": numbers} for numbers in ("asked", "own", "newest")

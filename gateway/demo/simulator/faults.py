@@ -25,11 +25,18 @@ UNSERVED = frozenset({"dead", "exception", "short_exception", "reset", "half_ope
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of trouble. `seconds` is how late a late reply comes; `code` is the Modbus exception."""
+    """One kind of trouble. `seconds` is how late a late reply comes, 1 s unless given, or a second copy on a
+    serial line, at once unless given; `code` is the Modbus exception.
+    """
 
     kind: str
-    seconds: float = 1.0
+    seconds: float | None = None
     code: int = 6
+
+    @property
+    def delay(self) -> float:
+        """`seconds`, or what they are when they are not given."""
+        return self.seconds if self.seconds is not None else 1.0 if self.kind == "late" else 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in {*SERIAL_KINDS, *TCP_KINDS}:
@@ -155,7 +162,7 @@ def faulted_frames(
         case "dead":
             return []
         case "late" if fault:
-            return [(fault.seconds, frame)]
+            return [(fault.delay, frame)]
         case "corrupt":
             at = rng.randrange(len(frame))
             return [(0.0, frame[:at] + bytes((frame[at] ^ 1 << rng.randrange(8),)) + frame[at + 1 :])]
@@ -169,8 +176,8 @@ def faulted_frames(
             return [(0.0, frame + bytes(rng.randrange(1, _PADDING)))]
         case "echo":
             return [(0.0, rtu_frame(unit, request) + frame)]
-        case "double":
-            return [(0.0, frame), (0.0, frame)]
+        case "double" if fault:
+            return [(0.0, frame), (fault.delay, frame)]
     return [(0.0, frame)]
 
 

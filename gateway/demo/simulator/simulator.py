@@ -147,7 +147,8 @@ class Simulator:
     def _obey(self, order: Spec) -> dict[str, Any] | None:
         match order["do"]:
             case "fault":
-                fault = Fault(order["kind"], float(order.get("seconds", 1.0)), int(order.get("code", 6)))
+                seconds = float(order["seconds"]) if "seconds" in order else None
+                fault = Fault(order["kind"], seconds, int(order.get("code", 6)))
                 self.faults(order["bus"]).order(int(order["unit"]), fault, order.get("times", 1))
             case "clear":
                 self.faults(order["bus"]).clear(order.get("unit"))

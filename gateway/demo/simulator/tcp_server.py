@@ -241,7 +241,7 @@ class _Client(asyncio.Protocol):
         frame = tcp_frame(transaction, unit, response)
         match fault.kind if fault else "":
             case "late" if fault:
-                return [(fault.seconds, frame)]
+                return [(fault.delay, frame)]
             case "truncated":
                 return [(0.0, frame[: self._random.randrange(1, len(frame))])]
             case "foreign":

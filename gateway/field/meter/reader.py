@@ -313,7 +313,7 @@ class MeterReader:
         """All reads of a job, back to back; the error that makes the meter lost, if there is one."""
         for span in job.out_of_reach:
             poll.replies.fail(span.function, span.address, span.words, self.skipped.why(span))
-        reads = (*self._first_keys(job), *job.reads)
+        reads = (*self._first_keys(job), *job.reads) if job.parted else job.reads
         return await self.registers.read_all(reads, poll, self._single_rows) if reads else None
 
     def _first_keys(self, job: _Job) -> tuple[Read, ...]:
