@@ -13,7 +13,7 @@ import pytest
 from field_parts import pattern
 from odd_devices import Client, ask_all, line_to, station
 
-from gateway.errors import BusError, NoReply, Refused
+from gateway.errors import BadFrame, BusError, NoReply, Refused
 from gateway.field.port import request
 
 
@@ -347,3 +347,15 @@ async def test_a_reply_that_is_not_believed_says_what_is_wrong_with_it(odd: str,
     async with line_to(serve, timeout="100ms") as (line, _):
         with pytest.raises(BusError, match=said):
             await line.read(station(line), 4, 1000, 2)
+
+
+async def test_serial_frames_on_modbus_tcp_lead_to_the_type_that_reads_them() -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send_rtu(request.unit, request.answer)
+
+    async with line_to(serve, timeout="5s") as (line, _):
+        with pytest.raises(BadFrame, match="what is not Modbus TCP"):
+            await line.read(station(line), 4, 1000, 2)
+        assert "type: rtu-over-tcp" in str(line.trouble)

@@ -234,7 +234,8 @@ class Transactions(BusConnection):
         self._tell_of_others(error)
         self._doubt_answer(station, count, rest)
         if self.bus.type == "tcp" and not port.connected:
-            self.lost(BusDown(f"bus {self.name} sent what is not Modbus", hint="check the port number"))
+            hint = "check the port number; for a converter of serial frames write type: rtu-over-tcp"
+            self.lost(BusDown(f"bus {self.name} sent what is not Modbus", hint=hint))
 
     def _doubt_answer(self, station: Station, count: int, rest: float = 0.0) -> None:
         """An answer may still come; a number tells it from the next one."""
