@@ -14,6 +14,7 @@ from gateway.config import parse_config
 from gateway.daemon import describe
 from gateway.daemon.energy import EnergyWorker, worker
 from gateway.daemon.energy.opening import open_projection
+from gateway.errors import HistoryError
 from gateway.history import BuildingMeters, HistoryReader
 from gateway.journal import Journal
 from gateway.model import Draft, Reading
@@ -269,3 +270,19 @@ def test_the_engine_begins_without_what_only_the_page_needs(tmp_path, monkeypatc
         assert opened.history.sums.meters == BuildingMeters(("main",), (("hvac", "auto"),))
     with pytest.raises(pytest.fail.Exception):
         describe.building_facts(with_file)
+
+
+async def test_a_history_that_cannot_be_written_is_a_trouble_until_it_can(site, monkeypatch) -> None:
+    await site.poll(60)
+    await site.caught_up()
+    assert not site.energy.trouble
+
+    def refuse(**_: object) -> None:
+        raise HistoryError("history.db cannot be written: disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site.energy._projection.history, "save", refuse)
+        await site.energy._in_thread(site.energy._save)
+        assert "cannot be written" in site.energy.trouble
+    await site.energy._in_thread(site.energy._save)
+    assert not site.energy.trouble

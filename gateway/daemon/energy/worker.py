@@ -362,24 +362,24 @@ class EnergyWorker:
             await asyncio.sleep((time.monotonic() - began) * SUM_REST)
 
     def _save(self) -> None:
-        if self._kept_going(self._held.save):
-            self.resolutions = self._held.resolutions()
+        kept, held = self._kept_going(self._held.save), self._held
+        self.trouble = "" if kept else f"{held.history.path} cannot be written"
+        if kept:
+            self.resolutions = held.resolutions()
             self._to_sum_up = True
 
-    def _kept_going(self, write: Callable[[], bool | None]) -> bool:
+    @staticmethod
+    def _kept_going(write: Callable[[], bool | None]) -> bool:
         """Write something; whether it was, and whether there is more of it. A full disk is no reason to read
         the journal again.
         """
         try:
-            more = write() is not False
+            return write() is not False
         except HistoryError as error:
             if type(error) is not HistoryError:
                 raise
             log.warning("%s", error)
-            self.trouble = str(error)
             return False
-        self.trouble = ""
-        return more
 
     # ── what does not fit beside readings ──
 
