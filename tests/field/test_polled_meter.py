@@ -71,6 +71,21 @@ async def test_its_longest_read_is_known_once_it_was_answered() -> None:
     assert reader.registers.longest == max(read.count for read in reader.reads(FAST)) > 1
 
 
+@pytest.mark.parametrize("loss", [0.0, 0.5])
+async def test_where_much_is_lost_no_register_that_was_ever_answered_is_left_out(loss: float) -> None:
+    """Else a night of noise would cost the values of a day. The control, a line that loses nothing, leaves it
+    out.
+    """
+    port = OddPort()
+    reader = await reader_on(port)
+    await reader.read(Poll(FAST))
+    port.unanswering = lambda _, __, ___, at, count: at <= 30 < at + count
+    for _ in range(20):
+        reader.registers._loss = loss
+        await reader.read(Poll(FAST, allowance=5.0))
+    assert [first for _, first, _, _ in reader.facts.skip] == ([] if loss else [30])
+
+
 async def test_what_was_being_found_out_is_forgotten_with_the_meter() -> None:
     port = OddPort(lambda _, __, ___, at, count: at <= 30 < at + count)
     reader = await reader_on(port)

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from gateway.catalogue import Span
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Station
@@ -32,9 +33,7 @@ BUSY = frozenset({5, 6})
 SILENT = 2
 """Polls in a row in which a read was not answered while others were: then it is looked into."""
 GENEROUS = 1.0
-"""s; with so much time left a meter whose first read is not answered is asked for another, and a new one
-for single rows.
-"""
+"""s; with so much time left a silent meter is asked for another read, and a new one for single rows."""
 FEW = 3
 """Single rows that are tried in one poll when no read of a meter has ever been answered."""
 NOISY = 0.1
@@ -72,9 +71,7 @@ class RegisterReader:
         self._proof: Read | None = None
         """The shortest read that was answered."""
         self._mute = False
-        self._tried_rows = -1
-        self._after = (0.0, 0.0)
-        self._loss = 0.0
+        self._tried_rows, self._after, self._loss = -1, (0.0, 0.0), 0.0
         self.longest = 0
         self._quiet = QuietTimes(meter, line, station)
 
@@ -163,11 +160,7 @@ class RegisterReader:
         that was not answered.
         """
         for read in early:
-            answered = False
-            if poll.may_learn and self.line.ready:
-                with contextlib.suppress(NoReply, Refused):
-                    answered = await self.again(read, poll)
-            if not answered:
+            if not (poll.may_learn and self.line.ready and await self._answers_now(read, poll)):
                 self._count(read)
 
     async def _find_by_row(self, single_rows: Sequence[Read], poll: Poll) -> bool:
@@ -309,9 +302,7 @@ class RegisterReader:
             poll.spent += time.monotonic() - asked_at
         if not (quiet.suspect(own, line) and (poll.may_learn or tried) and self.line.ready):
             return False
-        answered = False
-        with contextlib.suppress(NoReply, Refused):
-            answered = await self.again(read, poll)
+        answered = await self._answers_now(read, poll)
         if answered:
             self._came_too_soon(own, line, asked_at, sure=True)
         else:
@@ -367,6 +358,11 @@ class RegisterReader:
         finally:
             poll.spent += time.monotonic() - began
 
+    async def _answers_now(self, read: Read, poll: Poll) -> bool:
+        with contextlib.suppress(NoReply, Refused):
+            return await self.again(read, poll)
+        return False
+
     async def _look_into(self, read: Read, poll: Poll) -> None:
         """A read that is not answered while others are: which of its registers are at fault?"""
         _, own, line = self._unanswered[read]
@@ -388,6 +384,10 @@ class RegisterReader:
     def answers_beside(self, read: Read) -> bool:
         """Whether it has answered a read of other registers."""
         return any(not each.meets(read) for each in self._proven)
+
+    def may_be_noise(self, row: Span) -> bool:
+        """Whether the silence of a row proves nothing: much is lost, and it was answered before."""
+        return self._loss >= NOISY and any(each.holds(row) for each in self._proven)
 
     def fail(self, read: Read, poll: Poll) -> None:
         """A read is not asked, or in vain."""

@@ -31,6 +31,9 @@ class AskingAll(Asking, Protocol):
     async def fetch(self, read: Read, poll: Poll) -> bool:
         """One request; whether it came whole. Raises NoReply, BusDown, Refused."""
 
+    def may_be_noise(self, row: Span) -> bool:
+        """Whether the silence of a row proves nothing."""
+
 
 class SkippedRegisters:
     """They live in the meter's facts. `rules` are those of today's reads; `changed` is called when they have
@@ -104,14 +107,19 @@ class SkippedRegisters:
         await silent.go_on(asking, poll)
         if silent.known:
             del self._open[read]
-            self._conclude(silent, asking.longest)
+            self._conclude(silent, asking)
         return silent.known, None
 
-    def _conclude(self, silent: SilentRead, longest: int) -> None:
+    def _conclude(self, silent: SilentRead, asking: AskingAll) -> None:
         """What is known now is remembered, so that it is not asked again."""
-        if rows := silent.silent():
+        rows = [
+            (function, first, end)
+            for function, first, end in silent.silent()
+            if not asking.may_be_noise(Span(function, first, end - first))
+        ]
+        if rows:
             self.add(rows, NoReply.reason)
-        count = silent.too_long()
+        count, longest = silent.too_long(), asking.longest
         if count is not None and longest < count:
             if self._facts.learn("max_registers", longest):
                 log.info(
