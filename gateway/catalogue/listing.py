@@ -310,8 +310,8 @@ NO: Final = "–"
 _PHASES: Final = ("_l1", "_l2", "_l3")
 
 QUESTIONS: Final = {
-    "bill": "what is billed: kWh import (yes), or heat, cooling, water; one way: a counter that knows no "
-    "direction, not enough beside PV or a generator",
+    "bill": "what is billed: kWh import (yes), or heat, cooling, water (of a heat meter, the water of its "
+    "circuit); one way: a counter that knows no direction, not enough beside PV or a generator",
     "feed-in": "energy to the grid (PV, generator): kWh export",
     "tariffs": "kWh import by tariff, counted in the meter",
     "per phase": "what is known of each phase: P power, kWh energy, I current, U voltage",

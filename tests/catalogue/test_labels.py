@@ -159,6 +159,7 @@ ABSENT = {
     "KLEA 324P": "KLEA 320P",
     "Superstatic 789": "M-Bus",
     "MULTICAL 601": "codes",
+    "NSX": "their lists",
     "AWD3": "transformers",
     "DMG110": "one register apart",
     "iEM3110": "another bus",
