@@ -180,3 +180,19 @@ def test_nothing_to_judge_does_not_fit() -> None:
 )
 def test_a_counter_rises_with_its_power(last: float, power: float, seconds: float, good: bool | None) -> None:
     assert rising("active_energy_import", 100.0, last, power=power, seconds=seconds, step=0.01).good is good
+
+
+@pytest.mark.parametrize(
+    ("values", "impossible"),
+    [
+        ({"voltage_l1n": 230.0, "active_power": 1_042_022.0}, {"active_power"}),
+        ({"voltage_ln": 230.0, "reactive_power_l2": -213_647.0}, {"reactive_power_l2"}),
+        ({"voltage_l3n": 230.0, "apparent_power_l3": 4_000.0}, {"apparent_power_l3"}),
+        ({"voltage_l1n": 230.0, "active_power": 4_000.0, "active_power_l1": 1_400.0}, set()),
+        ({"voltage_l1n": 6_350.0, "active_power": 40_000.0}, set()),
+        ({"active_power": 1_042_022.0}, set()),
+    ],
+)
+def test_low_voltage_carries_no_more_than_its_busbars(values: dict[str, float], impossible: set[str]) -> None:
+    wrong = {check.names[0] for check in judge(values, {}) if check.good is False}
+    assert {name for name in wrong if "power" in name} == impossible

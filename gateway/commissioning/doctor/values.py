@@ -163,7 +163,7 @@ def _telling(best: TableProposal, wrong: list[PhysicsCheck], checks: list[Physic
     """Whether a changed table is so much better that the written one is wrong."""
     left = sum(check.good is False for check in best.findings)
     fitting = sum(check.good is True for check in best.findings)
-    return left < len(wrong) and fitting > sum(check.good is True for check in checks)
+    return left < len(wrong) and fitting >= sum(check.good is True for check in checks)
 
 
 def _misfit(part: str, target: Target, driver: Driver, best: TableProposal, read: ValuesRead) -> Diagnosis:

@@ -251,8 +251,10 @@ def propose(driver: Driver, words: Words) -> list[TableProposal]:
         if proposal.score > written and (proposal.change.size or proposal.steps)
     ]
     # A table that is nearly right (a low word from next door) has as many checks, but they hold less exactly.
+    # Of a step and a change that explain as much, the step could explain anything.
     return sorted(
-        better, key=lambda proposal: (-proposal.score, round(proposal.off, 4), proposal.change.size)
+        better,
+        key=lambda each: (-each.score, round(each.off, 4), len(set(each.steps.values())), each.change.size),
     )[:_MOST]
 
 

@@ -31,6 +31,8 @@ _TELLING = 0.2
 """kVA: below, the power of a standby load may be anything."""
 _ROOT_3: Final = math.sqrt(3)
 _MOST_KWH = 1e9
+_MOST_AMPERES = 12_600.0
+"""Twice the largest circuit breaker of low voltage (6 300 A, the last frame of IEC 60947-2 makers)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def judge(values: Mapping[str, float], absent: Mapping[str, str]) -> list[Physic
         *_frequency(values),
         *_powers(values),
         *_powers_of_currents(values),
+        *_powers_of_low_voltage(values),
         *_direct(values),
         *_heat(values),
         *_energies(values),
@@ -209,6 +212,24 @@ def _powers_of_currents(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
                 (name, *names),
                 f"P {values[name]:g} kW beside U·I = {how} = {meant:.4g} kVA",
             )
+
+
+def _powers_of_low_voltage(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
+    """A power that no busbar of low voltage carries: it tells where nothing stands beside the power, and
+    where every power of a meter is read in the same wrong way.
+    """
+    volts = [
+        values[name] for name in ("voltage_l1n", "voltage_l2n", "voltage_l3n", "voltage_ln") if name in values
+    ]
+    if not volts or max(volts) > LN_BAND[1]:
+        return
+    for suffix in ("", *_PHASES):
+        most = _MOST_AMPERES * LN_BAND[1] / 1000 * (1 if suffix else len(_PHASES))
+        for name, unit in (("active_power", "kW"), ("reactive_power", "kvar"), ("apparent_power", "kVA")):
+            value = values.get(f"{name}{suffix}")
+            if value is not None and abs(value) > most:
+                text = f"{value:g} {unit} is more than low voltage carries ({_MOST_AMPERES:.0f} A)"
+                yield PhysicsCheck(False, (f"{name}{suffix}",), text)
 
 
 def _apparent(values: Mapping[str, float], suffix: str) -> tuple[float, tuple[str, ...], str] | None:
