@@ -118,7 +118,8 @@ class Report:
     def trouble(self, place: str, error: GatewayError) -> None:
         """A place that could not be searched."""
         self._close()
-        say(in_words(f"{place}: {error}"), err=True)
+        text = str(error)
+        say(in_words(text if text.startswith(place) else f"{place}: {text}"), err=True)
         self._answers.append({"place": place, "error": error.message, "hint": error.hint, "found": []})
 
     def done(self, swept: Swept) -> None:

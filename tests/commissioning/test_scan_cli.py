@@ -17,12 +17,13 @@ from scan_site import DriverImage, Mounted, Site
 
 from gateway.catalogue import library
 from gateway.cli.client import ControlClient
-from gateway.cli.scan_words import together
+from gateway.cli.scan_words import Report, together
 from gateway.commissioning.ports import SerialPortInfo, serial_ports
 from gateway.commissioning.scan import LineSetting
 from gateway.config import load_config
 from gateway.demo.simulator.slave import PatternImage, Slave
 from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
+from gateway.errors import BusDown
 from tests.ports import free_port
 
 BY_NAME = {driver.name: driver for driver in library()}
@@ -264,6 +265,19 @@ journal: {{directory: {tmp_path / "state"}}}
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+@pytest.mark.parametrize("place", ["192.0.2.10", "192.0.2.10:502", "[2001:db8::10]:502", "/dev/ttyUSB0"])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_place_that_cannot_be_searched_is_named_once(capsys, place, named) -> None:
+    what = "cannot be opened: connection refused" if named else "nothing can be read"
+    error = BusDown(f"{place} {what}" if named else what, hint="check its power")
+    Report(as_json=False).trouble(place, error)
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.startswith(place)
+    assert told.count(place) == 1
+    assert what in told
+    assert "check its power" in told
 
 
 def test_a_running_gateway_lends_the_bus_and_polls_again(gateway, site) -> None:
