@@ -13,6 +13,8 @@ from typing import Any
 from tests.bench.figures import number
 
 PAGE = Path("docs/performance.md")
+COMPARED = Path(__file__).with_name("compared.md")
+"""Figures of older commits beside those of a later one: measured once, written by hand."""
 
 TCP_PEERS = (
     "CPU s per 100 000 values: collectd (C) 6.5, modbus4mqtt 7.6 in 50 processes with 1.4 GB and 86 % "
@@ -141,6 +143,7 @@ def page(entries: list[dict[str, Any]]) -> str:
             _section(bench, title, peers, [entry for entry in entries if entry["bench"] == bench])
             for bench, title, peers in SECTIONS
         ),
+        COMPARED.read_text().strip(),
     ]
     return "\n\n".join(parts) + "\n"
 
