@@ -339,6 +339,18 @@ ATTACKED = (
         "field/test_deaf.py::test_the_missing_registers_are_found_out_and_nothing_else_is_left_out",
     ),
     Found(
+        "meter that refuses all registers for a minute while it starts (exception 2)",
+        "every register left out for half a day",
+        "all back within two minutes",
+        "field/test_deaf.py::test_what_a_meter_refuses_while_it_starts_is_asked_again_soon",
+    ),
+    Found(
+        "line that loses six of ten replies for an hour",
+        "registers that were answered before left out until the next day",
+        "none left out",
+        "field/test_polled_meter.py::test_where_much_is_lost_no_register_that_was_ever_answered_is_left_out",
+    ),
+    Found(
         "second copy of each answer 8 ms behind it, serial frames",
         "1 of 12 reads",
         "12 of 12",

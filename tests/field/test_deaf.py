@@ -5,16 +5,20 @@ what is there is read, and the other meters do not pay for it. On virtual time.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 import pytest
 from field_parts import driver, meter
-from odd_port import SERIAL, TCP, Bench, OddPort, running
+from odd_port import SERIAL, SHORT, TCP, Bench, OddPort, running
 
 from gateway.config.schema import Bus
+from gateway.errors import Refused
 from gateway.field.meter import state
 from gateway.field.meter.reader import MeterTask
 from gateway.field.meter.registers import RegisterReader
+from gateway.field.port.contract import Registers
+from gateway.field.schedule import Due
 
 pytestmark = pytest.mark.virtual_time
 EVERY = {10 * index for index in range(8)}
@@ -92,6 +96,54 @@ async def test_a_gateway_that_answers_for_the_meter_is_understood_as_its_silence
             assert [len(each.values) for each in bench.of(f"m{unit}")[-10:]] == [len(EVERY) - 1] * 10
         assert len(bench.of("m3")) >= 0.95 * 60 * MINUTES / float(interval.removesuffix("s"))
         assert all(len(reading.values) == len(EVERY) for reading in bench.of("m3"))
+
+
+class Starting(OddPort):
+    """Unit 1 refuses these registers, or all, for as long as `code` says so."""
+
+    code = 0
+    refused: set[int] = EVERY
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+        words = await super().read(unit, function, address, count, timeout)
+        if unit == 1 and self.code and self.refused & {*range(address, address + count)}:
+            raise Refused("refused", self.code)
+        return words
+
+
+@pytest.mark.parametrize(("code", "refused"), [(2, EVERY), (2, {10, 30}), (3, EVERY), (4, {10})])
+async def test_what_a_meter_refuses_while_it_starts_is_asked_again_soon(code: int, refused: set[int]) -> None:
+    """Refused for a minute, it was left out for half a day."""
+    port = Starting()
+    port.refused = refused
+    tasks = [MeterTask(meter(unit, interval="5s"), driver(reads=SHORT)) for unit in (1, 2)]
+    async with running(TCP, tasks, port) as bench:
+        await asyncio.sleep(60)
+        port.code = code
+        await asyncio.sleep(60)
+        assert {first for _, first, _, _ in bench.facts().skip} >= refused
+        port.code = 0
+        await asyncio.sleep(140)
+        assert not bench.facts().skip
+        assert len(bench.of("m1")[-1].values) == len(EVERY)
+        assert all(len(reading.values) == len(EVERY) for reading in bench.of("m2"))
+
+
+async def test_what_is_refused_for_good_costs_next_to_nothing_and_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port = Starting()
+    port.code, port.refused = 2, {10, 30}
+    caplog.set_level(logging.INFO)
+    async with running(TCP, [MeterTask(meter(1, interval="5s"), driver(reads=SHORT))], port) as bench:
+        await asyncio.sleep(600)
+        asked, polls = len(port.asked), len(bench.of("m1"))
+        await asyncio.sleep(6 * 3600)
+        polls = len(bench.of("m1")) - polls
+        each = len(bench.worker.meters["m1"].reader.reads(Due(fast=True)))
+        assert len(port.asked) - asked <= 1.01 * each * polls
+        assert all(len(reading.values) == len(EVERY) - 2 for reading in bench.of("m1"))
+    assert caplog.text.count("refuses registers") == 1
 
 
 async def test_what_is_found_out_is_not_forgotten_for_a_silence_that_comes_of_finding_it_out(

@@ -210,6 +210,8 @@ class MeterReader:
                 self._tell_of_map(self._driver, was)
                 self._changed()
                 self._learn_probes()
+            if self.facts.skip:
+                self.skipped.ask_refused_again()
             job = self._job(due.fast, due.slow, static=False)
             self.registers.began = 0.0
             poll.error = await self._fetch_all(job, poll)

@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 
 SPLIT = frozenset({2, 3})
 """Exceptions that may come from one register of a longer read, or from its length."""
+AGAIN = (60.0, 900.0)
+"""s after which what was refused is asked again: at first, and when it has been refused each time. A meter
+that starts may refuse whatever it is asked.
+"""
 NAMED = 8
 """Ranges of registers that a line names."""
 
@@ -45,6 +49,9 @@ class SkippedRegisters:
     ) -> None:
         self.looked_at = time.monotonic()
         self._meter, self._facts, self._rules, self._changed = meter, facts, rules, changed
+        self._wait, self._again_at = AGAIN[0], self.looked_at + AGAIN[0]
+        self._asked_again: set[tuple[int, int, int]] = set()
+        """What was refused once, and said, and may be refused again."""
         self._untold: dict[str, list[tuple[int, int, int]]] = {}
         self._open: dict[Read, SilentRead] = {}
         """Reads that are not answered, and what is known of them so far."""
@@ -56,7 +63,22 @@ class SkippedRegisters:
         if len(kept) + len(fresh) > MOST_SPANS or not self._facts.learn("skip", (*kept, *fresh)):
             return
         self.looked_at = time.monotonic()
-        self._untold.setdefault(reason, []).extend(places)
+        news = [place for place in places if place not in self._asked_again]
+        if news:
+            self._wait = AGAIN[0]
+            self._untold.setdefault(reason, []).extend(news)
+        self._again_at = self.looked_at + self._wait
+        self._changed()
+
+    def ask_refused_again(self) -> None:
+        """Let the next poll ask what was refused, when it is time. What is silent would take more."""
+        refused = [span for span in self._facts.skip if span[3] != NoReply.reason]
+        if not refused or time.monotonic() < self._again_at or self._facts.fixed("skip"):
+            return
+        self._asked_again |= {span[:3] for span in refused}
+        self._wait = min(2 * self._wait, AGAIN[1])
+        self._again_at = time.monotonic() + self._wait
+        self._facts.learn("skip", tuple(span for span in self._facts.skip if span not in refused))
         self._changed()
 
     def tell(self) -> None:
@@ -84,6 +106,7 @@ class SkippedRegisters:
     def forget_open(self) -> None:
         """Why reads were not answered has become clear otherwise, or may be another meter's matter."""
         self._open.clear()
+        self._asked_again.clear()
 
     # -- a read that is not answered while others are
 
