@@ -15,8 +15,8 @@ from gateway.energy import Calendar, Interval, base_unit, to_grains
 from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history import FILE, History, HistoryReader, Projection, copy_of, make_copy
 from gateway.history.day import Day
-from gateway.history.values import in_grains
-from gateway.model import Event
+from gateway.history.values import DenseReadings, in_grains
+from gateway.model import Event, Reading
 
 
 @given(
@@ -362,3 +362,24 @@ def test_the_quick_way_to_grains_is_the_exact_one(value) -> None:
     except ValueError:
         exact = None
     assert in_grains("active_energy_import", value) == exact
+
+
+def test_dense_readings_are_passed_over_except_after_a_quarter_hour() -> None:
+    dense = DenseReadings()
+
+    def passed(t: int, meter: str = "m", quantity: str = "active_energy_import") -> bool:
+        reading = Reading(meter, t, {quantity: 1.0})
+        return dense.passes_over(reading, t, frozenset({quantity}), counts=True)
+
+    taken = [t for t in range(0, QUARTER + 12_000, 1000) if not passed(t)]
+    often = [*range(0, 11_000, 1000), *range(40_000, QUARTER, 30_000)]
+    assert taken == [*often, *range(QUARTER, QUARTER + 11_000, 1000)]
+    # What else the meter counts, and other meters, have times of their own.
+    now = QUARTER + 20_000
+    assert not passed(now, quantity="pulse_count")
+    assert not passed(now, meter="n")
+    assert passed(now + 1000)
+    assert passed(now + 1000, meter="n")
+    dense.forget("m")
+    assert not passed(now + 2000), "its times count anew"
+    assert passed(now + 2000, meter="n"), "those of others do not"
