@@ -80,7 +80,7 @@ def test_the_demo_comes_up_mends_itself_and_ends_cleanly_twice_in_a_row(demo):
     assert len(programs) == 4, "beside them Python has a helper of its own"
     lines_until(
         first,
-        r"taken \d+ · delivered [1-9]\d* · missing at the platform 0 · waiting \d+ .*\([1-9]\d* readings",
+        r"taken \d+ · delivered [1-9]\d* · missing at the platform 0 · waiting \d+ .*\(readings: [1-9]",
     )
     with urllib.request.urlopen(page[1], timeout=10) as response:
         assert response.status == 200
