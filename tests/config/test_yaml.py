@@ -83,7 +83,7 @@ def test_the_files_hold_what_could_differ() -> None:
         ("a: !!python/object:os.system x\n", 1, "the tag"),
         ("a: 1\n---\nb: 2\n", 2, "a second document begins"),
         ("? [a]\n: 1\n", 1, "a list or a mapping is no key"),
-        ("a: b: c\n", 1, ""),
+        ("a: b: c\n", 1, "mapping values are not allowed"),
         ("a: [1, 2\nb: 3\n", 2, ""),
         ("a: 'x\n", 1, "a quotation mark opens here and never closes"),
         ('b:\n  - c: "x\n    d: 2\n', 2, "a quotation mark opens here and never closes"),
