@@ -280,6 +280,7 @@ class LineMeasurement:
         """Nobody answers: ask for the meters at every other setting, the likelier first."""
         own = self._line.setting
         sought = self._targets[:_MOST_SOUGHT]
+        hit: list[Target] = []
         for place, setting in enumerate(self._settings):
             if setting == own:
                 continue
@@ -295,12 +296,13 @@ class LineMeasurement:
                     if target in hit or self._there(target, target.unit, setting):
                         self.traces.note_elsewhere(Elsewhere(target.unit, setting, meter=target.id))
                 break
-        else:
+        if own is not None:
+            self._line.use(own)
+        # Three damaged answers in a row are no silence: at its own setting the line is asked once more.
+        if not hit and not any(self._here_after_all(target) for target in sought):
             for target in sought:
                 self._seek_factory(target)
         self.traces.searched = True
-        if own is not None:
-            self._line.use(own)
 
     def _by_chance(self, target: Target, setting: LineSetting, own: LineSetting | None) -> bool:
         """Whether the meter answers as well at the line's own setting: then it is the line that is ill."""
@@ -308,13 +310,18 @@ class LineMeasurement:
             return False
         there = sum(self._there(target, target.unit, setting) for _ in range(_AGAIN))
         self._line.use(own)
+        here = self._here_after_all(target)
+        self._line.use(setting)
+        return here or not there
+
+    def _here_after_all(self, target: Target) -> bool:
+        """Whether the meter answers at the line's own setting, asked again."""
         before = len(self.traces.of(target.id))
         self._ask(target, "doubt", [target.short] * _AGAIN)
-        here = sum(trace.good for trace in self.traces.of(target.id)[before:])
+        here = any(trace.good for trace in self.traces.of(target.id)[before:])
         if here:
             self._doubt()
-        self._line.use(setting)
-        return here > 0 or not there
+        return here
 
     def _seek_one(self, target: Target) -> None:
         """Others answer, this one does not: as it left the factory, then at every other setting."""
