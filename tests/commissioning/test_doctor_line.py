@@ -47,6 +47,18 @@ def test_the_first_cause_that_is_named_is_the_right_one(fault) -> None:
     assert named.count(fault) >= len(seeds) - max(1, len(seeds) // 4), named
 
 
+@pytest.mark.parametrize("fault", ["bias", "termination"])
+def test_a_meter_that_answers_where_it_should_is_not_said_to_be_elsewhere(fault) -> None:
+    """Its first answers may all be damaged: they are asked for again before they are looked for."""
+    for seed in range(5, 14):
+        site = draw_site(fault, seed)
+        own = site.line.setting
+        found, traces = judged(fault, seed)
+        here = {(target.unit, own) for target in site.targets}
+        assert not [each for each in traces.elsewhere if (each.unit, each.setting) in here], seed
+        assert not any(each.facts.get("setting") == each.facts.get("asked", "") for each in found), seed
+
+
 @pytest.mark.parametrize("fault", BEYOND)
 def test_a_fault_of_port_or_table_is_named(fault) -> None:
     for seed in (0, 2):
