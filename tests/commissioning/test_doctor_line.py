@@ -50,7 +50,7 @@ def test_the_first_cause_that_is_named_is_the_right_one(fault) -> None:
 @pytest.mark.parametrize("fault", ["bias", "termination"])
 def test_a_meter_that_answers_where_it_should_is_not_said_to_be_elsewhere(fault) -> None:
     """Its first answers may all be damaged: they are asked for again before they are looked for."""
-    for seed in range(5, 14):
+    for seed in range(9, 13):
         site = draw_site(fault, seed)
         own = site.line.setting
         found, traces = judged(fault, seed)
