@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,7 +58,7 @@ class House:
     def causes(self) -> dict[str, tuple[str, ...]]:
         health = {name: worker.health() for name, worker in self.assembly.workers.items()}
         (view,) = meter_views(self.assembly, health, Moment(self.clock))
-        now = None  # a meter that answers is judged by its own values alone
+        now = SimpleNamespace(buses=())  # a meter that answers is judged by its own values alone
         return {finding.cause: finding.details for finding in _meter(view, now)}
 
 
