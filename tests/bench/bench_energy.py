@@ -53,6 +53,8 @@ SAVES_BEFORE, SAVES = 192, 960
 YEAR = 365 * 96
 VIEWS = ("/", "/energy?lang=tr", "/energy?span=year", "/reactive", "/quality", "/api/v1/status")
 RATE = 20.0
+TURNS = 10
+"""Times without and with visitors in turn: what else the machine does is in both alike."""
 LATE_ENGINE = """
 import sys
 from gateway.daemon.energy import worker
@@ -286,13 +288,13 @@ def _page() -> list[Figure]:
         time.sleep(WARM)
         spans: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
         answered: list[float] = []
-        for visited in (False, True, False, True):
+        for visited in (False, True) * TURNS:
             stop = threading.Event()
             visitors = [threading.Thread(target=_visit, args=(port, stop, answered))] if visited else []
             for each in visitors:
                 each.start()
             begin = uptime()
-            time.sleep(SECONDS / 2)
+            time.sleep(SECONDS / TURNS)
             spans[visited].append((begin, uptime()))
             stop.set()
             for each in visitors:

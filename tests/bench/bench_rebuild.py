@@ -179,6 +179,7 @@ def run() -> list[Figure]:
     )
     return [
         at_most(NAME, took / BATCHES * MILLION / 60, "min", 10, note),
+        plain("of this, processor time, polling included", cpu / BATCHES * MILLION / 60, "min"),
         at_most("quarter hours that are missing in it", BATCHES * SLOT // 900_000 - 1 - quarters, "", 0),
         plain("times that its progress was said in the log", told, ""),
         at_most("polls that are missing meanwhile", seconds - METERS - len(busy), f"of {seconds}", 0),

@@ -110,10 +110,6 @@ REASONS: dict[str, str] = {
         "0.1 s and more: inverters and heat meters whose few registers bear nothing out are told from the "
         "others by up to 75 of them."
     ),
-    "CPU of engine and history beside polling": (
-        "The minute that was measured held the work of a quarter hour (its intervals, the save), of which a "
-        "fifteenth belongs to a minute; in minutes without it 4 to 6 % were measured."
-    ),
     "written to the card, file at its budget, 4 KB blocks": _CARD,
     "written to the card, file that grows, 4 KB blocks": _CARD,
     "wrong values, TCP": (
@@ -173,10 +169,14 @@ def _missed(missed: list[dict[str, Any]]) -> str:
     return " Missed:\n\n" + "\n".join(lines)
 
 
+TIMES = {"s", "ms", "ms more", "×", "values/s", "%"}
+"""Units of what takes longer on a busy machine."""
+
+
 def _reason(entry: dict[str, Any]) -> str:
     """What is known of it; a figure of time on a busy machine says little."""
     known = REASONS.get(entry["name"], "")
-    busy = entry["unit"] in {"s", "×", "values/s", "%"} and entry["load"] > (os.cpu_count() or 1)
+    busy = entry["unit"] in TIMES and entry["load"] > (os.cpu_count() or 1)
     if known or not busy:
         return known
     return (
