@@ -169,7 +169,7 @@ def _missed(missed: list[dict[str, Any]]) -> str:
     return " Missed:\n\n" + "\n".join(lines)
 
 
-TIMES = {"s", "ms", "ms more", "×", "values/s", "%"}
+TIMES = {"s", "min", "ms", "ms more", "×", "values/s", "%"}
 """Units of what takes longer on a busy machine."""
 
 
