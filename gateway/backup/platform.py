@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gateway.backup.contents import Left, files_of, write_files
 from gateway.backup.envelope import Sealer
+from gateway.common import event_loop
 from gateway.common.files import NEXT, PENDING
 from gateway.config import Config, Uplink
 from gateway.errors import BackupError, UplinkError
@@ -76,7 +77,7 @@ def small_backup(path: Path, config: Config, recipient: str, most: int) -> tuple
 
 def send_backup(path: Path, config: Config, uplink: Uplink, recipient: str) -> Sent:
     """Make it for the broker of an uplink, and send it. Raises BackupError, UplinkError."""
-    return asyncio.run(_send(path, config, uplink, recipient))
+    return event_loop.run(_send(path, config, uplink, recipient))
 
 
 class _Acknowledged:

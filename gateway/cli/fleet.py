@@ -17,6 +17,7 @@ from gateway.cli.broker_options import check_text
 from gateway.cli.language import N_, _
 from gateway.cli.prose import say
 from gateway.cli.receive import refuse_missing
+from gateway.common import event_loop
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _run(plan: FleetPlan, every: float, ledger: Path | None, as_json: bool) -> N
             asyncio.get_running_loop().add_signal_handler(number, fleet.stop)
         return fleet, await fleet.run(lambda now: say(standing(now), err=True), every)
 
-    fleet, account = asyncio.run(run())
+    fleet, account = event_loop.run(run())
     if ledger is not None:
         account.write(ledger)
     if as_json:

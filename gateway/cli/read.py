@@ -20,6 +20,7 @@ from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option, split_config
 from gateway.cli.physics_words import contradiction_lines, contradictions
 from gateway.cli.prose import aligned, said, say
+from gateway.common import event_loop
 from gateway.common.text import visible
 from gateway.config import OWN_ID, Bus, Config, Meter
 from gateway.errors import GatewayError
@@ -68,11 +69,11 @@ def command(
             drivers[name] = load_driver(name, Path(config.drivers.directory))
         logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
         origin = _("No gateway is running: read directly, by %(path)s.") % {"path": path}
-        answers = asyncio.run(read_meters(config, drivers, chosen)) if chosen else []
+        answers = event_loop.run(read_meters(config, drivers, chosen)) if chosen else []
         if itself:
             from gateway.daemon import read_itself
 
-            answers.append(dataclasses.asdict(asyncio.run(read_itself(config))))
+            answers.append(dataclasses.asdict(event_loop.run(read_itself(config))))
     if as_json:
         print(json.dumps({"source": origin, "readings": answers}, indent=2, ensure_ascii=False))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from gateway.cli.language import N_, _, ngettext
 from gateway.cli.lending import borrowed
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
+from gateway.common import event_loop
 from gateway.errors import ConfigError, GatewayError
 from gateway.host import CONFIG
 
@@ -101,11 +101,11 @@ def search(place: str, config: Config | None, report: Report, options: dict[str,
     report.begin(place, sweep.worst, settings)
     with borrowed(place if place.startswith("/") else line.name, "submeter scan", options["socket"]):
         try:
-            asyncio.run(sweep.run())
+            event_loop.run(sweep.run())
         except KeyboardInterrupt:
             report.interrupted()
             with contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(sweep.name_rest())
+                event_loop.run(sweep.name_rest())
     report.done(sweep.result)
     return sweep.result
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from contextlib import ExitStack
 from functools import partial
@@ -13,6 +12,7 @@ from gateway.cli.language import _, figure, in_words
 from gateway.cli.prose import say
 from gateway.cli.questions import ask, confirm
 from gateway.cli.setup_answers import Setup, plain
+from gateway.common import event_loop
 from gateway.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def values(s: Setup) -> None:
     with ExitStack() as lent:
         for bus in config.buses:
             lent.enter_context(borrowed(bus.place, "submeter setup", s.socket))
-        answers = asyncio.run(read_meters(config, drivers, enabled))
+        answers = event_loop.run(read_meters(config, drivers, enabled))
     for answer in answers:
         say()
         print("\n".join(_compared(answer)))

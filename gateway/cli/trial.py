@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from gateway.cli.lending import borrowed
 from gateway.cli.physics_words import evidence
 from gateway.cli.prose import aligned, say
 from gateway.commissioning.trial import PhysicsCheck, Trial, try_table
+from gateway.common import event_loop
 from gateway.common.near import did_you_mean
 from gateway.config import SerialBus, TcpBus, host_and_port, load_config
 from gateway.errors import ConfigError, DriverError, GatewayError
@@ -159,7 +159,7 @@ def run(
         for number, way in enumerate(ways, 1):
             said = _("Asking address %(address)s at %(setting)s.") % {"address": address, "setting": way}
             say(said, err=as_json)
-            result = asyncio.run(
+            result = event_loop.run(
                 try_table(driver, way.bus, address, seconds=seconds, library=tables, tell=_progress)
             )
             if not result.silent or number == len(ways):

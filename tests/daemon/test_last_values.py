@@ -243,11 +243,12 @@ def test_a_line_as_the_page_sees_it() -> None:
         error="",
         cause="",
         facts=(),
+        lent=False,
     )
     view = views.bus_view(SimpleNamespace(config=config), health, 7, Still())
     assert (view.name, view.label, view.where, view.state) == ("l", "Kazan", "h:502", "open")
     assert (view.since, view.turnaround, view.counted_since) == (Still.wall - 10_000, 25.0, 7)
     assert (view.requests, view.timeouts, view.bad_frames, view.exceptions) == (9, 1, 2, 4)
-    health.since, health.turn_around = 0.0, None
+    health.since, health.turn_around, health.lent = 0.0, None, True
     view = views.bus_view(SimpleNamespace(config=config), health, 7, Still())
-    assert (view.since, view.turnaround) == (None, None)
+    assert (view.since, view.turnaround, view.state) == (None, None, "lent")

@@ -15,6 +15,7 @@ from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.held import Tally
 from gateway.journal.file.recovered import Recovered
 from gateway.journal.file.store import JournalStore
+from gateway.journal.recovery.cases import Case
 from gateway.model import Draft, Event
 
 
@@ -136,13 +137,17 @@ async def test_an_epoch_that_has_begun_after_all_does_not_begin_twice(opened, cl
     assert third.epoch == second.epoch
 
 
-async def test_what_the_journal_has_to_say_is_said_with_the_attempt_that_succeeds(opened, clock, monkeypatch):
+async def test_what_the_journal_has_to_say_is_said_with_the_attempt_that_succeeds(
+    opened, clock, monkeypatch, tmp_path
+):
     journal = opened()
     await journal.commit(small(value=1.0))
-    journal._writer.current.notices.append(Event("salvaged", clock.now, {"file": "0001", "rows": 3}))
+    notice = Event("salvaged", clock.now, {"file": "0001", "rows": 3})
+    journal._writer.current.notices.append((notice, case := Case(tmp_path / "0001")))
     once(monkeypatch, JournalStore, "insert")
     [second] = await journal.commit(small(value=2.0))
     [third] = await journal.commit(Draft(events=[Event("door", clock.now)]))
+    assert case.told
     said = [[event.kind for event in wire.decode(row.body).events] for row in (second, third)]
     assert said == [["salvaged"], ["door"]]
 

@@ -22,6 +22,7 @@ from gateway.mqtt import Broker, check_files
 from gateway.receiver import Receiver, broker_link
 from gateway.receiver.broker import Inbox
 from gateway.receiver.intake import subscriptions
+from gateway.receiver.silence import Silence
 from gateway.wire import Topics, encode
 from tests.certificates import certificate
 from tests.mosquitto import MOSQUITTO, OPEN, Mosquitto
@@ -342,6 +343,7 @@ def test_a_topic_that_is_not_text_is_counted_and_an_exception_in_a_callback_is_s
 def test_a_full_inbox_waits_and_lets_go_when_closed(tmp_path):
     receiver = Receiver(tmp_path / "p.db", broker_link(account("mqtt://127.0.0.1"), frozenset()))
     receiver._inbox = inbox = Inbox(limit=10)
+    receiver._silence = Silence(receiver._link, receiver._troubles, {}.__getitem__, time.monotonic())
     message = ("submeter/v1/a/data", b"x" * 11)
     receiver._hear(*message)
     waiting = threading.Thread(target=receiver._hear, args=message)

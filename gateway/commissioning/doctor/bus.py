@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from gateway.commissioning.doctor.machine import kernel_losses
 from gateway.commissioning.doctor.targets import Target
 from gateway.commissioning.doctor.values import examine_values
 from gateway.commissioning.scan import HostProbe, LineSetting
+from gateway.common import event_loop
 from gateway.config import Bus, SerialBus, TcpBus
 from gateway.errors import BusDown
 from gateway.field import port_trouble
@@ -150,7 +150,7 @@ def _line(found: ExaminedPart, line: MeasuredLine, plan: _LinePlan) -> LineTrace
                     plan.tell(LineProgress("values", target.id, 0.0))
                     ask = LineAsk(line, target, plan.silence)
                     with suppress(BusDown):
-                        found.found += asyncio.run(examine_values(found.part, target, ask, line.rest))
+                        found.found += event_loop.run(examine_values(found.part, target, ask, line.rest))
     finally:
         line.close()
     return traces
@@ -168,7 +168,7 @@ def _values_of_host(found: ExaminedPart, bus: TcpBus, targets: Sequence[Target],
                 tell(LineProgress("values", target.id, 0.0))
                 with suppress(BusDown):
                     ask = HostAsk(host, target)
-                    found.found += asyncio.run(examine_values(found.part, target, ask, time.sleep))
+                    found.found += event_loop.run(examine_values(found.part, target, ask, time.sleep))
     finally:
         host.close()
 

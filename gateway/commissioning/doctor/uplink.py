@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway.commissioning.doctor.diagnosis import ExaminedPart, Severity
+from gateway.common import event_loop
 from gateway.config import Uplink, is_address
 from gateway.errors import GatewayError, LinkDown, LinkRefused, LinkTaken, UplinkError
 from gateway.mqtt import (
@@ -74,7 +75,7 @@ def examine_uplink(
         _as_running(found, running)
     else:
         tell("round_trip")
-        asyncio.run(_round_trip(found, uplink, gateway, sample, synced))
+        event_loop.run(_round_trip(found, uplink, gateway, sample, synced))
     return found
 
 
