@@ -156,7 +156,8 @@ def spec(directory: Path) -> dict[str, Any]:
 
 
 def orders(kinds: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [{"kind": kind} for kind in kinds if kind != "exception"] + [
+    late = {"late": {"seconds": LATE}}
+    return [{"kind": kind} | late.get(kind, {}) for kind in kinds if kind != "exception"] + [
         {"kind": "exception", "code": code} for code in CODES
     ]
 
@@ -190,7 +191,7 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
         for round_ in dealt:
             for (bus, name), order in zip(places, round_, strict=True):
                 if order:
-                    site.simulator.order("fault", bus=bus, unit=(SERIAL | TCP)[name], seconds=LATE, **order)
+                    site.simulator.order("fault", bus=bus, unit=(SERIAL | TCP)[name], **order)
             site.more(SERIAL | TCP)
         # Bytes that nobody asked for; a server that resets all its connections; an adapter gone and back.
         for noise in ("00", "ff" * 20, "0104040000", "01830000", "5a" * 300):
