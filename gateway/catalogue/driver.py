@@ -57,6 +57,14 @@ class Span(NamedTuple):
         """The first address after it."""
         return self.address + self.words
 
+    def comes_with(self, function: int, first: int, end: int) -> bool:
+        """Whether a read of the registers [first, end) brings it."""
+        if function != self.function:
+            return False
+        if self.alone:
+            return (first, end) == (self.address, self.end)
+        return first <= self.address and self.end <= end
+
 
 Kind = Literal["power", "sign", "carry", "ratio"]
 

@@ -18,6 +18,7 @@ from gateway.config import (
     MAX_PROBLEMS,
     OWN_ID,
     TRUST,
+    UPLINK_FILES,
     Bus,
     Config,
     DriversSection,
@@ -213,9 +214,7 @@ def _files(document: Table) -> Iterator[Told]:
     """Files of the uplinks that are not there, may not be read or are not what they should be."""
     for index, row in rows_of(document, "uplinks"):
         paths = {
-            key: value
-            for key in ("password_file", "ca", "cert", "key", "token_file")
-            if isinstance(value := row.get(key), str) and "\0" not in value
+            key: value for key in UPLINK_FILES if isinstance(value := row.get(key), str) and "\0" not in value
         }
         if _waits(paths):
             del paths["cert"], paths["key"]

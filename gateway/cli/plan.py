@@ -227,5 +227,4 @@ def _time(seconds: float) -> str:
 
 
 def _where(bus: Bus) -> str:
-    kind = f"{bus.baudrate} 8{bus.parity}{bus.stopbits}" if isinstance(bus, SerialBus) else bus.type
-    return f"{bus.place}, {kind}"
+    return f"{bus.place}, {bus.setting if isinstance(bus, SerialBus) else bus.type}"

@@ -251,7 +251,7 @@ def _bus(forecast: BusForecast, facts: SiteFacts, f: Locale) -> dict[str, Any]:
     view = next((each for each in facts.now.buses if each.name == bus.name), None)
     where = bus.place
     if isinstance(bus, SerialBus):
-        where += f" {bus.baudrate} 8{bus.parity}{bus.stopbits}"
+        where += f" {bus.setting}"
     faults = view.timeouts + view.bad_frames if view else 0
     rate = faults / view.requests if view and view.requests else None
     rows = [

@@ -33,7 +33,7 @@ class Setting:
 
     def __str__(self) -> str:
         if isinstance(self.bus, SerialBus):
-            return f"{self.bus.baudrate} 8{self.bus.parity}{self.bus.stopbits} ({self.origin})"
+            return f"{self.bus.setting} ({self.origin})"
         return self.bus.place
 
 

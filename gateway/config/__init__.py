@@ -6,6 +6,7 @@ from gateway.config.load import examine, load_config, parse_config, rows_of
 from gateway.config.places import a_broker, host_and_port, is_address, plain_text, same_lines
 from gateway.config.schema import (
     REPLY_RULE,
+    UPLINK_FILES,
     Bus,
     Config,
     DriversSection,
@@ -40,6 +41,7 @@ __all__ = [
     "OWN_ID",
     "REPLY_RULE",
     "TRUST",
+    "UPLINK_FILES",
     "Block",
     "Bus",
     "Config",

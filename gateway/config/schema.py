@@ -27,6 +27,8 @@ MAX_PULSES = 1000.0
 """A second."""
 REPLY_RULE = re.compile(r"asked|swapped|own|[+-]\d{1,5}|=\d{1,5}")
 """How a field of replies follows from what was asked."""
+UPLINK_FILES = ("password_file", "ca", "cert", "key", "token_file")
+"""Keys of an uplink that name a file."""
 ID_PATTERN = r"^[a-z0-9-]{1,32}$"
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Name = Annotated[str, AfterValidator(a_name), Field(min_length=1, max_length=100)]
@@ -113,6 +115,11 @@ class SerialBus(Section):
     """Of an RS-485 driver that does not switch by itself: high while a request is sent."""
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
     silence: Pause | None = None
+
+    @property
+    def setting(self) -> str:
+        """How bytes stand on it, like 9600 8N1."""
+        return f"{self.baudrate} 8{self.parity}{self.stopbits}"
 
     @property
     def place(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import __version__
-from gateway.config import Config
+from gateway.config import UPLINK_FILES, Config
 from gateway.daemon import views
 from gateway.daemon.assembly import Assembly
 from gateway.host import Clock
@@ -129,7 +129,7 @@ class Paths:
         keys = {str(file): file.name, str(file.parent): "its folder"}
         keys |= {config.drivers.directory: "drivers.directory", config.journal.directory: "journal.directory"}
         for index, uplink in enumerate(config.uplinks):
-            for key in ("password_file", "ca", "cert", "key", "token_file"):
+            for key in UPLINK_FILES:
                 if path := getattr(uplink, key):
                     keys.setdefault(path, f"uplinks[{index}].{key}")
         self._keys = {path: key for path, key in keys.items() if len(path) > 1}

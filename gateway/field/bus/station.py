@@ -182,7 +182,7 @@ class Station:
         if own is None and sum(map(len, self.said.values())) >= MOST_READS:
             self.said.clear()
             self.pairs.clear()
-        answers = self.said.setdefault((function, count), {})
+            answers = self.said[function, count] = {}
         answers.pop(address, None)
         answers[address] = words, heard_at
 

@@ -211,11 +211,7 @@ def _places(row: Row, layout: Sequence[tuple[int, int, int]]) -> list[tuple[_Ite
 
 def _covers(read: tuple[int, int, int], span: Span) -> bool:
     function, start, count = read
-    if function != span.function:
-        return False
-    if span.alone:
-        return start == span.address and count == span.words
-    return start <= span.address and span.end <= start + count
+    return span.comes_with(function, start, start + count)
 
 
 def _without_overlap(

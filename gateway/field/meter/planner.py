@@ -77,9 +77,7 @@ class Read:
 
     def holds(self, span: Span) -> bool:
         """Whether these registers are among those that it fetches."""
-        if span.alone:
-            return self.place == (span.function, span.address, span.words)
-        return self.function == span.function and self.address <= span.address and span.end <= self.end
+        return span.comes_with(self.function, self.address, self.end)
 
     @property
     def place(self) -> tuple[int, int, int]:

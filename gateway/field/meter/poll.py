@@ -39,19 +39,16 @@ class Replies:
 
     def words(self, span: Span) -> tuple[int, ...] | None:
         """What registers hold; None when they were not read."""
-        for function, start, registers in self.reads:
-            if function == span.function and start <= span.address:
-                words = words_of(registers)[span.address - start : span.end - start]
-                if len(words) == span.words:
-                    return words
-        return None
+        places = self._places(span)
+        return words_of(self._registers(span, places[0])) if places else None
 
     def registers(self, span: Span) -> Registers | None:
         """What was read last of these registers."""
         places = self._places(span)
-        if not places:
-            return None
-        _, start, registers = self.reads[places[-1]]
+        return self._registers(span, places[-1]) if places else None
+
+    def _registers(self, span: Span, place: int) -> Registers:
+        _, start, registers = self.reads[place]
         return registers[2 * (span.address - start) : 2 * (span.end - start)]
 
     def encloses(self, pair: Keyed, *, known: bool) -> bool:
@@ -67,7 +64,7 @@ class Replies:
         return [
             at
             for at, (function, start, registers) in enumerate(self.reads)
-            if function == span.function and start <= span.address and span.end <= start + len(registers) // 2
+            if span.comes_with(function, start, start + len(registers) // 2)
         ]
 
     @property

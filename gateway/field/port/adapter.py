@@ -116,8 +116,7 @@ def _serial(bus: SerialBus, error: Exception) -> Told:
                 "unplug the adapter and plug it in again; see dmesg",
             )
         case errno.ENOTTY | errno.EISDIR | errno.EINVAL:
-            setting = f"{bus.baudrate} 8{bus.parity}{bus.stopbits}"
-            what = f"it is not a serial port, or cannot do {setting} ({os.strerror(code)})"
+            what = f"it is not a serial port, or cannot do {bus.setting} ({os.strerror(code)})"
             hint = f"check port, baudrate, parity and stopbits; the ports: {_ports()}"
             return what, "not_serial", hint
         case errno.EIO:

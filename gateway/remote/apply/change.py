@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway import check
 from gateway.catalogue import load_text
-from gateway.config import Config, load_config
+from gateway.config import UPLINK_FILES, Config, load_config
 from gateway.errors import CommandRefused, ConfigError
 
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
@@ -87,8 +87,7 @@ def _paths(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _is_path(value: str, key: str) -> bool:
-    files = {"directory", "password_file", "ca", "cert", "key", "token_file"}
-    return value.startswith(("/", "~", "..")) or key in files
+    return value.startswith(("/", "~", "..")) or key in {"directory", *UPLINK_FILES}
 
 
 def _is_below(path: Path, home: Path) -> bool:
