@@ -49,25 +49,25 @@ def a_name(value: str) -> str:
 def a_host(value: str) -> str:
     """A host name or an IP address, nothing around it. Raises ValueError with what to write."""
     if what := flaw(value, blanks=False, wide=False):
-        msg = f"{what}: write a host name or an IP address, nothing else"
-    elif "://" in value:
+        raise ValueError(f"{what}: write a host name or an IP address, nothing else")
+    if "://" in value:
         rest = value.partition("://")[2].rpartition("@")[2].partition("/")[0]
-        msg = f"is a URL, not a host name: write {_split(rest, 'only the host')}"
-    elif match := _PORT_BEHIND.fullmatch(value):
-        msg = f"has a port in it: write {_split(match[0], '')}"
-    elif value[:1] == "[" and value[-1:] == "]":
-        msg = f"is in brackets, which belong to URLs: write {value[1:-1]}"
-    elif is_address(value):
+        raise ValueError(f"is a URL, not a host name: write {_split(rest, 'only the host')}")
+    if match := _PORT_BEHIND.fullmatch(value):
+        raise ValueError(f"has a port in it: write {_split(match[0], '')}")
+    if value[:1] == "[" and value[-1:] == "]":
+        raise ValueError(f"is in brackets, which belong to URLs: write {value[1:-1]}")
+    if is_address(value):
         return value
-    elif _NUMBERS.fullmatch(value):
-        msg = "is not an IP address: write four numbers from 0 to 255 without leading zeros, like 192.0.2.10"
-    elif ":" in value:
-        msg = "is not an IP address of version 6: write it like 2001:db8::10, and a port in port"
-    elif not _is_name(value):
-        msg = "is not a host name: write a name like meter-room.local, or an IP address"
-    else:
-        return value
-    raise ValueError(msg)
+    if _NUMBERS.fullmatch(value):
+        raise ValueError(
+            "is not an IP address: write four numbers from 0 to 255 without leading zeros, like 192.0.2.10"
+        )
+    if ":" in value:
+        raise ValueError("is not an IP address of version 6: write it like 2001:db8::10, and a port in port")
+    if not _is_name(value):
+        raise ValueError("is not a host name: write a name like meter-room.local, or an IP address")
+    return value
 
 
 def _split(text: str, otherwise: str) -> str:
@@ -109,19 +109,20 @@ def a_broker(value: str) -> str:
     except ValueError:
         port = 0
     if parts.scheme not in PORTS or not name:
-        msg = "is not a broker address: write mqtts://host:8883, mqtt://host:1883, wss://host/path or ws://host/path"
-    elif "@" in parts.netloc:
-        msg = "carries credentials: write username and password_file instead"
-    elif port == 0:
-        msg = "has a port that is not a number from 1 to 65535: write one, or leave it out"
-    elif parts.query or parts.fragment or value[-1] in "?#":
-        msg = "has a part behind ? or # that would not be used: write it without that part"
-    elif parts.scheme in {"mqtt", "mqtts"} and parts.path not in {"", "/"}:
-        msg = "has a path, which only ws:// and wss:// use: write it without the path"
-    else:
-        a_host(name)
-        return value
-    raise ValueError(msg)
+        raise ValueError(
+            "is not a broker address: write mqtts://host:8883, mqtt://host:1883, wss://host/path or "
+            "ws://host/path"
+        )
+    if "@" in parts.netloc:
+        raise ValueError("carries credentials: write username and password_file instead")
+    if port == 0:
+        raise ValueError("has a port that is not a number from 1 to 65535: write one, or leave it out")
+    if parts.query or parts.fragment or value[-1] in "?#":
+        raise ValueError("has a part behind ? or # that would not be used: write it without that part")
+    if parts.scheme in {"mqtt", "mqtts"} and parts.path not in {"", "/"}:
+        raise ValueError("has a path, which only ws:// and wss:// use: write it without the path")
+    a_host(name)
+    return value
 
 
 def host_and_port(text: str, port: int = 502) -> tuple[str, int]:
@@ -164,20 +165,18 @@ def _is_name(host: str) -> bool:
 def a_port(value: str) -> str:
     """The path of a serial port. Raises ValueError with what to write."""
     if what := flaw(value, wide=False):
-        msg = f"{what}: write it again by hand"
-    elif "://" in value:
-        msg = (
+        raise ValueError(f"{what}: write it again by hand")
+    if "://" in value:
+        raise ValueError(
             "is a URL: write type: rtu-over-tcp with host and port for a converter, or a path like "
             "/dev/ttyUSB0"
         )
-    elif not value.startswith("/"):
+    if not value.startswith("/"):
         write = (
             f"/dev/{value}" if value.startswith("tty") else "a name from /dev/serial/by-id, or /dev/ttyUSB0"
         )
-        msg = f"is not a path: write {write}"
-    else:
-        return value
-    raise ValueError(msg)
+        raise ValueError(f"is not a path: write {write}")
+    return value
 
 
 def same_lines(buses: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[list[str | int], str, str]]:
