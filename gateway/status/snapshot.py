@@ -175,12 +175,11 @@ class JournalView:
 
     `epoch` and `seq` name the newest committed batch, `newest` (ms) is its time by the clock as it is now;
     `batches`, `readings` and `bytes` count what is kept, `budget` (bytes) what may be; `room_days` is how
-    long an outage may last before thinning starts, at the pace of the last `room_basis` s; `taken`
-    and `not_taken` count readings
-    committed since the file was begun, and given up since the start, `pending` those of the open slot and
-    those that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with
-    `thinned_readings` had to make room undelivered since the journal was begun: of the time from
-    `thinned_since` to `thinned_until`, last at `thinned_at` (ms). `lost` batches of the time from
+    long an outage may last before thinning starts, at the pace of the last `room_basis` s; `taken` and
+    `not_taken` count readings committed since the file was begun, and given up since the start, `pending`
+    those of the open slot and those that wait for room; `slot` in s is what a power cut costs at most.
+    `thinned` batches with `thinned_readings` had to make room undelivered since the journal was begun: of the
+    time from `thinned_since` to `thinned_until`, last at `thinned_at` (ms). `lost` batches of the time from
     `lost_since` to `lost_until` went for good with a damaged or missing file, which was found at `lost_at`
     (ms, None while the clock has not been right since); `let_go` readings were never stored, because the disk
     refused for too long, which was told at `let_go_at`, also before a restart. With less room than

@@ -40,6 +40,8 @@ MOST_PARTS = 32
 WHOLE = 4 * 1024
 """A result up to so many bytes goes as it is."""
 NO_ID = "?"
+_MOST_ERROR = 500
+"""Characters of an error in a reply."""
 
 
 class CareHost(Protocol):
@@ -141,7 +143,9 @@ class CareService:
             self._refused(error)
             result = {"epoch": self._host.epoch} if error.reason == "replayed" else None
             self._say(
-                CareReply(id=reply_id, ok=False, state="refused", error=str(error)[:500], result=result)
+                CareReply(
+                    id=reply_id, ok=False, state="refused", error=str(error)[:_MOST_ERROR], result=result
+                )
             )
             return
         if statement.command == "update":
@@ -161,8 +165,7 @@ class CareService:
                 target = await asyncio.to_thread(self._changes.room_for, f"{reply_id}{SUFFIX}")
                 await asyncio.to_thread(fetch_package, package.url, package.sha256, package.size, target)
             except (CommandRefused, OSError) as error:
-                self.counts["failed"] += 1
-                self._say(CareReply(id=reply_id, ok=False, state="failed", error=str(error)[:500]))
+                self._fail(reply_id, str(error))
                 return
             await self._hand_over(reply_id, message)
 
@@ -171,9 +174,12 @@ class CareService:
         try:
             await self._changes.give(reply_id, message)
         except OSError as error:
-            self.counts["failed"] += 1
             what = f"the request cannot be written: {error.strerror}"
-            self._say(CareReply(id=reply_id, ok=False, state="failed", error=what))
+            self._fail(reply_id, what)
+
+    def _fail(self, reply_id: str, error: str) -> None:
+        self.counts["failed"] += 1
+        self._say(CareReply(id=reply_id, ok=False, state="failed", error=error[:_MOST_ERROR]))
 
     async def _outcome(self, reply_id: str, state: CareState, error: str) -> None:
         """What became of a change: answered, and at its end an event. Raises JournalError."""
@@ -199,12 +205,10 @@ class CareService:
         try:
             result = await self._acts[statement.command](statement, payload)
         except GatewayError as error:
-            self.counts["failed"] += 1
-            self._say(CareReply(id=reply_id, ok=False, state="failed", error=str(error)[:500]))
+            self._fail(reply_id, str(error))
         except Exception as error:
             log.exception("remote care: %s failed in an unforeseen way", statement.command)
-            self.counts["failed"] += 1
-            self._say(CareReply(id=reply_id, ok=False, state="failed", error=type(error).__name__))
+            self._fail(reply_id, type(error).__name__)
         else:
             self.counts["done"] += 1
             self._answer(reply_id, result)
