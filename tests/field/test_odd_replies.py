@@ -15,6 +15,7 @@ from odd_devices import Client, ask_all, line_to, station
 
 from gateway.errors import BadFrame, BusError, NoReply, Refused
 from gateway.field.port import request
+from gateway.field.port.mbap import STRIDE, next_number
 
 
 def numbering(name: str) -> Callable[[int], int]:
@@ -67,6 +68,27 @@ async def test_numbers_that_differ_in_a_constant_way_are_learnt(caplog, name: st
             await line.read(who, 4, 9000, 2)
         assert await ask_all(line, who, 1) == (4, 0)
         assert who.counters.resyncs - before <= 4
+
+
+@pytest.mark.parametrize("which", range(4))
+async def test_swapped_numbers_are_learnt_whatever_number_the_port_begins_with(which: int) -> None:
+    """No question may have a number of two like bytes: its reply would seem to be as the standard has it."""
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(numbering("swapped")(request.number), request.unit, request.answer)
+
+    async with line_to(serve, timeout="300ms") as (line, _):
+        line.port._number = 0x4242 - (which + 1) * STRIDE
+        assert await ask_all(line, station(line)) == (12, 0)
+
+
+def test_every_number_of_two_different_bytes_is_used_once_before_one_comes_again() -> None:
+    numbers = [0x1234]
+    while (following := next_number(numbers[-1])) != numbers[0]:
+        numbers.append(following)
+    assert sorted(numbers) == [each for each in range(0x10000) if each >> 8 != each & 0xFF]
 
 
 async def test_the_first_number_for_ever_is_a_constant_one_and_no_late_reply(monkeypatch) -> None:

@@ -45,9 +45,11 @@ def first_number() -> int:
 
 
 def next_number(number: int) -> int:
-    """The number of the next request; never 0, which stands for no number."""
+    """The number of the next request, with two bytes that differ: of any other nothing tells whether a reply
+    has them swapped. So it is never 0, which stands for no number.
+    """
     following = (number + STRIDE) % 0x10000
-    return following or STRIDE
+    return following if following >> 8 != following & 0xFF else next_number(following)
 
 
 def tcp_request(number: int, unit: int, function: int, address: int, count: int) -> bytes:
