@@ -23,7 +23,7 @@ from gateway.config import Config, Key, SerialBus, TcpBus, dotted, examine, is_a
 from gateway.errors import Problem
 from gateway.field import MeterTask, forecast_bus, port_in_use, port_trouble, stored_per_day
 
-LOOK_UP = 10.0
+LOOKUP = 10.0
 """s for all names together."""
 LEAST_FREE = 100_000_000
 """Bytes: below this a disk is full with the next update of the system."""
@@ -130,16 +130,16 @@ def _names(config: Config) -> Iterator[Told]:
     names = [(loc, host) for loc, host in wanted if not is_address(host)]
     if not names:
         return
-    pool = ThreadPoolExecutor(len(names), "look-up")
+    pool = ThreadPoolExecutor(len(names), "lookup")
     try:
         tasks = [(loc, host, pool.submit(socket.getaddrinfo, host, None)) for loc, host in names]
         for loc, host, task in tasks:
             try:
-                task.result(LOOK_UP)
+                task.result(LOOKUP)
             except LateError:
                 yield (
                     loc,
-                    f"looking up the name {host} takes longer than {LOOK_UP:g} s",
+                    f"looking up the name {host} takes longer than {LOOKUP:g} s",
                     "check the name servers in /etc/resolv.conf",
                 )
             except (OSError, UnicodeError) as error:

@@ -257,7 +257,7 @@ ALIKE: Final = {
 }
 """What tells two causes apart that look alike."""
 
-LOOKS: Final = {
+OBSERVATIONS: Final = {
     "clock": N_("clock: kept by %(keeper)s"),
     "clock_alone": N_("clock: nobody vouches for it"),
     "clock_trusted": N_("clock: taken as right, as clock.trust says"),

@@ -9,10 +9,17 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.doctor_causes import ALIKE, CAUSES, EVIDENCE, FEATURES, LOOKS, STAGES, WHO
+from gateway.cli.doctor_causes import ALIKE, CAUSES, EVIDENCE, FEATURES, OBSERVATIONS, STAGES, WHO
 from gateway.cli.language import _, figure, in_words, locale
 from gateway.cli.prose import say
-from gateway.commissioning.doctor import Diagnosis, Evidence, ExaminedPart, LineProgress, Look, worst_first
+from gateway.commissioning.doctor import (
+    Diagnosis,
+    Evidence,
+    ExaminedPart,
+    LineProgress,
+    Observation,
+    worst_first,
+)
 from gateway.commissioning.wiring import WiringFinding
 
 if TYPE_CHECKING:
@@ -110,9 +117,9 @@ class DoctorReport:
             "healthy": not found and self._ended and not self._troubles,
             "ended": self._ended,
             "looked_at": [
-                {"part": look.part, "what": look.kind, "ok": look.ok, "facts": look.facts}
+                {"part": seen.part, "what": seen.kind, "ok": seen.ok, "facts": seen.facts}
                 for examined in self._examined
-                for look in examined.looks
+                for seen in examined.observations
             ],
             "found": [_as_dict(each) for each in found],
             "not_looked_at": [
@@ -229,9 +236,9 @@ _SHARES = frozenset({"bad", "short_bad", "long_bad", "lead", "meter_bad"})
 def tell(examined: ExaminedPart) -> None:
     """A part: what was looked at, and what is wrong."""
     say(_part(examined.part))
-    for look in examined.looks:
-        if _UNKNOWN not in (text := _look(look)):
-            say(text, "  ", _MARKS[look.ok])
+    for seen in examined.observations:
+        if _UNKNOWN not in (text := _observation(seen)):
+            say(text, "  ", _MARKS[seen.ok])
     for found in worst_first(examined.found):
         about = f"{found.meter}: " if found.meter else ""
         sure = "" if found.cause == "said" or found.certainty >= 1 else _sure(found)
@@ -249,8 +256,8 @@ def _sure(found: Diagnosis) -> str:
     return _(" (%(percent)s sure)") % {"percent": locale().percent(min(0.99, found.certainty))}
 
 
-def _look(look: Look) -> str:
-    return _(LOOKS[look.kind]) % _shown(look.facts)
+def _observation(seen: Observation) -> str:
+    return _(OBSERVATIONS[seen.kind]) % _shown(seen.facts)
 
 
 def _part(part: str) -> str:

@@ -105,7 +105,7 @@ def command(
     """Run the receiver, or print its report."""
     url = account.pop("broker")
     if report or not url:
-        _look(database, page, page_names, seconds, report=report, as_json=as_json)
+        _show_database(database, page, page_names, seconds, report=report, as_json=as_json)
         return
     from gateway.receiver import BackupFolder, Receiver, broker_link, check_names, is_server
 
@@ -129,7 +129,7 @@ def command(
     _run(receiver, seconds, None if page is None else _page(database, page, page_names, receiver))
 
 
-def _look(
+def _show_database(
     database: str,
     page: str | None,
     names: tuple[str, ...],

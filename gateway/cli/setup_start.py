@@ -22,7 +22,7 @@ SYSTEMD = Path("/run/systemd/system")
 """There where systemd runs the machine (sd_booted(3))."""
 WAIT = 600.0
 """s that a start, and then the first receipt, may take."""
-_LOOK = 5.0
+_ASK = 5.0
 """s between two questions to the service manager."""
 
 
@@ -102,10 +102,10 @@ def _systemctl(*words: str) -> str:
 def _when_it_runs(s: Setup, *, service: bool) -> ControlClient:
     """A client of the gateway, as soon as it listens. Raises GatewayError when it does not."""
     end = time.monotonic() + WAIT
-    look = time.monotonic() + _LOOK
+    look = time.monotonic() + _ASK
     while (client := control_client(s.socket)) is None:
         if service and time.monotonic() > look:
-            look = time.monotonic() + _LOOK
+            look = time.monotonic() + _ASK
             if _systemctl("is-active", UNIT) == "failed":
                 raise GatewayError(
                     f"{UNIT} has ended again",

@@ -26,7 +26,7 @@ SHOWN_AFTER, START_TAKES = 5.0, 60.0
 """s after which the page shows what the machine says, and from which on it is read for journal and platform:
 a start has other work, and its load is not that of the day.
 """
-LOOK = 1.0
+SUPPLY_CHECK = 1.0
 """s between two looks at the supply: the kernel shows an alarm for 2 s."""
 DECIMALS = {
     "cpu_temperature": 1,
@@ -153,7 +153,7 @@ class OwnMeter:
     async def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while not self._stopping.is_set() and (left := end - time.monotonic()) > 0:
-            await wait_for_event(self._stopping, left if self._alarm is None else min(left, LOOK))
+            await wait_for_event(self._stopping, left if self._alarm is None else min(left, SUPPLY_CHECK))
             self._see_supply()
 
     def _see_supply(self) -> None:

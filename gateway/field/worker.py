@@ -36,7 +36,7 @@ CAP = 60.0
 """s; a lost meter is not left alone for longer, unless the others' probes use the share up."""
 STEP = 0.5
 """s; a wall clock that moves by more against the monotonic one was set."""
-LOOK = 30.0
+CLOCK_CHECK = 30.0
 """s between two looks at the wall clock."""
 LEARN = 5.0
 """s that one poll may spend on what a meter does not answer, while nobody else wants the line."""
@@ -44,7 +44,7 @@ LEAST = 0.001
 """s; so short an allowance lets one such read be asked, paid from the share of the lost meters."""
 ROOM = 2.0
 """s before somebody else's poll in which nothing is learnt: a read that is not answered takes that long."""
-LOOK_AT_LOAD = 8
+LOAD_CHECK = 8
 """Polls of a meter between two looks at what its polls take."""
 
 
@@ -214,11 +214,11 @@ class BusWorker:
 
     async def _sleep_until(self, at: float) -> None:
         """Wait, but look at the wall clock now and then."""
-        await self._alarm.sleep_until(min(at, time.monotonic() + LOOK))
+        await self._alarm.sleep_until(min(at, time.monotonic() + CLOCK_CHECK))
         if time.monotonic() < at:  # else the poll looks at it
-            self._look_at_clock()
+            self._check_clock()
 
-    def _look_at_clock(self) -> None:
+    def _check_clock(self) -> None:
         now = time.monotonic()
         offset = self._wall() - now
         if abs(offset - self._offset) > STEP:
@@ -240,7 +240,7 @@ class BusWorker:
                 if not answer.done():
                     answer.set_result(reading)
             return False
-        self._look_at_clock()
+        self._check_clock()
         self._running = min(polled.due_at, now)
         try:
             due = polled.schedule.due(now, self._offset) if polled.schedule.at <= now else Due()
@@ -377,11 +377,11 @@ class BusWorker:
         events += polled.judge(poll.reading)
         for event in events:
             self._events(event)
-        if not self._warned and polled.polls_done % LOOK_AT_LOAD == 0:
-            self._look_at_load(polled)
+        if not self._warned and polled.polls_done % LOAD_CHECK == 0:
+            self._check_load(polled)
         polled.polls_done += 1
 
-    def _look_at_load(self, polled: PolledMeter) -> None:
+    def _check_load(self, polled: PolledMeter) -> None:
         """Add up what the polls need as each meter comes to know it: the sum of all of them at each poll
         would grow with their number.
         """

@@ -149,9 +149,9 @@ class Projection:
             readings = [each for each in readings if self._in_time(each, batch)]
         # What was read before a meter was exchanged, or a reload, is by the old registers and the old scale.
         self._use([*exchanges(batch.events), *readings], offset, batch.boot)
-        self._look_at_tree()
+        self._check_tree()
 
-    def _look_at_tree(self) -> None:
+    def _check_tree(self) -> None:
         """Once the last quarter hours of a local day are surely here."""
         day, slot = self._calendar.place(self.newest // QUARTER * QUARTER)
         if not slot or day == self._tree_day or not self.newest:

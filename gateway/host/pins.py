@@ -25,7 +25,7 @@ The first call of all gives the level that was found, without a time. It must no
 """
 MOST_HELD = 10_000
 """Edges of a pin that are held while nobody takes them: more than a reload can miss."""
-SETTLE = 0.1
+STABLE_AFTER = 0.1
 """s after a resistor was set: a long cable with its capacitor has reached its level, and an edge that the
 kernel has given has long been passed on.
 """
@@ -74,7 +74,7 @@ class _Line:
         self._held: deque[tuple[bool, int]] = deque(maxlen=MOST_HELD)
         self._on_edge: OnEdge | None = None
         self._pull: Pull | None = None
-        self._settled = 0.0
+        self._stable_at = 0.0
         self._watched = False
         self._level: bool | None = None
         """After the last edge that was passed on: the line itself may be ahead of its edges."""
@@ -89,12 +89,12 @@ class _Line:
             self._pull, self._watched, self._level = None, False, None
             line.function = "input"
             line.pull = "floating" if pull == "none" else pull
-            self._pull, self._settled = pull, time.monotonic() + SETTLE
+            self._pull, self._stable_at = pull, time.monotonic() + STABLE_AFTER
 
     def open(self, line: Any, pull: Pull, on_edge: OnEdge) -> None:
         self.claim(line, pull)
         if not self._watched:
-            time.sleep(max(0.0, self._settled - time.monotonic()))
+            time.sleep(max(0.0, self._stable_at - time.monotonic()))
         with self._lock:
             if not self._watched:
                 line.when_changed = None

@@ -30,7 +30,7 @@ PAUSE = 0.05
 CALM = 1.0
 """Seconds between looks when there is nothing to do."""
 
-LOOK = 10.0
+DISK_CHECK = 10.0
 """Seconds between looks at the disk."""
 
 FINISH = 3.0
@@ -80,7 +80,7 @@ class Housekeeping:
         if file is None or now < self._rest_until:
             return CALM
         if now >= self._measure_at:
-            self._measure_at = now + LOOK
+            self._measure_at = now + DISK_CHECK
             current.check_names()
             if current.file is not file:
                 return PAUSE

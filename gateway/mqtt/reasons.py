@@ -145,7 +145,7 @@ MEANINGS = {
 
 _PASSES = {0x80, 0x88, 0x89, 0x8B, 0x8D, 0x91, 0x92, 0x93, 0x95, 0x96, 0x97, 0x98, 0x9F, 0xA0}
 """What may be better soon without anybody's help; the rest waits for somebody to change something."""
-_SETTLED = {0x8C, 0x9B, 0x9C, 0x9D}
+_REFUSALS = {0x8C, 0x9B, 0x9C, 0x9D}
 """A DISCONNECT with one of these comes again until somebody changes something. Others may be about one
 message: see suspects.
 """
@@ -241,7 +241,7 @@ def farewell(code: int, words: str = "") -> UplinkError:
         )
         return LinkTaken(text, hint=known.mend, cause=known.cause)
     ended = "closed" if code in _ORDERLY else "ended"
-    kind = LinkRefused if code in _SETTLED else LinkDown
+    kind = LinkRefused if code in _REFUSALS else LinkDown
     return kind(
         f"the broker {ended} the connection: {known.what} (0x{code:02x}){words}",
         hint=known.mend,

@@ -13,7 +13,7 @@ from gateway.wire import Receipt
 
 MAX_RANGES = 1000
 MAX_CONFLICTS = 250
-LOOKED_AT = 500
+MOST_GAPS = 500
 """Ranges that one look for gaps of a gateway takes up."""
 NEWEST = 1000
 """Epochs, the newest ones, whose gaps are asked for."""
@@ -131,7 +131,7 @@ class GatewayLedger:
         return {name: gap for name, gap in found.items() if gap}
 
     def newest_missing(self, skip: Callable[[str], Ranges]) -> dict[str, Missing]:
-        """The newest of what is missing: at most LOOKED_AT ranges of NEWEST epochs, without those of
+        """The newest of what is missing: at most MOST_GAPS ranges of NEWEST epochs, without those of
         `skip(epoch)`.
 
         A look at it costs the same however much a gateway has sent: whoever asks for gaps begins with the
@@ -139,7 +139,7 @@ class GatewayLedger:
         """
         links = self.links(islice(reversed(self.epochs), NEWEST))
         found: dict[str, Missing] = {}
-        left = LOOKED_AT
+        left = MOST_GAPS
         for name in dict.fromkeys([*links.ends, *islice(reversed(self.epochs), NEWEST)]):
             first, known, last = self._bounds(name, links)
             covered = self.epochs[name].covered if name in self.epochs else Ranges()
@@ -152,7 +152,7 @@ class GatewayLedger:
                         gap.certain.add(max(part[0], known), part[1])
                     if part[0] < known:
                         gap.beginning.add(part[0], min(part[1], known - 1))
-            spilt = list(islice(self._spilt(name, links), LOOKED_AT)) if gap and links.spilling else []
+            spilt = list(islice(self._spilt(name, links), MOST_GAPS)) if gap and links.spilling else []
             gap = self._less(gap, spilt)
             if gap:
                 found[name] = gap

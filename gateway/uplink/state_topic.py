@@ -64,23 +64,23 @@ class MetersTopic:
     def __init__(self, describe: Callable[[], bytes]) -> None:
         self._describe = describe
         self._text = b""
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._said_at = 0.0
 
     def forget(self) -> None:
         """It must be said again: a new connection, or the broker refused it as too large."""
-        self._text, self._look_at = b"", 0.0
+        self._text, self._check_at = b"", 0.0
 
     def changed(self) -> None:
         """It may say something else now."""
-        self._look_at = 0.0
+        self._check_at = 0.0
 
     def due(self, now: float, *, kept: bool) -> bytes | None:
         """What to say now, if anything; now and then all the same where the broker does not keep it."""
         again = not kept and now - self._said_at >= UNKEPT
-        if now < self._look_at and not again:
+        if now < self._check_at and not again:
             return None
-        self._look_at = now + EVERY
+        self._check_at = now + EVERY
         text = self._describe()
         if text == self._text and not again:
             return None

@@ -59,12 +59,12 @@ async def test_a_refused_connection_says_so() -> None:
 async def test_an_unknown_name_says_so(monkeypatch) -> None:
     codes = []
 
-    def look_up(host, flags):
+    def lookup(host, flags):
         if flags:
             raise socket.gaierror(socket.EAI_NONAME, "no literal")
         raise socket.gaierror(codes[0], "in the resolver's words")
 
-    monkeypatch.setattr(connecting, "_look_up", look_up)
+    monkeypatch.setattr(connecting, "_lookup", lookup)
     for code, cause, word in (
         (socket.EAI_NONAME, "unknown_name", "is not known"),
         (socket.EAI_AGAIN, "no_name_server", "no name server"),
@@ -210,7 +210,7 @@ def test_the_page_knows_every_cause_in_both_languages() -> None:
 
 
 async def test_a_name_that_takes_long_is_reached_in_the_end(monkeypatch) -> None:
-    real, asked = connecting._look_up, []
+    real, asked = connecting._lookup, []
 
     def slow(host, flags):
         if flags:
@@ -219,7 +219,7 @@ async def test_a_name_that_takes_long_is_reached_in_the_end(monkeypatch) -> None
         time.sleep(1.0)
         return real("127.0.0.1", 0)
 
-    monkeypatch.setattr(connecting, "_look_up", slow)
+    monkeypatch.setattr(connecting, "_lookup", slow)
     names = HostNames()
     with pytest.raises(TimeoutError):
         await names.addresses("meter.example", 0.05)
@@ -227,7 +227,7 @@ async def test_a_name_that_takes_long_is_reached_in_the_end(monkeypatch) -> None
         *(names.addresses("meter.example", 30.0) for _ in range(3)), return_exceptions=True
     )
     assert [(socket.AF_INET, ("127.0.0.1", 0))] in found
-    assert asked == ["meter.example"], "whoever lost patience joins the look-up that goes on"
+    assert asked == ["meter.example"], "whoever lost patience joins the lookup that goes on"
     await names.addresses("meter.example", 30.0)
     assert len(asked) == 2, "an answer is used once: a device may move"
 
@@ -238,8 +238,8 @@ async def test_a_look_up_that_hangs_keeps_nobody(monkeypatch) -> None:
             raise socket.gaierror(socket.EAI_NONAME, "no literal")
         time.sleep(3600)
 
-    monkeypatch.setattr(connecting, "_look_up", stuck)
-    monkeypatch.setattr(connecting, "LOOK_UP", 0.05)
+    monkeypatch.setattr(connecting, "_lookup", stuck)
+    monkeypatch.setattr(connecting, "LOOKUP", 0.05)
     names = HostNames()
     for number in range(40):
         with pytest.raises(TimeoutError):
@@ -264,7 +264,7 @@ async def test_the_first_address_may_be_dead_or_refuse(monkeypatch) -> None:
             filler.connect_ex(("127.0.0.2", port))
         for first in ("127.0.0.2", "127.0.0.3"):
             good = [(socket.AF_INET, (first, 0)), (socket.AF_INET, ("127.0.0.1", 0))]
-            monkeypatch.setattr(connecting, "_look_up", lambda host, flags, good=good: list(good))
+            monkeypatch.setattr(connecting, "_lookup", lambda host, flags, good=good: list(good))
             sock = await connect(HostNames(), "meter.example", port)
             assert sock.getpeername()[0] == "127.0.0.1"
             sock.close()
@@ -273,7 +273,7 @@ async def test_the_first_address_may_be_dead_or_refuse(monkeypatch) -> None:
 
 async def test_every_address_that_failed_is_told(monkeypatch) -> None:
     both = [(socket.AF_INET, ("127.0.0.3", 0)), (socket.AF_INET, ("127.0.0.4", 0))]
-    monkeypatch.setattr(connecting, "_look_up", lambda host, flags: list(both))
+    monkeypatch.setattr(connecting, "_lookup", lambda host, flags: list(both))
     said = await why(tcp("meter.example", free_port()))
     assert said.cause == "refused"
     assert "127.0.0.3: connection refused; 127.0.0.4: connection refused" in said.message
@@ -284,7 +284,7 @@ def test_families_take_turns(monkeypatch) -> None:
         (socket.AF_INET, 1, 6, "", ("192.0.2.1", 0))
     ] * 2
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: raw)
-    assert [family for family, _ in connecting._look_up("x", 0)] == [
+    assert [family for family, _ in connecting._lookup("x", 0)] == [
         socket.AF_INET6,
         socket.AF_INET,
         socket.AF_INET6,
@@ -294,7 +294,7 @@ def test_families_take_turns(monkeypatch) -> None:
 
 async def test_giving_up_leaves_no_connection_open(monkeypatch) -> None:
     server, port = await serve_one()
-    monkeypatch.setattr(connecting, "_look_up", lambda host, flags: [(socket.AF_INET, ("127.0.0.1", 0))])
+    monkeypatch.setattr(connecting, "_lookup", lambda host, flags: [(socket.AF_INET, ("127.0.0.1", 0))])
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counting
     for delay in (0.0, 0.001, 0.01):
         task = asyncio.create_task(connect(HostNames(), "meter.example", port))

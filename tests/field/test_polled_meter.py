@@ -20,7 +20,7 @@ from gateway.field.meter.registers import SILENT
 from gateway.field.meter.state import PolledMeter
 from gateway.field.port.fake import FakePort
 from gateway.field.schedule import Due
-from gateway.field.worker import LOOK, LOOK_AT_LOAD, STEP, BusWorker
+from gateway.field.worker import CLOCK_CHECK, LOAD_CHECK, STEP, BusWorker
 
 pytestmark = pytest.mark.virtual_time
 FAST = Due(fast=True)
@@ -226,10 +226,10 @@ async def test_a_bus_warns_when_its_polls_need_more_than_all_of_its_time() -> No
 async def test_what_the_polls_take_is_added_up_now_and_then(monkeypatch) -> None:
     bench = Bench(TCP, [MeterTask(meter(1), driver(reads=SHORT))], OddPort())
     looks = []
-    monkeypatch.setattr(bench.worker, "_look_at_load", lambda _: looks.append(len(bench.readings)))
-    for _ in range(2 * LOOK_AT_LOAD + 1):
+    monkeypatch.setattr(bench.worker, "_check_load", lambda _: looks.append(len(bench.readings)))
+    for _ in range(2 * LOAD_CHECK + 1):
         await bench.worker.meter("m1").read()
-    assert looks == [0, LOOK_AT_LOAD, 2 * LOOK_AT_LOAD]
+    assert looks == [0, LOAD_CHECK, 2 * LOAD_CHECK]
     await bench.worker.stop()
 
 
@@ -246,7 +246,7 @@ async def test_a_wall_clock_that_drifts_takes_the_polls_with_it() -> None:
     await asyncio.sleep(25)
     for _ in range(5):
         drift[0] += 0.8 * STEP
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(CLOCK_CHECK)
     polls.clear()
     await asyncio.sleep(35)
     assert len(polls) >= 3

@@ -12,7 +12,7 @@ from journal_data import small, until
 from gateway import wire
 from gateway.errors import JournalDamaged
 from gateway.journal import housekeeping
-from gateway.journal.housekeeping import CALM, LOOK, NOTE, PAUSE, REST, Housekeeping
+from gateway.journal.housekeeping import CALM, DISK_CHECK, NOTE, PAUSE, REST, Housekeeping
 
 
 class Site:
@@ -77,7 +77,7 @@ def test_the_disk_is_looked_at_now_and_then(at_work):
     for second in range(31):
         now[0] = 1000.0 + second
         assert work.slice() == CALM
-    assert site.measured == 1 + 30 // LOOK
+    assert site.measured == 1 + 30 // DISK_CHECK
 
 
 def test_the_newest_batch_is_noted_once_there_is_one_and_then_seldom(at_work):
@@ -85,14 +85,14 @@ def test_the_newest_batch_is_noted_once_there_is_one_and_then_seldom(at_work):
     work.slice()
     assert site.notes == 0
     site.file.last = 7
-    now[0] += LOOK
+    now[0] += DISK_CHECK
     work.slice()
     assert site.notes == 1
-    while now[0] < 1000.0 + LOOK + NOTE - LOOK:
-        now[0] += LOOK
+    while now[0] < 1000.0 + DISK_CHECK + NOTE - DISK_CHECK:
+        now[0] += DISK_CHECK
         work.slice()
     assert site.notes == 1
-    now[0] += LOOK
+    now[0] += DISK_CHECK
     work.slice()
     assert site.notes == 2
 

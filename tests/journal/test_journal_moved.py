@@ -243,7 +243,7 @@ import asyncio, os, sys
 from journal_data import small
 from gateway.host.clock import Clock
 from gateway.journal import Journal, housekeeping
-housekeeping.LOOK = 0.5
+housekeeping.DISK_CHECK = 0.5
 async def main():
     journal = Journal.open(sys.argv[1], gateway="g-1", clock=Clock("system"), uplinks=["city"])
     while True:

@@ -19,7 +19,7 @@ from gateway.errors import GatewayError, WireError
 from gateway.model import Draft, Event, Ranges, Reading
 from gateway.receiver.gaps import AGE, Gaps
 from gateway.receiver.intake import Refusal, arrival
-from gateway.receiver.ledger import LOOKED_AT, GatewayLedger, Missing, receipt_pages, receipts
+from gateway.receiver.ledger import MOST_GAPS, GatewayLedger, Missing, receipt_pages, receipts
 from gateway.receiver.store import SqliteStore
 from gateway.receiver.store.base import DESCRIPTIONS, bounded
 from gateway.wire import decode, encode, split
@@ -109,11 +109,11 @@ def test_epochs_without_end_cost_no_more_than_a_thousand() -> None:
 
 
 def test_the_newest_come_first_and_what_was_in_vain_is_left_out() -> None:
-    ledger = ledger_of(2 * LOOKED_AT)
+    ledger = ledger_of(2 * MOST_GAPS)
     newest = ledger.newest_missing(lambda _: Ranges())["0" * 16].certain
-    assert len(newest) == LOOKED_AT
-    assert newest.span == (2 * LOOKED_AT, 4 * LOOKED_AT - 2)
-    older = ledger.newest_missing(lambda _: Ranges([(1000, 4 * LOOKED_AT)]))
+    assert len(newest) == MOST_GAPS
+    assert newest.span == (2 * MOST_GAPS, 4 * MOST_GAPS - 2)
+    older = ledger.newest_missing(lambda _: Ranges([(1000, 4 * MOST_GAPS)]))
     assert not older, "what was put off uses up the look, so that it stays bounded"
 
 

@@ -4,7 +4,7 @@ import pytest
 from receiver_feed import E1, E2, E3
 
 from gateway.model import Ranges
-from gateway.receiver.ledger import LOOKED_AT, EpochLedger, GatewayLedger, receipts
+from gateway.receiver.ledger import MOST_GAPS, EpochLedger, GatewayLedger, receipts
 from gateway.wire import Receipt, parse
 
 
@@ -139,12 +139,12 @@ def test_a_look_at_an_epoch_never_seen_tells_its_last_batch_from_its_beginning()
 
 def test_a_look_goes_on_until_the_last_range_that_it_has_room_for():
     gateway = GatewayLedger()
-    for name, gaps in ((E1, 1), (E2, LOOKED_AT - 1)):
+    for name, gaps in ((E1, 1), (E2, MOST_GAPS - 1)):
         gateway.epoch(name).first = 1
         for seq in range(1, 2 * gaps + 2, 2):
             gateway.epoch(name).store(seq, seq)
     found = gateway.newest_missing(lambda _: Ranges())
-    assert [(name, len(gap.certain)) for name, gap in found.items()] == [(E2, LOOKED_AT - 1), (E1, 1)]
+    assert [(name, len(gap.certain)) for name, gap in found.items()] == [(E2, MOST_GAPS - 1), (E1, 1)]
 
 
 def test_epochs_that_name_each_other_do_no_harm():
@@ -202,4 +202,4 @@ def test_one_look_takes_up_so_many_ranges_of_all_epochs_together():
             epoch.store(seq, seq)
     found = gateway.newest_missing(lambda _: Ranges())
     assert list(found) == [names[2], names[1]], "the newest first, and no further than the bound"
-    assert [len(gap.certain) for gap in found.values()] == [300, LOOKED_AT - 300]
+    assert [len(gap.certain) for gap in found.values()] == [300, MOST_GAPS - 300]

@@ -1,7 +1,7 @@
 """Measures what goes wrong on a line, on the way to the platform and on this machine, and names the cause."""
 
 from gateway.commissioning.doctor.bus import BusSurroundings, PortAccess, RealPorts, examine_bus
-from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, ExaminedPart, Look, worst_first
+from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, ExaminedPart, Observation, worst_first
 from gateway.commissioning.doctor.line.measure import LineProgress
 from gateway.commissioning.doctor.machine import MachineView, examine_machine
 from gateway.commissioning.doctor.targets import Target, target_of
@@ -13,8 +13,8 @@ __all__ = [
     "Evidence",
     "ExaminedPart",
     "LineProgress",
-    "Look",
     "MachineView",
+    "Observation",
     "PortAccess",
     "RealPorts",
     "SampleBatch",

@@ -80,7 +80,7 @@ def examine_bus(
     if isinstance(bus, TcpBus) and bus.type == "tcp":
         measured = measure_host(bus, targets, lambda what: tell(LineProgress("host", what, 0.0)))
         found.found += judge_host(found.part, bus, measured, targets)
-        _look_at_host(found, bus, len(targets))
+        _note_host(found, bus, len(targets))
         _values_of_host(found, bus, targets, tell)
         return found
     if isinstance(bus, SerialBus):
@@ -142,7 +142,7 @@ def _line(found: ExaminedPart, line: MeasuredLine, plan: _LinePlan) -> LineTrace
         measurement.traces.history = plan.losses
         traces = measurement.run()
         found.found += judge_line(found.part, traces, plan.targets)
-        _look_at_line(found, traces, plan.targets)
+        _note_line(found, traces, plan.targets)
         if not any(each.severity != "warns" and not each.meter for each in found.found):
             ill = {each.meter for each in found.found}
             for target in plan.targets:
@@ -192,7 +192,7 @@ def _on_another_port(
     return None
 
 
-def _look_at_line(found: ExaminedPart, traces: LineTraces, targets: Sequence[Target]) -> None:
+def _note_line(found: ExaminedPart, traces: LineTraces, targets: Sequence[Target]) -> None:
     """A line for what was measured, and one for the meters that answer."""
     every = traces.every()
     if not targets:
@@ -208,7 +208,7 @@ def _look_at_line(found: ExaminedPart, traces: LineTraces, targets: Sequence[Tar
         found.note("echo")
 
 
-def _look_at_host(found: ExaminedPart, bus: TcpBus, count: int) -> None:
+def _note_host(found: ExaminedPart, bus: TcpBus, count: int) -> None:
     if not count:
         found.note("no_meters", ok=None)
         return

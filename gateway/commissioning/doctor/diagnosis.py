@@ -47,7 +47,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """Something that was looked at: `ok`, what was found in short (`kind` with `facts`); None when it could
     not be looked at, `kind` then says why.
     """
@@ -63,12 +63,12 @@ class ExaminedPart:
     """Everything that was looked at in one part, and what is wrong there."""
 
     part: str
-    looks: list[Look] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     found: list[Diagnosis] = field(default_factory=list)
 
     def note(self, kind: str, ok: bool | None = True, **facts: str | float) -> None:
         """Note what was looked at."""
-        self.looks.append(Look(self.part, kind, ok, facts))
+        self.observations.append(Observation(self.part, kind, ok, facts))
 
     def find(
         self,
@@ -85,7 +85,7 @@ class ExaminedPart:
     @property
     def blind(self) -> bool:
         """Whether something could not be looked at."""
-        return any(look.ok is None for look in self.looks)
+        return any(each.ok is None for each in self.observations)
 
 
 def worst_first(found: list[Diagnosis]) -> list[Diagnosis]:

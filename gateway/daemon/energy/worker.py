@@ -119,7 +119,7 @@ class EnergyWorker:
         self._stopping = False
         self._concerns: tuple[object, ...] = ()
         """What the engine was opened with."""
-        self._looked = 0
+        self._holiday_year = 0
         """The year in which this was compared with the configuration as it is."""
         self._ended: Projection | None = None
         """The engine before, until the next one knows what it had under way."""
@@ -142,7 +142,7 @@ class EnergyWorker:
         """What a reload brought. Where it changes the days, the tree or the bounds of registers, the engine
         goes on as a new one.
         """
-        self._config, self._looked = config, 0
+        self._config, self._holiday_year = config, 0
         self._zone = ZoneInfo(config.gateway.timezone)
         self._woken.set()
         self._called.set()
@@ -255,12 +255,12 @@ class EnergyWorker:
             self._woken.clear()
             self._called.clear()
             year = datetime.now(self._zone).year
-            if year != self._looked and concerns(self._config, year) != self._concerns:
+            if year != self._holiday_year and concerns(self._config, year) != self._concerns:
                 log.info("energy: the engine goes on with another configuration, or in another year")
                 await self._in_thread(self._save)
                 self._ended = self._projection
                 return
-            self._looked = year
+            self._holiday_year = year
             batches = await self._next()
             if not batches:
                 if not self._live:

@@ -93,7 +93,7 @@ class Panel:
         self._test_until = self._shown_until = self._flash_until = 0.0
         self._trouble_since: float | None = 0.0
         """Monotonic s; at the start nobody has said that all is well."""
-        self._looked_at = self._tried_at = -RETRY
+        self._judged_at = self._tried_at = -RETRY
         self._pressed_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.on_long_press: Callable[[], None] = lambda: None
@@ -116,8 +116,8 @@ class Panel:
                     await asyncio.sleep(IDLE)
                     continue
                 now = time.monotonic()
-                if now - self._looked_at >= EVERY:
-                    self._looked_at = now
+                if now - self._judged_at >= EVERY:
+                    self._judged_at = now
                     self._judge(now)
                 self._show(now)
                 await asyncio.sleep(TICK - now % TICK)

@@ -248,7 +248,7 @@ class MeterReader:
         meter's.
         """
         skipped = self.skipped
-        if self.facts.skip and time.monotonic() - skipped.looked_at > DAY / 2:
+        if self.facts.skip and time.monotonic() - skipped.asked_at > DAY / 2:
             await skipped.ask_again(poll, self.registers)
         job = self._job(fast=False, slow=False, static=True)
         poll.again, poll.answered = False, not alone

@@ -197,7 +197,7 @@ class RegisterReader:
         """One read of a poll, when some were not answered lately. Raises what was not answered."""
         before = self._unanswered.get(read, _NONE)[0]
         if poll.answered and before >= (SILENT if self._loss < NOISY else SILENT_IN_NOISE):
-            await self._look_into(read, poll)
+            await self._find_fault(read, poll)
         elif poll.after_silence and not poll.answered:
             await self._patiently(read, poll)
         else:
@@ -363,7 +363,7 @@ class RegisterReader:
             return await self.again(read, poll)
         return False
 
-    async def _look_into(self, read: Read, poll: Poll) -> None:
+    async def _find_fault(self, read: Read, poll: Poll) -> None:
         """A read that is not answered while others are: which of its registers are at fault?"""
         _, own, line = self._unanswered[read]
         known, again_at = await self.skipped.find_fault(read, poll, self)

@@ -41,15 +41,15 @@ class AskingAll(Asking, Protocol):
 
 class SkippedRegisters:
     """They live in the meter's facts. `rules` are those of today's reads; `changed` is called when they have
-    become others. `looked_at` is when what is skipped was last asked for.
+    become others. `asked_at` is when what is skipped was last asked for.
     """
 
     def __init__(
         self, meter: str, facts: MeterFacts, rules: Callable[[], Rules], changed: Callable[[], None]
     ) -> None:
-        self.looked_at = time.monotonic()
+        self.asked_at = time.monotonic()
         self._meter, self._facts, self._rules, self._changed = meter, facts, rules, changed
-        self._wait, self._again_at = AGAIN[0], self.looked_at + AGAIN[0]
+        self._wait, self._again_at = AGAIN[0], self.asked_at + AGAIN[0]
         self._asked_again: set[tuple[int, int, int]] = set()
         """What was refused once, and said, and may be refused again."""
         self._untold: dict[str, list[tuple[int, int, int]]] = {}
@@ -62,12 +62,12 @@ class SkippedRegisters:
         fresh = [(*place, reason) for place in places]
         if len(kept) + len(fresh) > MOST_SPANS or not self._facts.learn("skip", (*kept, *fresh)):
             return
-        self.looked_at = time.monotonic()
+        self.asked_at = time.monotonic()
         news = [place for place in places if place not in self._asked_again]
         if news:
             self._wait = AGAIN[0]
             self._untold.setdefault(reason, []).extend(news)
-        self._again_at = self.looked_at + self._wait
+        self._again_at = self.asked_at + self._wait
         self._changed()
 
     def ask_refused_again(self) -> None:
@@ -191,7 +191,7 @@ class SkippedRegisters:
         """Once a day: what was refused may be answered now. A refusal costs little, a silence is asked for
         by itself.
         """
-        self.looked_at = time.monotonic()
+        self.asked_at = time.monotonic()
         kept = [span for span in self._facts.skip if span[3] == NoReply.reason]
         answered = []
         for span in kept:

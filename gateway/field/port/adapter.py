@@ -16,7 +16,7 @@ from typing import Protocol
 
 from gateway.config import Bus, SerialBus, TcpBus
 from gateway.errors import BusDown, Cause
-from gateway.field.port.connecting import CONNECT, LOOK_UP, NameNotFound, NoAddressWorked
+from gateway.field.port.connecting import CONNECT, LOOKUP, NameNotFound, NoAddressWorked
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def _tcp(bus: TcpBus, error: Exception) -> Told:
             "check the router and the name servers in /etc/resolv.conf, or write the IP address in "
             "host; the look-up goes on"
         )
-        return f"looking up the name {bus.host} took more than {LOOK_UP:g} s", "no_name_server", hint
+        return f"looking up the name {bus.host} took more than {LOOKUP:g} s", "no_name_server", hint
     return _unreached(bus, error)
 
 

@@ -12,7 +12,7 @@ import threading
 from itertools import chain, zip_longest
 from typing import Any
 
-LOOK_UP = 20.0
+LOOKUP = 20.0
 """Seconds that one attempt waits for a name: two dead name servers in front of a good one cost 10 s
 (resolv.conf(5): 5 s each).
 """
@@ -29,7 +29,7 @@ Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
 class NameNotFound(OSError):
-    """A look-up that ended without an address: `errno` is an EAI code of getaddrinfo(3)."""
+    """A lookup that ended without an address: `errno` is an EAI code of getaddrinfo(3)."""
 
 
 class NoAddressWorked(OSError):
@@ -42,22 +42,22 @@ class NoAddressWorked(OSError):
 
 
 class HostNames:
-    """Look-ups by threads of their own, one a name: a resolver that hangs holds up neither the loop nor the
+    """Lookups by threads of their own, one a name: a resolver that hangs holds up neither the loop nor the
     stop.
 
-    Whoever loses patience may ask again: a look-up that goes on is joined, and one that ended meanwhile is
+    Whoever loses patience may ask again: a lookup that goes on is joined, and one that ended meanwhile is
     used, once.
     """
 
     def __init__(self) -> None:
         self._open: dict[str, asyncio.Future[list[Address]]] = {}
 
-    async def addresses(self, host: str, patience: float = LOOK_UP) -> list[Address]:
+    async def addresses(self, host: str, patience: float = LOOKUP) -> list[Address]:
         """Every address of a host, the families in turn (RFC 8305, 4). Raises NameNotFound, TimeoutError
         after `patience` s.
         """
         with contextlib.suppress(OSError, UnicodeError):
-            return _look_up(host, socket.AI_NUMERICHOST)  # needs no name server
+            return _lookup(host, socket.AI_NUMERICHOST)  # needs no name server
         loop = asyncio.get_running_loop()
         future = self._open.get(host)
         if future is None or future.get_loop() is not loop:
@@ -77,7 +77,7 @@ class HostNames:
 
 def _work(host: str, loop: asyncio.AbstractEventLoop, future: asyncio.Future[list[Address]]) -> None:
     try:
-        found: list[Address] | OSError = _look_up(host, 0)
+        found: list[Address] | OSError = _lookup(host, 0)
     except socket.gaierror as error:
         found = NameNotFound(error.errno, error.strerror)
     except UnicodeError:
@@ -97,7 +97,7 @@ def _work(host: str, loop: asyncio.AbstractEventLoop, future: asyncio.Future[lis
         loop.call_soon_threadsafe(tell)
 
 
-def _look_up(host: str, flags: int) -> list[Address]:
+def _lookup(host: str, flags: int) -> list[Address]:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
     whole = dict.fromkeys((family, where) for family, _, _, _, where in found)
     first = found[0][0]
@@ -160,5 +160,5 @@ def _close(task: asyncio.Task[socket.socket]) -> None:
 
 @functools.cache
 def shared_names() -> HostNames:
-    """The look-ups of this process: buses at one host share theirs."""
+    """The lookups of this process: buses at one host share theirs."""
     return HostNames()

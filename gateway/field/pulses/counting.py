@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 RETRY = 60.0
 """s between two attempts to open a pin."""
-MAX_GONE = 64
+MOST_REMOVED = 64
 """Inputs that are not in the configuration any more, and whose registers are kept in case they come back."""
 
 
@@ -63,8 +63,8 @@ class PulseInputs:
         carried = carried if isinstance(carried, Mapping) else {}
         self._pins = pins or Pins()
         self.inputs = {pulse.id: self._input(pulse, carried.get(pulse.id)) for pulse in pulses}
-        gone = [(name, state) for name, state in carried.items() if name not in self.inputs]
-        self._gone = dict(gone[-MAX_GONE:])
+        removed = [(name, state) for name, state in carried.items() if name not in self.inputs]
+        self._removed = dict(removed[-MOST_REMOVED:])
         self._sink, self._events = sink, events
         self._told = False
         self._interval, self._uptime, self._wall = interval, uptime, wall
@@ -123,7 +123,7 @@ class PulseInputs:
         """What must ride with the next batch: the newest reading of each input, and the registers of
         inputs that are gone.
         """
-        return {"pulses": {**self._gone, **{name: entry.newest for name, entry in self.inputs.items()}}}
+        return {"pulses": {**self._removed, **{name: entry.newest for name, entry in self.inputs.items()}}}
 
     def set(self, meter: str, value: float) -> dict[str, Any]:
         """The meter's display shows `value` now. A reading and an event say so at once. Raises

@@ -43,7 +43,7 @@ class Receipts:
         self._sent: dict[str, Ranges] = {}
         self._delivered: dict[str, Ranges] = {}
         self._owed: dict[str, Ranges] = {}
-        self._look_at = 0.0
+        self._check_at = 0.0
         self.news = Ranges()
         """What the consumer of the newest receipt had not said before."""
 
@@ -157,9 +157,9 @@ class Receipts:
         """Every LAG seconds: whether something must be read from the journal again for a consumer that is
         heard of.
         """
-        if len(self._consumers) < 2 or now < self._look_at:  # one has nobody to lag behind
+        if len(self._consumers) < 2 or now < self._check_at:  # one has nobody to lag behind
             return False
-        self._look_at = now + LAG
+        self._check_at = now + LAG
         silent = self.silent(now)
         for name, consumer in self._consumers.items():
             if name in silent or consumer.heard_at is None:

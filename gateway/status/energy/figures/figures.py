@@ -14,7 +14,7 @@ from gateway.status.energy.figures.quarters import DayValues
 from gateway.status.energy.figures.sums import SumFigures, total
 from gateway.status.energy.period import MOST_BARS, Period
 
-_LOOK_BACK: Final = 28
+_DAYS_BACK: Final = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Figures(SumFigures):
         first = self.span[0] if self.span else day
         found: list[date] = []
         other = day - timedelta(1)
-        while len(found) < most and other >= first and (day - other).days < _LOOK_BACK * 4:
+        while len(found) < most and other >= first and (day - other).days < _DAYS_BACK * 4:
             if self.calendar.kind(other) == self.calendar.kind(day) and other not in self.calendar.half:
                 found.append(other)
             other -= timedelta(1)
