@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from gateway.cli.energy_file import FileRow, ReadingsFile
-from gateway.cli.energy_held import print_held
+from gateway.cli.energy_history import print_history
 from gateway.cli.energy_text import EnergyReport
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.options import config_option
@@ -156,7 +156,7 @@ def command(
 ) -> None:
     """Print the gateway's intervals, or read the file, then print meter by meter."""
     if source is None:
-        print_held(file or CONFIG, meters, _date(day) if day else None, as_json=as_json)
+        print_history(file or CONFIG, meters, _date(day) if day else None, as_json=as_json)
         return
     options = _Options(
         digits={

@@ -143,7 +143,7 @@ class DaemonActions:
     ) -> dict[str, Any]:
         """Set what a register took; the event is on disk when this returns, the engine does the rest."""
         daemon = self._daemon
-        held = await daemon.energy.held(meter, quantity, first, last)
+        held = await daemon.energy.register_intervals(meter, quantity, first, last)
         if not held:
             raise GatewayError(
                 f"nothing is known of {quantity} of {meter} at that time",

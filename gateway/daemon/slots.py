@@ -22,7 +22,7 @@ clocks.
 """
 BURST = 0.02
 """s in which readings are gathered before it is asked whether the slot is complete."""
-MAX_HELD = 20_000
+MOST_READINGS = 20_000
 """Readings that may wait for a journal that does not answer; beyond, the newest are refused and counted."""
 
 _COUNTERS = frozenset(name for name, word in QUANTITIES.items() if word.is_register)
@@ -60,7 +60,7 @@ class SlotCollector:
     def add(self, reading: Reading) -> None:
         """Take a reading into the open slot."""
         readings = self._draft.readings
-        if len(readings) >= MAX_HELD:
+        if len(readings) >= MOST_READINGS:
             self.refused += 1
             return
         readings.append(reading)

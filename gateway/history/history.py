@@ -174,7 +174,7 @@ class History:
         """What the engine needs to know of a register, and where it tells what is new."""
         return RegisterPast(self, (meter, quantity))
 
-    def held(self, meter: str, quantity: str, first: int, last: int) -> list[Interval]:
+    def register_intervals(self, meter: str, quantity: str, first: int, last: int) -> list[Interval]:
         """The intervals of a register from `first` until `last` (ms UTC); what is missing is left out."""
         past = self.past(meter, quantity)
         found = (past.get(start) for start in range(-(-first // QUARTER) * QUARTER, last, QUARTER))

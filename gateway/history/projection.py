@@ -192,7 +192,11 @@ class Projection:
     def _correct(self, event: Event) -> None:
         """A person set what a register took between two quarter hours: shared out as it was, each edited."""
         told = correction(event)
-        held = [] if told is None else self.history.held(told.meter, told.quantity, told.first, told.last)
+        held = (
+            []
+            if told is None
+            else self.history.register_intervals(told.meter, told.quantity, told.first, told.last)
+        )
         if told is not None and held:
             weights = [max(0, interval.value) for interval in held]
             parts = shares(told.value, weights if any(weights) else [1] * len(held))

@@ -50,9 +50,9 @@ class BuildingMeters:
     plants: tuple[tuple[str, str], ...] = ()
 
 
-def of_day(day: int, held: Day, calendar: Calendar | None) -> DaySum:
+def of_day(day: int, data: Day, calendar: Calendar | None) -> DaySum:
     """The sum of a register's day."""
-    return day_sum(date.fromordinal(day), held.values, held.quality, calendar)
+    return day_sum(date.fromordinal(day), data.values, data.quality, calendar)
 
 
 def until_of(conn: sqlite3.Connection) -> int:

@@ -108,11 +108,11 @@ class DenseReadings:
     """
 
     def __init__(self) -> None:
-        self._taken: dict[tuple[str, str], int] = {}
+        self._used_at: dict[tuple[str, str], int] = {}
         """(meter, counter) → time of the newest reading that was used; no counter: of its powers alone."""
         self._newest: dict[str, tuple[int, frozenset[str]]] = {}
         """Meter → time and counters of the newest reading that was used."""
-        self._held: dict[str, list[tuple[int, Reading, frozenset[str]]]] = {}
+        self._passed_over: dict[str, list[tuple[int, Reading, frozenset[str]]]] = {}
         """Meter → what was passed over since then, by time, each with the counters that it says something
         of.
         """
@@ -125,11 +125,11 @@ class DenseReadings:
         names = good or _NONE
         if t % QUARTER > EDGE and self._are_near(meter, names, t):
             if counts:
-                held = [each for each in self._held.get(meter, ()) if not each[2] <= good]
-                self._held[meter] = [*held, (t, reading, good)]
+                held = [each for each in self._passed_over.get(meter, ()) if not each[2] <= good]
+                self._passed_over[meter] = [*held, (t, reading, good)]
             return True
         for name in names:
-            self._taken[meter, name] = t
+            self._used_at[meter, name] = t
         self._newest[meter] = (t, names)
         return False
 
@@ -137,27 +137,27 @@ class DenseReadings:
         newest = self._newest.get(meter)
         if newest is not None and names <= newest[1]:
             return _is_near(newest[0], t)
-        return all(_is_near(self._taken.get((meter, name)), t) for name in names)
+        return all(_is_near(self._used_at.get((meter, name)), t) for name in names)
 
     def left(self, meter: str, t: int, after: Reading | None) -> Iterator[tuple[int, Reading]]:
         """Times and readings that are to be used before the one at `t`: of a quarter hour before, or of
         counters of which `after` says nothing.
         """
         said = _good(after, counters_of(after)) if after else _NONE
-        for passed, reading, good in self._held.pop(meter, ()):
+        for passed, reading, good in self._passed_over.pop(meter, ()):
             if passed < t and (passed // QUARTER != t // QUARTER or not good <= said):
                 yield passed, reading
 
     def forget(self, meter: str) -> None:
         """The times of a meter's readings count anew."""
-        self._held.pop(meter, None)
+        self._passed_over.pop(meter, None)
         self._newest.pop(meter, None)
-        self._taken = {key: t for key, t in self._taken.items() if key[0] != meter}
+        self._used_at = {key: t for key, t in self._used_at.items() if key[0] != meter}
 
     def state(self) -> dict[str, Any]:
         """As JSON values."""
-        passed = [[t, dumped(reading)] for held in self._held.values() for t, reading, _ in held]
-        return {"passed": passed, "taken": [[*key, t] for key, t in self._taken.items()]}
+        passed = [[t, dumped(reading)] for held in self._passed_over.values() for t, reading, _ in held]
+        return {"passed": passed, "taken": [[*key, t] for key, t in self._used_at.items()]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Know what `state` gave."""
@@ -165,9 +165,9 @@ class DenseReadings:
             reading = loaded(held)
             if isinstance(reading, Reading):
                 good = _good(reading, counters_of(reading))
-                self._held.setdefault(reading.meter, []).append((t, reading, good))
+                self._passed_over.setdefault(reading.meter, []).append((t, reading, good))
         # A file of an earlier version knows no counters: its times count for none.
-        self._taken = {(meter, name): t for meter, name, t in state["taken"] if isinstance(name, str)}
+        self._used_at = {(meter, name): t for meter, name, t in state["taken"] if isinstance(name, str)}
 
 
 _NONE: Final = frozenset({""})

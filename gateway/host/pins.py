@@ -23,7 +23,7 @@ own.
 
 The first call of all gives the level that was found, without a time. It must not raise, and not wait.
 """
-MOST_HELD = 10_000
+MOST_BUFFERED = 10_000
 """Edges of a pin that are held while nobody takes them: more than a reload can miss."""
 STABLE_AFTER = 0.1
 """s after a resistor was set: a long cable with its capacitor has reached its level, and an edge that the
@@ -71,7 +71,7 @@ class _Line:
     def __init__(self, pin: int) -> None:
         self._pin = pin
         self._lock = threading.RLock()
-        self._held: deque[tuple[bool, int]] = deque(maxlen=MOST_HELD)
+        self._buffered: deque[tuple[bool, int]] = deque(maxlen=MOST_BUFFERED)
         self._on_edge: OnEdge | None = None
         self._pull: Pull | None = None
         self._stable_at = 0.0
@@ -100,11 +100,11 @@ class _Line:
                 line.when_changed = None
                 line.when_changed = self._changed
                 self._watched = True
-            level = not self._held[0][0] if self._held else self._level
+            level = not self._buffered[0][0] if self._buffered else self._level
             on_edge(self._pin, bool(line.state) if level is None else level, None)
-            while self._held:
-                self._level = self._held[0][0]
-                on_edge(self._pin, *self._held.popleft())
+            while self._buffered:
+                self._level = self._buffered[0][0]
+                on_edge(self._pin, *self._buffered.popleft())
             self._on_edge = on_edge
 
     def pause(self) -> None:
@@ -114,12 +114,12 @@ class _Line:
     def ignore(self) -> None:
         with self._lock:
             self._on_edge, self._level = _nobody, None
-            self._held.clear()
+            self._buffered.clear()
 
     def _changed(self, ticks: float, state: int) -> None:
         with self._lock:
             if self._on_edge is None:
-                self._held.append((bool(state), round(ticks * 1e9)))
+                self._buffered.append((bool(state), round(ticks * 1e9)))
             else:
                 self._level = None if self._on_edge is _nobody else bool(state)
                 self._on_edge(self._pin, bool(state), round(ticks * 1e9))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.errors import JournalDamaged, JournalError, JournalTooNew
+from gateway.journal.file.batch_table import Span
 from gateway.journal.file.batches import Groups, JournalFile
-from gateway.journal.file.held import Span
 from gateway.journal.file.resume import ResumePoint
 from gateway.journal.file.schema import Synchronous
 from gateway.journal.lock import FolderLock
@@ -249,7 +249,7 @@ class CurrentFile:
         if doubt is None or file is None:
             return None
         file.store.checkpoint("TRUNCATE")
-        made = file.holds([sealed for group in doubt.batches for sealed in group])
+        made = file.contains([sealed for group in doubt.batches for sealed in group])
         if not made and doubt.opening and not file.opening:
             file.begin_epoch(doubt.opening)
         self._doubt = None

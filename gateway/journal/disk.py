@@ -57,13 +57,13 @@ class Disk:
         if self.free > self.ballast:
             self.budget = min(limit, max(own, (own + self.free) // 2))
 
-    def held(self) -> int:
+    def ballast_bytes(self) -> int:
         """Bytes of ballast on board."""
         return 0 if standing(self._ballast) else size_of(self._ballast) or 0
 
     def load(self) -> bool:
         """Take ballast on board if there is ample room; whether it is on board now."""
-        if self.held() == self.ballast:
+        if self.ballast_bytes() == self.ballast:
             return True
         return self._ask_free() and self.free > 4 * self.ballast and self._allocate(self.ballast)
 

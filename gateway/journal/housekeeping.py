@@ -100,7 +100,7 @@ class Housekeeping:
         disk.load()
         cases.prune(min(MOST_BYTES, disk.budget))
         own = sum(size_of(path) or 0 for path in (current.path, beside(current.path, "-wal")))
-        self.bytes = own + disk.held() + sum(cases.size(case) for case in cases.all)
+        self.bytes = own + disk.ballast_bytes() + sum(cases.size(case) for case in cases.all)
 
     def _salvage(self, file: JournalFile) -> float:
         current = self._current

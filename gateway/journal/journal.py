@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import JournalError
+from gateway.journal.file.batch_table import Span
 from gateway.journal.file.batches import JournalFile
-from gateway.journal.file.held import Span
 from gateway.journal.file.resume import Synced
 from gateway.journal.file.schema import Synchronous
 from gateway.journal.pending import PendingDraft

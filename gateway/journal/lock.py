@@ -99,7 +99,7 @@ def busy(directory: Path) -> JournalBusy:
     )
 
 
-def held(directory: Path) -> bool:
+def is_locked(directory: Path) -> bool:
     """Whether another process has the journal. Nothing is written, and the folder is not kept. Raises
     OSError.
     """

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError
+from gateway.journal.file.batch_table import Span
 from gateway.journal.file.batches import JournalFile
-from gateway.journal.file.held import Span
 from gateway.journal.file.schema import connect_to_read
-from gateway.journal.lock import busy, held
+from gateway.journal.lock import busy, is_locked
 from gateway.journal.paths import beside, open_regular, real, size_of
 from gateway.journal.recovery.cases import DamagedCases
 from gateway.journal.recovery.examine import examine
@@ -46,7 +46,7 @@ class JournalReader:
                     f"there is no journal in {self.directory}",
                     hint="name its folder with --directory, or its configuration with -c",
                 )
-            if held(self.directory):
+            if is_locked(self.directory):
                 raise busy(self.directory)
             self._seen = self._states()
             self._file = self._open()
@@ -87,7 +87,7 @@ class JournalReader:
         """Raises JournalBusy when the files have changed since they were opened: what was read may be
         torn.
         """
-        if self._states() != self._seen or held(self.directory):
+        if self._states() != self._seen or is_locked(self.directory):
             raise JournalBusy(
                 f"a gateway was started on {self.directory} meanwhile: what was read may not fit together",
                 hint="ask again: the running gateway answers",

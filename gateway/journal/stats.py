@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from gateway.journal.file.batch_table import Span
 from gateway.journal.file.batches import JournalFile
-from gateway.journal.file.held import Span
 from gateway.journal.file.resume import ResumePoint, Synced
 from gateway.model import Backlog
 
@@ -146,7 +146,7 @@ def file_stats(file: JournalFile | None, resume: ResumePoint) -> dict[str, Any]:
         "readings": 0,
     }
     if file is not None:
-        oldest, (batches, readings) = file.tally.oldest, file.tally.held
+        oldest, (batches, readings) = file.tally.oldest, file.tally.stored
         if oldest:
             found["oldest_seq"], found["oldest_t0"] = oldest
         found["batches"], found["readings"] = batches, readings
@@ -186,17 +186,17 @@ class Growth:
         self._base = (0, EMPTY_BYTES)
         self._now = (0, 0)
 
-    def seed(self, uptimes: list[int], held: int = 0, used: int = 0) -> None:
-        """Begin with the batches that are there, newest first; `held` of them in a file that uses so many
+    def seed(self, uptimes: list[int], stored: int = 0, used: int = 0) -> None:
+        """Begin with the batches that are there, newest first; `stored` of them in a file that uses so many
         bytes.
         """
         self._times.clear()
         self._times.extend((-index, uptime) for index, uptime in reversed(list(enumerate(uptimes))))
-        self._base = (0, EMPTY_BYTES) if held >= SURE else (held, used)
-        self._now = (held, used)
+        self._base = (0, EMPTY_BYTES) if stored >= SURE else (stored, used)
+        self._now = (stored, used)
 
-    def add(self, seq: int, uptime: int, held: int = 0, used: int = 0) -> None:
-        """A commit whose newest batch has this number, of `held` batches in `used` bytes."""
+    def add(self, seq: int, uptime: int, stored: int = 0, used: int = 0) -> None:
+        """A commit whose newest batch has this number, of `stored` batches in `used` bytes."""
         if self._times and seq <= self._times[-1][0]:
             self._times.clear()
         if self._times and self._times[-1][0] <= 0:
@@ -208,9 +208,9 @@ class Growth:
         if len(self._times) > FIRST and self._times[-1][1] - self._times[-2][1] < STEP_MS:
             self._times.pop()  # the newest is always there, those before it stand a step apart
         self._times.append((seq, uptime))
-        if held <= 2 or held < self._base[0]:
-            self._base = (held, used) if held <= 2 else (0, EMPTY_BYTES)
-        self._now = (held, used)
+        if stored <= 2 or stored < self._base[0]:
+            self._base = (stored, used) if stored <= 2 else (0, EMPTY_BYTES)
+        self._now = (stored, used)
 
     @property
     def basis(self) -> float | None:
@@ -227,20 +227,20 @@ class Growth:
 
     def batch_bytes(self) -> float | None:
         """What one more batch takes in the file; None while too few are known."""
-        held, used = self._now
-        first, begun = (0, EMPTY_BYTES) if held >= MANY else self._base
-        return max(1.0, (used - begun) / (held - first)) if held - first >= SURE else None
+        stored, used = self._now
+        first, begun = (0, EMPTY_BYTES) if stored >= MANY else self._base
+        return max(1.0, (used - begun) / (stored - first)) if stored - first >= SURE else None
 
 
 def room_days(
-    pace: Growth, budget: int, used: int, held: int, backlogs: Mapping[str, Backlog]
+    pace: Growth, budget: int, used: int, stored: int, backlogs: Mapping[str, Backlog]
 ) -> float | None:
     """Days until what nobody has fetched meets the budget; delivered batches make way. None while the pace
     is not known.
     """
     rate, each = pace.per_day(), pace.batch_bytes()
-    if not rate or not each or not held:
+    if not rate or not each or not stored:
         return None
-    waiting = max((backlog.batches for backlog in backlogs.values()), default=held)
-    beside = max(0.0, used - held * each)
+    waiting = max((backlog.batches for backlog in backlogs.values()), default=stored)
+    beside = max(0.0, used - stored * each)
     return max(0.0, ((budget - beside) / each - waiting) / rate)

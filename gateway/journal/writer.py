@@ -96,7 +96,7 @@ class Writer:
     def _file_opened(self, file: JournalFile) -> None:
         self.used = file.store.used
         self.disk.measure(file.store.size)
-        self._growth.seed(file.uptimes(file.boot), file.tally.held[0], self.used)
+        self._growth.seed(file.uptimes(file.boot), file.tally.stored[0], self.used)
         self.housekeeping.opened(file)
 
     def _attach(self) -> JournalFile:
@@ -182,7 +182,7 @@ class Writer:
         self._say_what_was_given_up(file)
         current.told(notices)
         self.pending.untold -= untold
-        self._growth.add(file.last, now, file.tally.held[0], self.used)
+        self._growth.add(file.last, now, file.tally.stored[0], self.used)
         return groups
 
     # ── room ──

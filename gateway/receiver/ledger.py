@@ -29,12 +29,12 @@ _ALL = 2**53
 class EpochLedger:
     """One epoch of one gateway, kept up step by step: an outage of a year leaves tens of thousands of ranges.
 
-    `first` is known once its batch with the event `epoch_started` is here. `good` is `held` without
-    `conflicts`, `covered` is `held` and `explained`. `open_explained` are explanations whose event named no
+    `first` is known once its batch with the event `epoch_started` is here. `good` is `stored` without
+    `conflicts`, `covered` is `stored` and `explained`. `open_explained` are explanations whose event named no
     epoch: seqs below `first` then speak of the epochs before. `anchors` are (uptime, t) in ms.
     """
 
-    held: Ranges = field(default_factory=Ranges)
+    stored: Ranges = field(default_factory=Ranges)
     good: Ranges = field(default_factory=Ranges)
     covered: Ranges = field(default_factory=Ranges)
     first: int | None = None
@@ -47,7 +47,7 @@ class EpochLedger:
 
     def store(self, first: int, last: int) -> None:
         """Batches that are stored."""
-        for ranges in (self.held, self.good, self.covered):
+        for ranges in (self.stored, self.good, self.covered):
             ranges.add(first, last)
 
     def contradict(self, seq: int) -> None:
@@ -165,7 +165,7 @@ class GatewayLedger:
         nothing is known.
         """
         ledger = self.epochs.get(name) or EpochLedger()
-        span = ledger.held.span
+        span = ledger.stored.span
         last = max(links.ends.get(name, 0), span[1] if span else 0)
         if ledger.first is not None:
             return ledger.first, ledger.first, last

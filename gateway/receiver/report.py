@@ -87,7 +87,7 @@ def _days(store: Store, name: str, *, whole_stream: bool) -> list[dict[str, Any]
             "state": one.state,
             "version": one.version,
             "count": one.count,
-            "held": one.held,
+            "held": one.stored,
         }
     return list(days.values())
 
@@ -102,7 +102,7 @@ def _epoch(
     links: Links,
 ) -> dict[str, Any]:
     ledger = whole.epochs.get(name, EpochLedger())
-    ranges = list(ledger.held)
+    ranges = list(ledger.stored)
     told = [[row["first"], row["last"], row["reason"]] for row in reasons if row["epoch"] == name]
     explained = Ranges(sorted(whole.explanations(name, links))).without(ranges)
     return {

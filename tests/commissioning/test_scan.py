@@ -150,7 +150,7 @@ def test_a_port_that_keeps_bytes_back_is_waited_for(tmp_path, name, to, held) ->
     port = tmp_path / name
     if to:
         port.symlink_to(tmp_path / to)
-    assert SerialProbe(str(port)).held == held
+    assert SerialProbe(str(port)).buffered == held
 
 
 @pytest.mark.parametrize("held", [0, 8])
@@ -164,7 +164,7 @@ def test_the_wait_for_an_answer_holds_what_the_port_keeps_back(monkeypatch, held
     setting = LineSetting(1200, "N")
     with Site([]) as site:
         probe = SerialProbe(site.port, setting)
-        probe.held = held
+        probe.buffered = held
         probe.open()
         clock = SimpleNamespace(monotonic=lambda: 1000.0, sleep=lambda _: None)
         monkeypatch.setattr("gateway.commissioning.scan.line.time", clock)

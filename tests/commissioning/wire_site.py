@@ -22,7 +22,7 @@ class WireLine:
     def __init__(self, meters: list[Mounted]) -> None:
         self.name = "the wire"
         self.setting: LineSetting | None = LineSetting()
-        self.held = 0
+        self.buffered = 0
         self.now = 0.0
         self.requests = 0
         self.silent = 0.0

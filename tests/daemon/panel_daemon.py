@@ -14,7 +14,7 @@ from gpiozero.pins.mock import MockFactory
 from gateway.daemon.daemon import Daemon
 from gateway.daemon.service import panel
 
-HELD = 0.5
+LONG_PRESS = 0.5
 
 
 def button(number: int) -> None:
@@ -26,7 +26,7 @@ def button(number: int) -> None:
 def main() -> None:
     logging.basicConfig(level="INFO", stream=sys.stderr)
     Device.pin_factory = MockFactory()
-    panel.HELD, panel.SHORT = HELD, (0.0, HELD)
+    panel.LONG_PRESS, panel.SHORT = LONG_PRESS, (0.0, LONG_PRESS)
     threading.Thread(target=button, args=(int(sys.argv[2]),), daemon=True).start()
     asyncio.run(Daemon(Path(sys.argv[1])).run())
 

@@ -170,7 +170,7 @@ async def test_a_short_press_is_heard_once_however_the_contact_bounces(gateway, 
 
 
 async def test_held_long_enough_it_is_held_and_not_pressed(gateway, monkeypatch) -> None:
-    monkeypatch.setattr(panel_module, "HELD", 0.1)
+    monkeypatch.setattr(panel_module, "LONG_PRESS", 0.1)
     press(gateway)
     await until(lambda: gateway.held)
     release(gateway)
@@ -179,7 +179,7 @@ async def test_held_long_enough_it_is_held_and_not_pressed(gateway, monkeypatch)
 
 
 async def test_a_button_that_is_stuck_at_the_start_was_not_pressed(quick, monkeypatch) -> None:
-    monkeypatch.setattr(panel_module, "HELD", 0.05)
+    monkeypatch.setattr(panel_module, "LONG_PRESS", 0.05)
     made = Gateway()
     made.factory.pin(BUTTON).drive_low()
     task = asyncio.create_task(made.panel.run())

@@ -141,7 +141,7 @@ async def test_a_full_journal_does_not_stop_the_slots() -> None:
 async def test_what_a_journal_that_does_not_answer_makes_wait_is_bounded_and_the_newest_refused(
     monkeypatch, most
 ) -> None:
-    monkeypatch.setattr("gateway.daemon.slots.MAX_HELD", most)
+    monkeypatch.setattr("gateway.daemon.slots.MOST_READINGS", most)
     journal = Journal()
     collector = SlotCollector(1.0, journal.commit, lambda: [None], wall_at(0))
     for number in range(most + 3):

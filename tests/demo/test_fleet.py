@@ -17,10 +17,10 @@ from click.testing import CliRunner
 from gateway.cli import cli
 from gateway.demo.fleet import Fleet, FleetLedger, FleetPlan, judge
 from gateway.demo.fleet import packets as mqtt
-from gateway.demo.fleet.held import SeededJournal
 from gateway.demo.fleet.ledger import Delays, GatewayAccount
 from gateway.demo.fleet.network import FleetLink, Network
 from gateway.demo.fleet.seeded import SeededReadings
+from gateway.demo.fleet.seeded_journal import SeededJournal
 from gateway.errors import UplinkError
 from gateway.model import Ranges
 from gateway.mqtt import Outgoing

@@ -171,7 +171,7 @@ def test_live_readings_go_on_where_the_past_ends(directory, reader, tmp_path) ->
     assert not told & {"reset", "leap", "impossible_rate", "negative_step", "glitch"}
     for name in ("active_energy_import", "reactive_energy_q1"):
         start = int(t) // QUARTER * QUARTER
-        held = history.held("main", name, start - 4 * QUARTER, start + 2 * QUARTER)
+        held = history.register_intervals("main", name, start - 4 * QUARTER, start + 2 * QUARTER)
         assert [each.start for each in held] == [start + k * QUARTER for k in range(-4, 2)]
     history.close()
 

@@ -67,16 +67,16 @@ def test_the_ballast_fits_the_budget_and_is_taken_while_there_is_room(tmp_path, 
     room = Disk(tmp_path, 128 * MB)
     disk.free = 8 * MB
     assert not room.load()
-    assert room.held() == 0
+    assert room.ballast_bytes() == 0
     disk.free = 9 * MB
     assert room.load()
-    assert room.held() == 2 * MB
+    assert room.ballast_bytes() == 2 * MB
     disk.free = 0
     assert room.load(), "it is on board"
     room.drop()
-    assert room.held() == 0
+    assert room.ballast_bytes() == 0
     room.reload()
-    assert room.held() == 2 * MB
+    assert room.ballast_bytes() == 2 * MB
 
 
 def test_what_a_process_may_write_into_one_file_bounds_the_budget(tmp_path, monkeypatch):
@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_asked_changes_nothing(tmp_path):
     room.measure(300 * MB)
     assert (room.budget, room.free, room.tight) == (512 * MB, 0, True)
     assert not room.load()
-    assert room.held() == 0
+    assert room.ballast_bytes() == 0
 
 
 def test_at_the_very_edge_the_budget_is_left_as_it_was(tmp_path, disk):
@@ -124,10 +124,10 @@ def test_the_ballast_is_taken_on_board_when_four_of_it_are_free(tmp_path, disk):
     room.limit = 128 * MB
     disk.free = 100 * MB
     assert room.load()
-    assert (room.held(), (tmp_path / "journal.ballast").stat().st_size) == (2 * MB, 2 * MB)
+    assert (room.ballast_bytes(), (tmp_path / "journal.ballast").stat().st_size) == (2 * MB, 2 * MB)
     room.limit = 64 * MB
     assert room.load()
-    assert room.held() == MB
+    assert room.ballast_bytes() == MB
 
 
 def test_as_much_of_the_ballast_as_there_is_room_for_is_taken_back(tmp_path, disk, monkeypatch):
@@ -143,21 +143,21 @@ def test_as_much_of_the_ballast_as_there_is_room_for_is_taken_back(tmp_path, dis
     monkeypatch.setattr(os, "posix_fallocate", allocate)
     room.reload()
     assert asked == [8 * MB, 4 * MB, 2 * MB]
-    assert room.held() == 2 * MB
+    assert room.ballast_bytes() == 2 * MB
     asked.clear()
     room.drop()
     monkeypatch.setattr(os, "posix_fallocate", lambda *what: allocate(*what[:2], 9 * MB))
     room.reload()
     assert len(asked) == 4, "an eighth of it is the least"
-    assert room.held() == 0
+    assert room.ballast_bytes() == 0
     assert not (tmp_path / "journal.ballast").exists()
 
 
 def test_what_stands_in_the_place_of_the_ballast_is_none_and_is_moved(tmp_path, disk):
     (tmp_path / "journal.ballast").mkdir()
     room = Disk(tmp_path, 64 * MB)
-    assert room.held() == 0
+    assert room.ballast_bytes() == 0
     disk.free = 100 * MB
     assert room.load()
-    assert room.held() == MB
+    assert room.ballast_bytes() == MB
     assert (tmp_path / "journal.ballast.aside-1").is_dir()

@@ -11,8 +11,8 @@ from journal_data import small, until
 from gateway import wire
 from gateway.errors import JournalFull
 from gateway.journal.file import epochs, missing
+from gateway.journal.file.batch_table import Tally
 from gateway.journal.file.batches import JournalFile
-from gateway.journal.file.held import Tally
 from gateway.journal.file.recovered import Recovered
 from gateway.journal.file.store import JournalStore
 from gateway.journal.recovery.cases import Case

@@ -231,7 +231,7 @@ def test_what_was_deleted_is_noted_with_its_readings_and_told(make):
 
 def test_a_transaction_that_fails_leaves_everything_as_it_was(make, monkeypatch):
     file = make("kpppp", recovered="kpp")
-    before = held(file), file.thinned, file.recovered.counts, file.tally.held
+    before = held(file), file.thinned, file.recovered.counts, file.tally.stored
     note = missing.note
 
     def fail(*arguments, **more):
@@ -242,6 +242,6 @@ def test_a_transaction_that_fails_leaves_everything_as_it_was(make, monkeypatch)
     with pytest.raises(OSError, match="Input/output"):
         file.make_room(MayDelete.UNDELIVERED, 1, WALL)
     monkeypatch.undo()
-    assert (held(file), file.thinned, file.recovered.counts, file.tally.held) == before
+    assert (held(file), file.thinned, file.recovered.counts, file.tally.stored) == before
     assert file.recovered.spans() == [(OLD, 1, 3)]
     assert drop(file) == ([2], [])

@@ -23,7 +23,9 @@ class Site:
     def __init__(self, directory):
         self.path = directory / "journal.db"
         self.measured = 0
-        self.disk = SimpleNamespace(measure=self._measure, load=lambda: True, held=lambda: 0, budget=1000)
+        self.disk = SimpleNamespace(
+            measure=self._measure, load=lambda: True, ballast_bytes=lambda: 0, budget=1000
+        )
         self.cases = SimpleNamespace(prune=lambda _: None, all=[], pending=lambda: None)
         self.file = SimpleNamespace(store=SimpleNamespace(size=5), last=0)
         self.notes = 0

@@ -13,7 +13,7 @@ from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFul
 from gateway.journal import writer as writer_module
 from gateway.journal.file.store import JournalStore
 from gateway.journal.file.thinning import PART, MayDelete
-from gateway.journal.lock import held, read_mark
+from gateway.journal.lock import is_locked, read_mark
 from gateway.journal.pending import PendingDraft
 from gateway.journal.writer import REFLECT, RETRY, SPARE, TOGETHER, TRIES
 from gateway.model import Draft, Event, Ranges
@@ -76,7 +76,9 @@ async def test_on_a_full_disk_what_was_delivered_makes_room_and_the_same_commit_
     refusal, disk = Refusal(monkeypatch), journal._writer.disk
     given_up = []
     drop, checkpoint, order = disk.drop, JournalStore.checkpoint, []
-    monkeypatch.setattr(disk, "drop", lambda: (given_up.append(disk.held()), order.append("ballast"), drop()))
+    monkeypatch.setattr(
+        disk, "drop", lambda: (given_up.append(disk.ballast_bytes()), order.append("ballast"), drop())
+    )
 
     def counted(store, mode="PASSIVE"):
         order.append("checkpoint")
@@ -89,7 +91,7 @@ async def test_on_a_full_disk_what_was_delivered_makes_room_and_the_same_commit_
     assert row.seq == 61
     assert (given_up, disk.tight) == ([1 << 20], True)
     assert order == ["ballast", "checkpoint", "checkpoint"], "before the rows are deleted and after it"
-    assert disk.held() > 0, "it is taken back at once"
+    assert disk.ballast_bytes() > 0, "it is taken back at once"
     stats = journal.stats()
     assert (stats.state, stats.waiting, stats.thinned) == ("ok", 0, 0)
     gone = await journal.explain(journal.epoch, 1, 61)
@@ -373,8 +375,8 @@ async def test_the_lock_of_a_folder_that_was_left_is_let_go(opened, clock, tmp_p
     await fill(journal, clock, 3)
     (tmp_path / "state").rename(tmp_path / "before")
     await settled_job(journal, journal._writer.current.check_names)
-    assert held(tmp_path / "state")
-    assert not held(tmp_path / "before")
+    assert is_locked(tmp_path / "state")
+    assert not is_locked(tmp_path / "before")
 
 
 async def test_a_log_that_is_another_files_is_no_part_of_the_one_that_lost_its_name(opened, clock, tmp_path):

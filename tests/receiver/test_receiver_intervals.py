@@ -55,7 +55,8 @@ def held(store):
 
 def states(store, *, whole_stream=True):
     return [
-        (v.day, v.state, v.held, v.count) for v in store.intervals.verdicts("gw-1", whole_stream=whole_stream)
+        (v.day, v.state, v.stored, v.count)
+        for v in store.intervals.verdicts("gw-1", whole_stream=whole_stream)
     ]
 
 

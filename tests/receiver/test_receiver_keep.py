@@ -178,7 +178,7 @@ def test_old_readings_go_and_all_else_stays(store, work, database):
     assert count(store, '"interval"') == 1
     assert count(store, "batch") == 200
     assert build_report(database) == before
-    assert list(store.load(["gw-1"])["gw-1"].epoch(E1).held) == [(1, 100)]
+    assert list(store.load(["gw-1"])["gw-1"].epoch(E1).stored) == [(1, 100)]
 
 
 def test_messages_of_dropped_readings_are_reduced_to_what_tells_them_apart(store, work):
@@ -226,7 +226,7 @@ def test_what_comes_late_counts_in_its_hour_and_goes(store, work, days):
     roll(work)
     assert rolled(store, "value_hour") == counted(batches, HOUR)
     assert count(store, "reading") == readings
-    assert list(store.ledger("gw-1").epoch(E1).held) == [(1, 100)]
+    assert list(store.ledger("gw-1").epoch(E1).stored) == [(1, 100)]
     assert reduced(store) == {b.seq for b in batches if b.t0 < dropped_before(work.conn, "gw-1")}
 
 

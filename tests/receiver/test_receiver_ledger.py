@@ -61,7 +61,7 @@ def test_pages_together_name_everything():
     for page in receipts(E1, ledger, pages=64):
         assert parse(Receipt, page.to_bytes()) == page
         whole.update(page.covers(2))
-    assert whole == ledger.held
+    assert whole == ledger.stored
 
 
 def test_missing_lies_between_the_first_seq_and_what_is_known_to_exist():

@@ -205,7 +205,7 @@ def test_what_another_receiver_has_stored_is_known_at_once_in_a_transaction(rece
         with store.atomic([each.gateway]):
             taken = store.take([arrival(each)])
         assert taken.duplicates == (index >= 5)
-        assert list(store.ledger("gw-1").epoch(E1).held)[-1][1] >= min(index + 1, 5)
+        assert list(store.ledger("gw-1").epoch(E1).stored)[-1][1] >= min(index + 1, 5)
     one.close()
     two.close()
 
@@ -262,7 +262,7 @@ def test_a_gateway_with_many_gaps_costs_no_more_than_what_has_changed(postgres):
     one, two = open_store(address), open_store(address)
     with one.atomic(["gw-1"]):
         one.take([arrival(batch(seq)) for seq in range(2, 4002, 2)])
-    assert len(two.ledger("gw-1").epoch(E1).held) == 2000
+    assert len(two.ledger("gw-1").epoch(E1).stored) == 2000
     read = []
     for store in (one, two):
         execute = store.conn.execute
@@ -278,7 +278,7 @@ def test_a_gateway_with_many_gaps_costs_no_more_than_what_has_changed(postgres):
         for store in (one, two):
             with store.atomic(["gw-1"]):
                 store.take([arrival(batch(seq if store is one else seq + 1))])
-    assert len(one.load(["gw-1"])["gw-1"].epoch(E1).held) == 2001
+    assert len(one.load(["gw-1"])["gw-1"].epoch(E1).stored) == 2001
     assert sum(read[:-1]) <= 2 * 20 + 2, read
     for store in (one, two):
         store.close()

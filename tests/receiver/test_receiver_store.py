@@ -152,7 +152,7 @@ def test_ledgers_survive_a_restart(database):
     after = again.ledger("gw-1")
     assert after.epochs == before.epochs
     assert after.newest == before.newest == (E1, 11)
-    assert list(after.epoch(E1).held) == [(2, 3), (5, 5), (9, 9)]
+    assert list(after.epoch(E1).stored) == [(2, 3), (5, 5), (9, 9)]
     assert list(after.missing()[E1].certain) == [(6, 6), (10, 11)]
     again.close()
 
@@ -169,7 +169,7 @@ def test_ranges_grow_at_both_ends_and_melt_and_the_database_says_what_memory_say
         with store.atomic({gateway for gateway, _ in lot}):
             store.take([arrival(batch(seq, gateway=gateway)) for gateway, seq in lot])
         for gateway, there in store.load(["gw-1", "gw-2", "gw-3"]).items():
-            assert list(there.epoch(E1).held) == list(store.ledger(gateway).epoch(E1).held)
+            assert list(there.epoch(E1).stored) == list(store.ledger(gateway).epoch(E1).stored)
     assert count(store, "held") == 3
     sums = store.conn.execute('SELECT batches, "values", synced FROM epoch').fetchall()
     assert [tuple(row) for row in sums] == [(40, 80, 40)] * 3
@@ -185,7 +185,7 @@ def test_nothing_of_a_failed_commit_stays_not_even_in_memory(store):
 
     with pytest.raises(sqlite3.OperationalError):
         half()
-    assert list(store.ledger("gw-1").epoch(E1).held) == [(1, 1)]
+    assert list(store.ledger("gw-1").epoch(E1).stored) == [(1, 1)]
     assert take(store, batch(2)).batches == 1
 
 
@@ -327,8 +327,8 @@ def test_any_order_with_repeats_and_restarts_stores_each_batch_once(tmp_path_fac
     seqs = {seq for seq, _ in moves}
     assert {seq for (seq,) in store.conn.execute("SELECT seq FROM batch")} == seqs
     assert count(store, "reading") == 2 * len(seqs)
-    assert {n for a, b in store.ledger("gw-1").epoch(E1).held for n in range(a, b + 1)} == seqs
+    assert {n for a, b in store.ledger("gw-1").epoch(E1).stored for n in range(a, b + 1)} == seqs
     kept = [tuple(row) for row in store.conn.execute("SELECT first, last FROM held ORDER BY first")]
-    assert kept == list(store.ledger("gw-1").epoch(E1).held)
+    assert kept == list(store.ledger("gw-1").epoch(E1).stored)
     assert sum(row["batches"] + row["duplicates"] for row in store.rows("epoch", "gw-1")) == len(moves)
     store.close()

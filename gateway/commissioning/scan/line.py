@@ -39,10 +39,10 @@ _READS: Final = (1, 2, 3, 4)
 _MBAP: Final = struct.Struct(">HHHB")
 _CONNECT: Final = 5.0
 _REMEMBERED: Final = 64
-_HOLDING: Final = "ttyAMA"
+_BUFFERING: Final = "ttyAMA"
 """Ports of a PL011: it hands bytes on when its FIFO is half full, or 32 bit times after the last of them (ARM
 DDI 0183, UARTIFLS and UARTRTINTR)."""
-_HELD: Final = 8
+_BUFFERED: Final = 8
 _TIOCGICOUNT: Final = 0x545D
 _ICOUNT: Final = struct.Struct("11i9i")
 """struct serial_icounter_struct of <linux/serial.h>: cts dsr rng dcd rx tx frame overrun parity brk
@@ -119,7 +119,7 @@ class Probe(Protocol):
 
     name: str
     setting: LineSetting | None
-    held: int
+    buffered: int
     """Characters of an answer that the port keeps back before it hands the first of them on."""
 
     def open(self) -> None:
@@ -144,7 +144,7 @@ class SerialProbe:
         self, port: str, setting: LineSetting | None = None, direction_pin: int | None = None
     ) -> None:
         self.name = port
-        self.held = _HELD if Path(port).resolve().name.startswith(_HOLDING) else 0
+        self.buffered = _BUFFERED if Path(port).resolve().name.startswith(_BUFFERING) else 0
         self._direction_pin = direction_pin
         self._direction: Direction | None = None
         self.setting: LineSetting | None = setting or LineSetting()
@@ -208,7 +208,7 @@ class SerialProbe:
                 ended = time.monotonic()
             elif sent:
                 port.write(sent)
-            until = ended + wait + self.held * setting.character
+            until = ended + wait + self.buffered * setting.character
             data, heard_at = self._listen(port, setting, sent, until, linger)
         except (serial.SerialException, OSError, termios.error) as error:
             raise not_opened(_serial_bus(self.name, setting), self.name, error) from error
@@ -237,7 +237,7 @@ class SerialProbe:
     ) -> tuple[bytes, float]:
         """Bytes, and when the first that was no echo came."""
         data, first = bytearray(), 0.0
-        gap = max(_CHUNK, (3.5 + self.held) * setting.character)
+        gap = max(_CHUNK, (3.5 + self.buffered) * setting.character)
         while len(data) < ROOM:
             # On a busy machine the time is over before this runs again: what has come meanwhile came in time.
             left = max(0.0, until - time.monotonic())
@@ -272,7 +272,7 @@ class HostProbe:
     """A Modbus TCP host: a meter, a panel server, or a converter with a line behind it."""
 
     setting: LineSetting | None = None
-    held = 0
+    buffered = 0
 
     def __init__(self, host: str, port: int = 502) -> None:
         self._bus = TcpBus(name="scan", type="tcp", host=host, port=port)

@@ -84,11 +84,11 @@ def likely_addresses(library: Iterable[Driver]) -> list[int]:
     return list(dict.fromkeys([*factory[:1], *FIRST_ADDRESSES, *factory[1:]]))
 
 
-def time_for(settings: Iterable[LineSetting], addresses: int, held: int = 0) -> float:
+def time_for(settings: Iterable[LineSetting], addresses: int, buffered: int = 0) -> float:
     """Seconds that so many addresses cost at each of these settings when nobody answers, and the wait for the
-    last of them, who may be slow. `held`: characters that the port keeps back.
+    last of them, who may be slow. `buffered`: characters that the port keeps back.
     """
     return sum(
-        (setting.silent_cost + held * setting.character) * addresses + setting.silent_wait
+        (setting.silent_cost + buffered * setting.character) * addresses + setting.silent_wait
         for setting in settings
     )

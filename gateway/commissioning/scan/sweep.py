@@ -86,10 +86,10 @@ class Sweep:
             return _HOST_WAIT * len(self._units())
         whole = [setting for setting in self._settings if setting.stopbits == 1]
         few = [setting for setting in self._settings if setting.stopbits != 1]
-        held = self._line.held
+        buffered = self._line.buffered
         if len(self._settings) == 1:
-            return time_for(self._settings, len(self._units()), held)
-        return time_for(whole, len(self._units()), held) + time_for(few, len(self._likely()), held)
+            return time_for(self._settings, len(self._units()), buffered)
+        return time_for(whole, len(self._units()), buffered) + time_for(few, len(self._likely()), buffered)
 
     async def run(self) -> Swept:
         """Search. Raises BusDown."""
@@ -131,7 +131,7 @@ class Sweep:
         few = self._likely()
         rest = [unit for unit in self._units() if unit not in set(few)]
         usual = [setting for setting in self._settings if setting.stopbits == 1] or self._settings
-        left = time_for(usual, len(few) + len(rest), self._line.held)
+        left = time_for(usual, len(few) + len(rest), self._line.buffered)
         tried = self.result.tried
         for stage, units in (("likely", few), ("all", rest)):
             for setting in usual:
@@ -345,7 +345,7 @@ class Sweep:
 
     def _cost(self, setting: LineSetting | None) -> float:
         """Seconds that an address costs at which nobody answers."""
-        return setting.silent_cost + self._line.held * setting.character if setting else _HOST_WAIT
+        return setting.silent_cost + self._line.buffered * setting.character if setting else _HOST_WAIT
 
     def _units(self) -> list[int]:
         if self._only:

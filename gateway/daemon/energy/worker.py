@@ -163,7 +163,7 @@ class EnergyWorker:
             draft.keep = True
             self._woken.set()
 
-    async def held(self, meter: str, quantity: str, first: int, last: int) -> list[Interval]:
+    async def register_intervals(self, meter: str, quantity: str, first: int, last: int) -> list[Interval]:
         """The intervals of a register between two times (ms UTC). Raises HistoryError before they are
         known.
         """
@@ -171,8 +171,8 @@ class EnergyWorker:
             raise HistoryError(
                 "what the journal holds is not known yet", hint="it is being read: try again in some minutes"
             )
-        history = self._held.history
-        return await self._in_thread(history.held, meter, quantity, first, last)
+        history = self._opened.history
+        return await self._in_thread(history.register_intervals, meter, quantity, first, last)
 
     # ── its life ──
 
@@ -299,7 +299,7 @@ class EnergyWorker:
 
     def _take(self, batches: list[Committing]) -> float:
         began = time.monotonic()
-        projection = self._held
+        projection = self._opened
         for each in batches:
             projection.take(committed(*each))
         self._took = time.monotonic()
@@ -312,7 +312,7 @@ class EnergyWorker:
         return worked
 
     @property
-    def _held(self) -> Projection:
+    def _opened(self) -> Projection:
         if self._projection is None:
             raise HistoryError("the history is closed")
         return self._projection
@@ -337,18 +337,18 @@ class EnergyWorker:
             log.info("energy: the journal is read, %d intervals are to be published", self._behind)
         self._live = True
         await self._in_thread(self._save)
-        await self._in_thread(lambda: self._after(self._held))
+        await self._in_thread(lambda: self._after(self._opened))
 
     async def _rest_of_quarter(self) -> None:
         """Save once a quarter hour, when what it brought has been published; copy the file once a night."""
-        newest = self._held.newest
+        newest = self._opened.newest
         quarter, past = newest // 900_000, newest % 900_000
         if quarter != self._saved and past >= SAVE_AFTER:
             self._saved = quarter
             await self._in_thread(self._save)
         if time.monotonic() - self._gathered >= AGAIN:
-            await self._in_thread(lambda: self._after(self._held))
-        path = self._held.history.path
+            await self._in_thread(lambda: self._after(self._opened))
+        path = self._opened.history.path
         if self._clock.synced and self._nightly.due(path, datetime.now(self._zone)):
             await self._in_thread(self._save)
             await asyncio.to_thread(self._kept_going, lambda: self._nightly.make(path))
@@ -357,15 +357,15 @@ class EnergyWorker:
         """Daily sums of what is over, a day at a time, while nothing else is to be done."""
         if self._to_sum_up:
             began = time.monotonic()
-            history = self._held.history
+            history = self._opened.history
             self._to_sum_up = await self._in_thread(self._kept_going, lambda: history.sum_up(1))
             await asyncio.sleep((time.monotonic() - began) * SUM_REST)
 
     def _save(self) -> None:
-        kept, held = self._kept_going(self._held.save), self._held
-        self.trouble = "" if kept else f"{held.history.path} cannot be written"
+        kept, opened = self._kept_going(self._opened.save), self._opened
+        self.trouble = "" if kept else f"{opened.history.path} cannot be written"
         if kept:
-            self.resolutions = held.resolutions()
+            self.resolutions = opened.resolutions()
             self._to_sum_up = True
 
     @staticmethod

@@ -34,7 +34,7 @@ TEST, SHOWN = 1.0, 60.0
 """s that a press lights all lamps, and that they then show how it is, where they are else dark."""
 SHORT = (0.05, 2.0)
 """s that a press may take; what is shorter is a contact that bounces."""
-HELD = 5.0
+LONG_PRESS = 5.0
 """s after which a button is held."""
 PATIENCE = 60.0
 """s that trouble must last before the relay falls."""
@@ -197,13 +197,13 @@ class Panel:
         began, self._pressed_at = self._pressed_at, None
         if not level:
             self._pressed_at = now
-            self._timer = asyncio.get_running_loop().call_later(HELD, self._held)
+            self._timer = asyncio.get_running_loop().call_later(LONG_PRESS, self._long_press)
         elif began is not None and SHORT[0] <= now - began <= SHORT[1]:
             self._test_until = now + TEST
             self._shown_until = self._test_until + SHOWN
             self.on_press()
 
-    def _held(self) -> None:
+    def _long_press(self) -> None:
         self._timer = self._pressed_at = None
         self._test_until = time.monotonic() + TEST
         self.on_long_press()

@@ -25,9 +25,9 @@ class Technician:
         self._host = GatewayHost(daemon, lambda: None, lambda: None)
         self._timer: asyncio.TimerHandle | None = None
         self.window = TechnicianWindow(self._tell)
-        panel.on_long_press, panel.on_press = self.held, self.pressed
+        panel.on_long_press, panel.on_press = self.long_pressed, self.pressed
 
-    def held(self) -> None:
+    def long_pressed(self) -> None:
         """The button was held: it opens, or ends."""
         if self.window.is_open:
             self.pressed()

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from gateway.demo.fleet.held import SeededJournal
 from gateway.demo.fleet.ledger import FleetLedger, GatewayAccount
 from gateway.demo.fleet.seeded import SeededReadings
+from gateway.demo.fleet.seeded_journal import SeededJournal
 
 Ask = Callable[[str, Sequence[Any]], Sequence[tuple[Any, ...]]]
 """A statement in the common form of the platform's databases (`?` for a parameter) → its rows."""

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from gateway.demo.fleet.held import SeededJournal
 from gateway.demo.fleet.plan import Cut, FleetPlan
 from gateway.demo.fleet.seeded import SeededReadings
+from gateway.demo.fleet.seeded_journal import SeededJournal
 from gateway.errors import GatewayError
 from gateway.model import Ranges
 

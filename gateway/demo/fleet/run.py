@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.common.wait import wait_for_event
-from gateway.demo.fleet.held import SeededJournal
 from gateway.demo.fleet.ledger import Delays, FleetLedger, GatewayAccount
 from gateway.demo.fleet.network import FleetLink, Network
 from gateway.demo.fleet.plan import FleetPlan
 from gateway.demo.fleet.seeded import BOOTED, SeededReadings, description
+from gateway.demo.fleet.seeded_journal import SeededJournal
 from gateway.uplink import Forwarder, Timing, broker_of
 
 TICK = 5.0

@@ -39,7 +39,7 @@ class PollSpan:
     ended: int
     silent: bool = False
 
-    def holds(self, t: int) -> bool:
+    def contains(self, t: int) -> bool:
         """Whether something that happened at t belongs to it."""
         return self.began - ROUNDED <= t <= self.ended + ROUNDED
 
@@ -162,7 +162,7 @@ class SaidPolls:
         """The poll of a meter in which something was served."""
         spans = self._of.get(meter, [])
         place = bisect_right(spans, t + ROUNDED, key=lambda span: span.began) - 1
-        return spans[place] if place >= 0 and spans[place].holds(t) else None
+        return spans[place] if place >= 0 and spans[place].contains(t) else None
 
     def under_way(self, meter: str, t: int) -> bool:
         """Whether a poll that never ended may have asked for what was served at t: the gateway was killed,

@@ -138,7 +138,7 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._heard = bytearray()
         self._deaf = False
-        self._held = b""
+        self._delayed = b""
         self._newest = self._replies = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -264,7 +264,7 @@ class _Client(asyncio.Protocol):
 
     def _write(self, frame: bytes) -> None:
         if self._server.behind:
-            frame, self._held = self._held, frame
+            frame, self._delayed = self._delayed, frame
         if self._server.mode == "tcp" and len(frame) > _HEADER.size:
             frame = self._odd(frame)
         self._put(frame)

@@ -75,7 +75,7 @@ class Read:
         """Whether both fetch a register."""
         return self.function == other.function and self.address < other.end and other.address < self.end
 
-    def holds(self, span: Span) -> bool:
+    def covers(self, span: Span) -> bool:
         """Whether these registers are among those that it fetches."""
         return span.comes_with(self.function, self.address, self.end)
 
@@ -112,12 +112,12 @@ def poll_reads(
     if not parted:
         return reads
     ratios = {pair.key for pair in parted if pair.kind == "ratio"}
-    reads = tuple(sorted(reads, key=lambda read: any(map(read.holds, ratios))))
+    reads = tuple(sorted(reads, key=lambda read: any(map(read.covers, ratios))))
     before: set[Span] = set()
     after: set[Span] = set()
     for pair in parted:
-        numbers = [at for at, read in enumerate(reads) if read.holds(pair.number)]
-        keys = [at for at, read in enumerate(reads) if read.holds(pair.key)]
+        numbers = [at for at, read in enumerate(reads) if read.covers(pair.number)]
+        keys = [at for at, read in enumerate(reads) if read.covers(pair.key)]
         if numbers and keys:
             if keys[0] > numbers[0] and pair.kind != "ratio":
                 before.add(pair.key)
@@ -129,7 +129,9 @@ def poll_reads(
 def apart(keyed: Iterable[Keyed], reads: Sequence[Read]) -> tuple[Keyed, ...]:
     """Those of which no read holds both."""
     return tuple(
-        pair for pair in keyed if not any(read.holds(pair.number) and read.holds(pair.key) for read in reads)
+        pair
+        for pair in keyed
+        if not any(read.covers(pair.number) and read.covers(pair.key) for read in reads)
     )
 
 

@@ -387,7 +387,7 @@ class RegisterReader:
 
     def may_be_noise(self, row: Span) -> bool:
         """Whether the silence of a row proves nothing: much is lost, and it was answered before."""
-        return self._loss >= NOISY and any(each.holds(row) for each in self._proven)
+        return self._loss >= NOISY and any(each.covers(row) for each in self._proven)
 
     def fail(self, read: Read, poll: Poll) -> None:
         """A read is not asked, or in vain."""

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import JournalDamaged
 from gateway.journal.damage import damaged, only_what_was_written
 from gateway.journal.file import epochs, missing
+from gateway.journal.file.batch_table import BatchTable, Span, Tally
 from gateway.journal.file.epochs import EpochStart, ToTell
-from gateway.journal.file.held import Held, Span, Tally
 from gateway.journal.file.recovered import Recovered
 from gateway.journal.file.resume import ResumePoint, Synced, Thinned, recall, write_carry
 from gateway.journal.file.rows import BatchRow, CommitStamp, earliest, new_epoch, seal, tellers
 from gateway.journal.file.schema import Synchronous
 from gateway.journal.file.settled import Settled
-from gateway.journal.file.store import JournalStore
+from gateway.journal.file.store import JournalStore, Table
 from gateway.journal.file.thinning import OVERHEAD, Deleted, MayDelete, any_delivered, drop
 from gateway.model import Draft, Ranges, Sealed
 
@@ -36,7 +36,7 @@ taken reaches a platform that is there, whatever another one has left to wait.
 """
 
 
-class JournalFile(Held):
+class JournalFile(BatchTable):
     """Opens a file and picks the epoch.
 
     `before` is what was known of the journal when it had to be reopened or replaced, `mark` the newest batch
@@ -44,7 +44,7 @@ class JournalFile(Held):
     so that nothing is written.
     """
 
-    table = "batch"
+    name: Table = "batch"
 
     def __init__(
         self,
@@ -142,32 +142,32 @@ class JournalFile(Held):
             if last >= first
         ]
 
-    # ── as Held ──
+    # ── its batches ──
 
     @property
     def deletable(self) -> int:
-        """As Held. The newest batch stays whatever happens: it is the high-water mark of the numbers."""
+        """The newest batch stays whatever happens: it is the high-water mark of the numbers."""
         return self.last - 1
 
     @property
     def thinnable(self) -> int:
-        """As Held: all but the newest."""
-        return self.last - max(1, self.tally.held[0] // NEWEST_PART)
+        """All but the newest batches."""
+        return self.last - max(1, self.tally.stored[0] // NEWEST_PART)
 
     def spans(self) -> list[Span]:
-        """As Held, without epochs of which every batch is gone."""
+        """As BatchTable, without epochs of which every batch is gone."""
         oldest = self.tally.oldest[0] if self.tally.oldest else self.last + 1
         return [span for span in self._spans(self.last) if span[2] >= oldest]
 
     def numbers(self, epoch: str) -> Ranges:
-        """As Held: those that were given out under it, also when they are gone."""
+        """As BatchTable: those that were given out under it, also when they are gone."""
         return Ranges((first, last) for name, first, last in self._spans(self.last) if name == epoch)
 
     def forget(self, epoch: str, first: int, last: int) -> None:
-        """As Held: what is counted and settled follows the transaction."""
+        """Nothing: what is counted and settled follows the transaction."""
 
     def settled_by(self, uplink: str, epoch: str) -> Ranges:  # noqa: ARG002 - numbers go on across epochs
-        """As Held."""
+        """As BatchTable."""
         return self.settled.of(uplink)
 
     def uptimes(self, boot: str) -> list[int]:
@@ -314,7 +314,7 @@ class JournalFile(Held):
         resume = self.resume
         resume.lost = resume.lost.more(batches, since, until, at)
 
-    def holds(self, rows: Iterable[Sealed]) -> bool:
+    def contains(self, rows: Iterable[Sealed]) -> bool:
         """Whether all these batches are in the file as they are."""
         return all(
             [row] == [found.sealed for found in self.store.between(row.seq, row.seq, 1)] for row in rows
@@ -330,8 +330,8 @@ class JournalFile(Held):
     def can_make_room(self, may: MayDelete) -> bool:
         """Whether there is anything to delete; reads only."""
         if may is MayDelete.UNDELIVERED:
-            return self.tally.held[0] > 1 or bool(self.recovered.spans())
-        return any(any_delivered(held, self.settled.active) for held in (self.recovered, self))
+            return self.tally.stored[0] > 1 or bool(self.recovered.spans())
+        return any(any_delivered(table, self.settled.active) for table in (self.recovered, self))
 
     def make_room(self, may: MayDelete, size: int, wall: int) -> int:
         """Delete one lot of rows, some `size` bytes, in a transaction of its own; how many went. `wall` is

@@ -6,20 +6,20 @@ import json
 import zlib
 from collections.abc import Iterable
 
-from gateway.journal.file.held import Held, Span
+from gateway.journal.file.batch_table import BatchTable, Span
 from gateway.journal.file.rows import BatchRow
-from gateway.journal.file.store import JournalStore
+from gateway.journal.file.store import JournalStore, Table
 from gateway.model import Ranges
 
 
-class Recovered(Held):
+class Recovered(BatchTable):
     """The tables `salvage` and `salvage_settled`, with an index of them in memory."""
 
-    table = "salvage"
+    name: Table = "salvage"
 
     def __init__(self, store: JournalStore) -> None:
         super().__init__(store)
-        self._held: dict[str, Ranges] = {}
+        self._numbers: dict[str, Ranges] = {}
         self._marks: dict[tuple[str, str], Ranges] = {}
         self._changed: set[tuple[str, str]] = set()
         self.counts: dict[str, int] = {}
@@ -30,27 +30,27 @@ class Recovered(Held):
 
     def reload(self) -> None:
         """Read again what is held: at the start, and when a transaction was rolled back."""
-        self._held.clear()
+        self._numbers.clear()
         self.only_kept_to = 0
         for epoch, seq in self.store.query("SELECT epoch, seq FROM salvage ORDER BY epoch, seq"):
-            self._held.setdefault(epoch.hex(), Ranges()).add(seq)
+            self._numbers.setdefault(epoch.hex(), Ranges()).add(seq)
 
     def spans(self) -> list[Span]:
-        """As Held."""
-        found = [(epoch, held.span) for epoch, held in self._held.items()]
+        """As BatchTable."""
+        found = [(epoch, numbers.span) for epoch, numbers in self._numbers.items()]
         return sorted(((epoch, *span) for epoch, span in found if span), key=lambda span: span[1:])
 
     def numbers(self, epoch: str) -> Ranges:
-        """As Held: exactly those that are held."""
-        return self._held.get(epoch, Ranges())
+        """Exactly those that are here."""
+        return self._numbers.get(epoch, Ranges())
 
     def settled_by(self, uplink: str, epoch: str) -> Ranges:
-        """As Held."""
+        """As BatchTable."""
         return self._marks.setdefault((uplink, epoch), Ranges())
 
     def forget(self, epoch: str, first: int, last: int) -> None:
-        """As Held."""
-        self._held[epoch].discard(first, last)
+        """As BatchTable."""
+        self._numbers[epoch].discard(first, last)
 
     def recount(self, uplinks: Iterable[str]) -> None:
         """Bring `counts` up to date after a change."""
@@ -64,9 +64,9 @@ class Recovered(Held):
         """Take rows in, within a transaction; how many were new."""
         once = {(row.sealed.epoch, row.seq): row for row in rows}
         fresh = [row for (epoch, seq), row in once.items() if seq not in self.numbers(epoch)]
-        self.store.insert(fresh, self.table)
+        self.store.insert(fresh, self.name)
         for row in fresh:
-            self._held.setdefault(row.sealed.epoch, Ranges()).add(row.seq)
+            self._numbers.setdefault(row.sealed.epoch, Ranges()).add(row.seq)
         self.only_kept_to = min([self.only_kept_to, *(row.seq - 1 for row in fresh)])
         return len(fresh)
 
@@ -74,7 +74,7 @@ class Recovered(Held):
         """Note what need not be sent any more; it is written with the next commit. Whether the epoch is
         held here.
         """
-        if epoch not in self._held:
+        if epoch not in self._numbers:
             return False
         self.settled_by(uplink, epoch).update(ranges)
         self._changed.add((uplink, epoch))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from gateway.journal.file import epochs, missing
-from gateway.journal.file.held import Held, Span
+from gateway.journal.file.batch_table import BatchTable, Span
 from gateway.model import Ranges
 
 MOST = 1000
@@ -56,7 +56,9 @@ class _Row:
     size: int
 
 
-def drop(recovered: Held, own: Held, uplinks: Sequence[str], size: int, may: MayDelete) -> Deleted:
+def drop(
+    recovered: BatchTable, own: BatchTable, uplinks: Sequence[str], size: int, may: MayDelete
+) -> Deleted:
     """Delete some `size` bytes, one row at least if there is one that may go.
 
     Delivered ones first. If there are none and undelivered ones may go: those that are not `keep`, oldest
@@ -64,44 +66,44 @@ def drop(recovered: Held, own: Held, uplinks: Sequence[str], size: int, may: May
     """
     deleted = Deleted()
     tables = (recovered, own)
-    for held in tables if may is not MayDelete.NOTHING else ():
+    for table in tables if may is not MayDelete.NOTHING else ():
         if deleted.size < size:
-            rows = _first(held, _upto(held.delivered(uplinks), held.deletable), size - deleted.size)
-            _delete(held, rows, deleted, missing.DELIVERED, tell=False)
+            rows = _first(table, _upto(table.delivered(uplinks), table.deletable), size - deleted.size)
+            _delete(table, rows, deleted, missing.DELIVERED, tell=False)
     if deleted.rows or may is not MayDelete.UNDELIVERED:
         return deleted
-    for held in tables:
+    for table in tables:
         if deleted.size < size:
-            old = _upto(held.spans(), held.thinnable)
-            plain = [(epoch, max(first, held.only_kept_to + 1), last) for epoch, first, last in old]
-            rows = _first(held, plain, size - deleted.size, but_kept=True)
-            _delete(held, rows, deleted, missing.THINNED, tell=bool(uplinks))
-            held.only_kept_to = max([held.only_kept_to, *(row.seq for row in rows)])
-    for held in tables if not deleted.rows else ():
+            old = _upto(table.spans(), table.thinnable)
+            plain = [(epoch, max(first, table.only_kept_to + 1), last) for epoch, first, last in old]
+            rows = _first(table, plain, size - deleted.size, but_kept=True)
+            _delete(table, rows, deleted, missing.THINNED, tell=bool(uplinks))
+            table.only_kept_to = max([table.only_kept_to, *(row.seq for row in rows)])
+    for table in tables if not deleted.rows else ():
         if deleted.size < size:
-            rows = _first(held, _upto(held.spans(), held.deletable), size - deleted.size)
-            _delete(held, rows, deleted, missing.THINNED, tell=bool(uplinks))
+            rows = _first(table, _upto(table.spans(), table.deletable), size - deleted.size)
+            _delete(table, rows, deleted, missing.THINNED, tell=bool(uplinks))
     return deleted
 
 
-def any_delivered(held: Held, uplinks: Sequence[str]) -> bool:
+def any_delivered(table: BatchTable, uplinks: Sequence[str]) -> bool:
     """Whether a row is there that may go because every uplink has settled it."""
-    return bool(_first(held, _upto(held.delivered(uplinks), held.deletable), 1))
+    return bool(_first(table, _upto(table.delivered(uplinks), table.deletable), 1))
 
 
 def _upto(spans: Iterable[Span], highest: int) -> Iterator[Span]:
     return ((epoch, first, min(last, highest)) for epoch, first, last in spans)
 
 
-def _first(held: Held, spans: Iterable[Span], size: int, *, but_kept: bool = False) -> list[_Row]:
+def _first(table: BatchTable, spans: Iterable[Span], size: int, *, but_kept: bool = False) -> list[_Row]:
     """The first rows of some numbers, one at least, that make up `size` bytes."""
     found: list[_Row] = []
     condition = "epoch = ? AND seq BETWEEN ? AND ?" + (" AND NOT keep" if but_kept else "")
-    sql = f"SELECT seq, readings, t0, length(body) FROM {held.table} WHERE {condition} ORDER BY seq LIMIT ?"  # noqa: S608 - words of our own
+    sql = f"SELECT seq, readings, t0, length(body) FROM {table.name} WHERE {condition} ORDER BY seq LIMIT ?"  # noqa: S608 - words of our own
     for epoch, first, last in spans:
         name = bytes.fromhex(epoch)
         for seq, readings, t0, length in (
-            held.store.rows(sql, (name, first, last, MOST - len(found))) if first <= last else ()
+            table.store.rows(sql, (name, first, last, MOST - len(found))) if first <= last else ()
         ):
             found.append(_Row(seq, epoch, readings, t0, length + OVERHEAD))
             size -= length + OVERHEAD
@@ -112,23 +114,23 @@ def _first(held: Held, spans: Iterable[Span], size: int, *, but_kept: bool = Fal
     return found
 
 
-def _delete(held: Held, rows: Sequence[_Row], deleted: Deleted, reason: str, *, tell: bool) -> None:
+def _delete(table: BatchTable, rows: Sequence[_Row], deleted: Deleted, reason: str, *, tell: bool) -> None:
     """Delete rows and record their numbers with the reason; `tell`: an event shall say so, and whatever they
     said is said again.
     """
-    store = held.store
+    store = table.store
     for run in _runs(rows):
         epoch, first, last = run[0].epoch, run[0].seq, run[-1].seq
         readings = sum(row.readings for row in run)
         where = "epoch = ? AND seq BETWEEN ? AND ?"
-        store.execute(f"DELETE FROM {held.table} WHERE {where}", (bytes.fromhex(epoch), first, last))  # noqa: S608 - words of our own
+        store.execute(f"DELETE FROM {table.name} WHERE {where}", (bytes.fromhex(epoch), first, last))  # noqa: S608 - words of our own
         told = missing.UNTOLD if tell else missing.NOBODY
         missing.note(store, (epoch, first, last, reason), readings, told=told)
-        if held.table == "batch":
+        if table.name == "batch":
             missing.tellers_gone(store, first, last, heard=not tell)
             epochs.tellers_gone(store, first, last, heard=not tell)
             deleted.own.add(first, last)
-        held.forget(epoch, first, last)
+        table.forget(epoch, first, last)
         if reason == missing.THINNED:
             deleted.thinned += len(run)
             deleted.readings += readings

@@ -131,10 +131,10 @@ class Store(ABC):
             ledger = self.ledger(batch.gateway).epoch(batch.epoch)
             taken.seqs.setdefault(key, set()).add(batch.seq)
             totals = group.totals.setdefault(key, Counter())
-            if batch.seq not in ledger.held:
+            if batch.seq not in ledger.stored:
                 taken.batches += 1
                 taken.values += batch.values
-                if batch.seq + 1 in ledger.held:
+                if batch.seq + 1 in ledger.stored:
                     group.joined.add(key)
                 group.seqs.setdefault(key, []).append(batch.seq)
                 ledger.store(batch.seq, batch.seq)
@@ -238,7 +238,7 @@ class Store(ABC):
         self.insert("reading", group.readings)
         self.insert("event", group.events)
         self.insert(CHANGED_HOURS, sorted(group.hours))
-        self._hold(group)
+        self._write_ranges(group)
         self._count(group)
         for arrival in group.told:
             batch = arrival.batch
@@ -248,12 +248,12 @@ class Store(ABC):
                     what = f"event {event.kind} of {batch.epoch}/{batch.seq}"
                     taken.flaws.append((batch.gateway, what))
 
-    def _hold(self, group: PendingRows) -> None:
+    def _write_ranges(self, group: PendingRows) -> None:
         """Write the ranges that the new batches are in: most only grow at their end."""
         spans, absorbing = [], []
         for key, seqs in group.seqs.items():
-            held = self.ledger(key[0]).epoch(key[1]).held
-            grown = [(*key, *pair) for pair in {pair for pair in map(held.around, seqs) if pair}]
+            stored = self.ledger(key[0]).epoch(key[1]).stored
+            grown = [(*key, *pair) for pair in {pair for pair in map(stored.around, seqs) if pair}]
             spans += grown
             absorbing += grown if key in group.joined else []
         if absorbing:

@@ -26,7 +26,7 @@ _MANIFESTS = """SELECT meter, quantity, day, version, first, last, count, sum, s
 
 @dataclass(frozen=True, slots=True)
 class DayVerdict:
-    """Whether the platform holds what a day's newest manifest says. `held` of `count` intervals are here."""
+    """Whether the platform has what a day's newest manifest says. `stored` of `count` intervals are here."""
 
     meter: str
     quantity: str
@@ -34,7 +34,7 @@ class DayVerdict:
     state: str
     version: int
     count: int
-    held: int
+    stored: int
 
 
 class Intervals:
@@ -123,18 +123,18 @@ class Intervals:
     def _judge(self, gateway: str, row: Sequence[Any], *, whole_stream: bool) -> DayVerdict:
         meter, quantity, day, version, first, last, count, total, sha256, contradicted, seq = row
         span = (gateway, meter, quantity, first, last)
-        held, newest, sums = self._held(span)
+        stored, newest, sums = self._stored(span)
         if contradicted or self._contradicted(span):
             state = CONTRADICTED
-        elif (len(held), sums, _digest(held)) == (count, total, sha256):
+        elif (len(stored), sums, _digest(stored)) == (count, total, sha256):
             state = COMPLETE
-        elif len(held) < count or newest > seq or not whole_stream:
+        elif len(stored) < count or newest > seq or not whole_stream:
             state = INCOMPLETE
         else:
             state = CONTRADICTED
-        return DayVerdict(meter, quantity, day, state, version, count, len(held))
+        return DayVerdict(meter, quantity, day, state, version, count, len(stored))
 
-    def _held(self, span: tuple[Any, ...]) -> tuple[list[str], int, int]:
+    def _stored(self, span: tuple[Any, ...]) -> tuple[list[str], int, int]:
         """The lines of the intervals from one edge to another, the highest seq that brought one, and their
         sum.
         """

@@ -35,15 +35,15 @@ def rows_about(
 def load_ledgers(conn: Sql, gateways: Sequence[str]) -> dict[str, GatewayLedger]:
     """The ledger of each."""
     ledgers = {gateway: GatewayLedger() for gateway in gateways}
-    held = rows_about(conn, gateways, "epoch, first, last", "held", "ORDER BY epoch, first")
-    fill_ledgers(conn, ledgers, held)
+    spans = rows_about(conn, gateways, "epoch, first, last", "held", "ORDER BY epoch, first")
+    fill_ledgers(conn, ledgers, spans)
     return ledgers
 
 
 def fill_ledgers(
-    conn: Sql, ledgers: Mapping[str, GatewayLedger], held: Iterable[tuple[str, str, int, int]]
+    conn: Sql, ledgers: Mapping[str, GatewayLedger], spans: Iterable[tuple[str, str, int, int]]
 ) -> None:
-    """Bring ledgers up to date, those of `held` (gateway, epoch, first, last) that they do not know: what is
+    """Bring ledgers up to date, those of `spans` (gateway, epoch, first, last) that they do not know: what is
     held only grows. The rest is little, and read anew.
     """
     for ledger in ledgers.values():
@@ -54,7 +54,7 @@ def fill_ledgers(
     for gateway, epoch, first, previous, last in rows(columns, "epoch", "ORDER BY last_received"):
         known = ledgers[gateway].epoch(epoch)
         known.first, known.previous, known.previous_last = first, previous, last
-    for gateway, epoch, first, last in held:
+    for gateway, epoch, first, last in spans:
         ledgers[gateway].epoch(epoch).store(first, last)
     for gateway, epoch, first, last, spills in rows("epoch, first, last, open", "explained"):
         ledgers[gateway].epoch(epoch).explain(first, last, spills=bool(spills))

@@ -193,11 +193,11 @@ class Delivery:
         original = self.conflicts.original(epoch)
         return (epoch, ranges) if original is None else (original[0], Ranges([(original[1], original[1])]))
 
-    def _leave(self, epoch: str, held: Ranges, now: float) -> bool:
+    def _leave(self, epoch: str, confirmed: Ranges, now: float) -> bool:
         """What a consumer has makes room in the window; whether anything did."""
-        if not held.count:
+        if not confirmed.count:
             return False
-        left = self._window.leave(*self._own(epoch, held), now)
+        left = self._window.leave(*self._own(epoch, confirmed), now)
         for entry in left:
             if len(self._readings) < MAX_REMEMBERED:
                 self._readings[key_of(entry.sealed)] = entry.sealed.readings

@@ -25,14 +25,14 @@ class _Consumer:
     heard_at: float | None = None
     waits_since: float | None = None
     """Since when something is in the broker's custody that it has not confirmed, and it has said nothing."""
-    held: dict[str, Ranges] = field(default_factory=dict)
+    confirmed: dict[str, Ranges] = field(default_factory=dict)
     """By epoch, what it said that it has."""
     lacked: dict[str, Ranges] = field(default_factory=dict)
     """What it lacked at the last look."""
 
 
 class Receipts:
-    """Per epoch as it stands on the wire: sent by this process, held by each consumer, delivered.
+    """Per epoch as it stands on the wire: sent by this process, confirmed by each consumer, delivered.
 
     `silence` is the time without any receipt after which a consumer that is owed one counts as silent.
     """
@@ -94,16 +94,16 @@ class Receipts:
         sent = self._sent.get(epoch)
         if sent is None or consumer not in self._consumers:
             return Ranges()
-        held = self._consumers[consumer].held.setdefault(epoch, Ranges())
+        held = self._consumers[consumer].confirmed.setdefault(epoch, Ranges())
         self.news = everywhere = covered.common(sent).without(held)
         held.update(self.news)
         for other in self._consumers.values():
-            everywhere = everywhere.common(other.held.get(epoch, Ranges()))
+            everywhere = everywhere.common(other.confirmed.get(epoch, Ranges()))
         return self.deliver(epoch, everywhere)
 
     def somewhere(self, epoch: str, seq: int) -> bool:
         """Whether any consumer said that it has a batch."""
-        return any(seq in consumer.held.get(epoch, ()) for consumer in self._consumers.values())
+        return any(seq in consumer.confirmed.get(epoch, ()) for consumer in self._consumers.values())
 
     def partly(self) -> int:
         """How many batches some consumers have and others not."""
@@ -111,13 +111,13 @@ class Receipts:
             return 0
         union: dict[str, Ranges] = {}
         for consumer in self._consumers.values():
-            for epoch, held in consumer.held.items():
+            for epoch, held in consumer.confirmed.items():
                 union.setdefault(epoch, Ranges()).update(held)
         return sum(held.without(self._delivered.get(epoch, Ranges())).count for epoch, held in union.items())
 
     def forget(self, epoch: str, seq: int) -> None:
         """It counts as not sent and not delivered: another batch bears this number at the platform."""
-        held = [consumer.held.get(epoch) for consumer in self._consumers.values()]
+        held = [consumer.confirmed.get(epoch) for consumer in self._consumers.values()]
         for ranges in (self._sent.get(epoch), self._delivered.get(epoch), *held):
             if ranges is not None:
                 ranges.discard(seq)
@@ -127,7 +127,7 @@ class Receipts:
     def in_custody(self, epoch: str, seq: int, now: float) -> None:
         """The broker has a batch: whoever has not confirmed it yet should; a receipt can be here before."""
         for consumer in self._consumers.values():
-            if consumer.waits_since is None and seq not in consumer.held.get(epoch, ()):
+            if consumer.waits_since is None and seq not in consumer.confirmed.get(epoch, ()):
                 consumer.waits_since = now
 
     def heard(self, name: str, now: float, *, waiting: bool) -> None:
@@ -146,7 +146,7 @@ class Receipts:
 
     def waits_for_silent_alone(self, epoch: str, seq: int, silent: dict[str, float | None]) -> bool:
         """Whether only silent consumers lack a batch that another one has."""
-        lacking = [name for name, one in self._consumers.items() if seq not in one.held.get(epoch, ())]
+        lacking = [name for name, one in self._consumers.items() if seq not in one.confirmed.get(epoch, ())]
         return len(lacking) < len(self._consumers) and all(name in silent for name in lacking)
 
     def owes(self, epoch: str, seq: int) -> bool:
@@ -178,6 +178,8 @@ class Receipts:
         """By epoch, what another consumer has and this one does not."""
         lacks: dict[str, Ranges] = {}
         for other in self._consumers.values():
-            for epoch, held in other.held.items() if other is not consumer else ():
-                lacks.setdefault(epoch, Ranges()).update(held.without(consumer.held.get(epoch, Ranges())))
+            for epoch, held in other.confirmed.items() if other is not consumer else ():
+                lacks.setdefault(epoch, Ranges()).update(
+                    held.without(consumer.confirmed.get(epoch, Ranges()))
+                )
         return {epoch: ranges for epoch, ranges in lacks.items() if ranges}

@@ -119,7 +119,7 @@ class Window:
             if not entry.acked or entry.replay:
                 self.drop(key_of(entry.sealed))
 
-    def leave(self, epoch: str, held: Ranges, now: float) -> list[Entry]:
+    def leave(self, epoch: str, confirmed: Ranges, now: float) -> list[Entry]:
         """The entries of an epoch that a consumer has: they leave, and say what is overdue.
 
         MQTT keeps the order of one publisher's messages, so what was handed over before one that arrived has
@@ -128,7 +128,7 @@ class Window:
         covered = [
             entry
             for entry in self._entries.values()
-            if entry.sealed.epoch == epoch and entry.sealed.seq in held
+            if entry.sealed.epoch == epoch and entry.sealed.seq in confirmed
         ]
         for entry in covered:
             self.drop(key_of(entry.sealed))

@@ -18,7 +18,7 @@ from gateway.history import HistoryReader
 WEEK = timedelta(6)
 
 
-def print_held(config: Path, meters: tuple[str, ...], day: date | None, *, as_json: bool) -> None:
+def print_history(config: Path, meters: tuple[str, ...], day: date | None, *, as_json: bool) -> None:
     """A day, or the newest seven, of some meters or of all. Raises GatewayError."""
     found = load_config(config)
     zone = ZoneInfo(found.gateway.timezone)

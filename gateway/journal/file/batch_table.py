@@ -21,14 +21,14 @@ PIECE = 50
 """Rows that are read at a time while their bytes are counted."""
 
 
-class Held(ABC):
+class BatchTable(ABC):
     """The batches of one table, and what of them each uplink has settled.
 
     Two of them make a file: its own batches (`batch`), and those that came back from damaged files
     (`salvage`).
     """
 
-    table: Table
+    name: Table
 
     def __init__(self, store: JournalStore) -> None:
         self.store = store
@@ -80,7 +80,7 @@ class Held(ABC):
     def rows(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
         """What is held of an epoch between two numbers, oldest first. Raises JournalDamaged."""
         where = "WHERE epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
-        found = self.store.select(where, (bytes.fromhex(epoch), first, last, limit), self.table)
+        found = self.store.select(where, (bytes.fromhex(epoch), first, last, limit), self.name)
         return [row.sealed for row in found]
 
     def unsettled(self, uplink: str, after: int, limit: int, max_bytes: int) -> list[Sealed]:
@@ -100,7 +100,7 @@ class Held(ABC):
 
 
 class Tally:
-    """Counts of a file's own batches. `oldest` is (seq, t0) of the oldest one, `held` (batches, readings)."""
+    """Counts of a file's own batches: `oldest` is the (seq, t0) of one, `stored` (batches, readings)."""
 
     def __init__(self, store: JournalStore, settled: Settled, last: int) -> None:
         self._store = store
@@ -112,7 +112,7 @@ class Tally:
         """Count everything anew, up to seq `last`."""
         low = self._store.edge(1, last)
         self.oldest = (low[0], low[3]) if low else None
-        self.held = self._between(1, last)
+        self.stored = self._between(1, last)
         self.backlogs = {uplink: self._backlog(uplink, last) for uplink in self._settled.active}
 
     def settled(self, uplink: str, last: int) -> None:
@@ -124,7 +124,7 @@ class Tally:
         """Add rows that were committed and that nobody has settled."""
         batches, readings = len(rows), sum(row.sealed.readings for row in rows)
         self.oldest = self.oldest or (rows[0].seq, rows[0].sealed.t0)
-        self.held = (self.held[0] + batches, self.held[1] + readings)
+        self.stored = (self.stored[0] + batches, self.stored[1] + readings)
         for uplink, before in self.backlogs.items():
             first = rows[0].sealed.t0 if before.oldest_t0 is None else before.oldest_t0
             self.backlogs[uplink] = Backlog(before.batches + batches, before.readings + readings, first)

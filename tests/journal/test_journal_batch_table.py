@@ -32,7 +32,7 @@ def write(file, count=1, meters=2, uptime=1000, keep=False):
 
 
 def counts(file):
-    return file.tally.oldest, file.tally.held, dict(file.tally.backlogs)
+    return file.tally.oldest, file.tally.stored, dict(file.tally.backlogs)
 
 
 def counted(file):
@@ -65,7 +65,7 @@ def test_running_counts_are_those_of_the_rows_whatever_happens(tmp_path):
     file.settle("second", file.epoch, [(1, 99)])
     while file.make_room(MayDelete.UNDELIVERED, 3000, 5):
         assert counts(file) == counted(file)
-    assert file.tally.held[0] == 1
+    assert file.tally.stored[0] == 1
     file.close()
     file = opened(tmp_path, ("city", "second"))
     assert counts(file) == counted(file)
