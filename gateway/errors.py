@@ -19,7 +19,7 @@ GatewayError
 ├─ UplinkError          the broker or the platform; the journal keeps everything
 │  ├─ LinkDown          not connected: retried with back-off
 │  └─ LinkRefused       the broker said no (credentials, ACL, TLS): retried slowly
-│     └─ LinkTaken      somebody else uses our client id: retried slowly, said loudly
+│     └─ LinkTakenOver  somebody else uses our client id: retried slowly, said loudly
 ├─ BackupError          a backup cannot be made, or cannot be put back; nothing was changed
 ├─ EnrolmentError       a certificate cannot be asked for, given or installed; what was there stays
 ├─ CommandRefused       a command of remote care is not carried out; nothing was changed
@@ -178,7 +178,7 @@ class LinkRefused(UplinkError):
     """The broker was reached and said no."""
 
 
-class LinkTaken(LinkRefused):
+class LinkTakenOver(LinkRefused):
     """The broker gave our session to another client with the same id."""
 
 

@@ -22,7 +22,7 @@ from gateway.host import Clock, MachineFiles, clock_offset, uptime_ms
 from gateway.journal import Journal
 from gateway.model import OWN_METER, Reading
 
-SHOWN_AFTER, START_TAKES = 5.0, 60.0
+SHOWN_AFTER, START_SECONDS = 5.0, 60.0
 """s after which the page shows what the machine says, and from which on it is read for journal and platform:
 a start has other work, and its load is not that of the day.
 """
@@ -96,14 +96,14 @@ class OwnMeter:
         machine: MachineFiles | None = None,
         uptime: Callable[[], int] = uptime_ms,
         wall: Callable[[], float] = time.time,
-        start_takes: float = START_TAKES,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         self.interval = config.health.interval
         """Seconds between two readings."""
         self._config, self._sink, self._parts = config, sink, parts
         self._machine = machine or MachineFiles()
         self._uptime, self._wall = uptime, wall
-        self._start_takes = start_takes
+        self._start_seconds = start_seconds
         self._stopping = asyncio.Event()
         self._alarm = self._machine.supply_alarm()
         self._sagged = False
@@ -112,9 +112,9 @@ class OwnMeter:
 
     async def run(self) -> None:
         """Read until `stop`."""
-        await self._wait(min(SHOWN_AFTER, self._start_takes))
+        await self._wait(min(SHOWN_AFTER, self._start_seconds))
         self.newest, _ = await self._measured()
-        await self._wait(self._start_takes - SHOWN_AFTER)
+        await self._wait(self._start_seconds - SHOWN_AFTER)
         while not self._stopping.is_set():
             now = self._wall()
             await self._wait(self.interval - now % self.interval)

@@ -329,7 +329,7 @@ class Projection:
 
     # ── going on in another one ──
 
-    def take_over(self, before: Projection) -> None:
+    def continue_from(self, before: Projection) -> None:
         """What another one of the same process and file gave to be published is under way here too."""
         self.history.offered.update(before.history.offered)
         self._under_way.update(before.under_way)

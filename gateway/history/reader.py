@@ -135,7 +135,7 @@ class HistoryReader:
             rows = self._days("day.day, data", meter, quantity, since, last) if since <= last else []
         return [*found, *(of_day(day, Day.unpack(data), calendar) for day, data in rows)]
 
-    def taken(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
+    def counted(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
         """What a register took on some local days, and of how many intervals that is known."""
         with self._moment():
             until = date.fromordinal(max(1, until_of(self._conn) if self._has_sums else 0))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
-START_TAKES = 10.0
+START_SECONDS = 10.0
 """s after which everything that a start makes is there."""
 EVERY = 300.0
 """s between two times that something is given back."""
@@ -52,7 +52,7 @@ def keep_what_is_there() -> None:
 
 async def keep_lean() -> None:
     """Keep what a start has made, once it is over; from then on give back now and then what is not used."""
-    await asyncio.sleep(START_TAKES)
+    await asyncio.sleep(START_SECONDS)
     keep_what_is_there()
     while True:
         await asyncio.to_thread(_give_back)

@@ -119,7 +119,7 @@ class PahoConnection:
     # --------------------------------------------------------------------------------------------
 
     async def open(self, will: Outgoing | None, topics: Sequence[str]) -> None:
-        """Connect and subscribe. Raises LinkDown, LinkRefused, LinkTaken."""
+        """Connect and subscribe. Raises LinkDown, LinkRefused, LinkTakenOver."""
         self._topics = [topic for topic in topics if topic not in self.skips]
         self._to_ask = list(self._topics)
         self.refused_topics = dict.fromkeys((topic for topic in topics if topic in self.skips), 0)

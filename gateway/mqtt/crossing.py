@@ -66,13 +66,13 @@ class Crossing:
 
     def acks(self) -> Iterator[tuple[int, int]]:
         """On the loop: (packet identifier, reason code) of what has been acknowledged."""
-        return _taken(self._acks)
+        return _emptied(self._acks)
 
     def messages(self) -> Iterator[tuple[str, bytes]]:
         """On the loop: (topic, payload) of what has been received."""
-        return _taken(self._inbox)
+        return _emptied(self._inbox)
 
 
-def _taken(queue: deque[T]) -> Iterator[T]:
+def _emptied(queue: deque[T]) -> Iterator[T]:
     while queue:
         yield queue.popleft()

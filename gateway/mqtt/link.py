@@ -133,4 +133,4 @@ class Link(Protocol):
         """Readings that came too late for this platform and were left out, since the start."""
 
     async def open(self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]) -> Connection:
-        """Connect and subscribe. Raises LinkDown, LinkRefused or LinkTaken."""
+        """Connect and subscribe. Raises LinkDown, LinkRefused or LinkTakenOver."""

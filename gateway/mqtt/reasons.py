@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.common.text import visible
-from gateway.errors import LinkDown, LinkRefused, LinkTaken, UplinkError
+from gateway.errors import LinkDown, LinkRefused, LinkTakenOver, UplinkError
 
-TAKEN = 0x8E
+TAKEN_OVER = 0x8E
 UNSUPPORTED_VERSION = 0x84
 CLIENT_ID = 0x85
 RETAIN = 0x9A
@@ -235,11 +235,11 @@ def farewell(code: int, words: str = "") -> UplinkError:
     known = (
         Meaning("closed", "it closed it in good order", LASTING) if code in {0x00, 0x04} else meaning(code)
     )
-    if code == TAKEN:
+    if code == TAKEN_OVER:
         text = (
             f"another client with our id has taken over the session: two gateways with one id? (0x8e){words}"
         )
-        return LinkTaken(text, hint=known.mend, cause=known.cause)
+        return LinkTakenOver(text, hint=known.mend, cause=known.cause)
     ended = "closed" if code in _ORDERLY else "ended"
     kind = LinkRefused if code in _REFUSALS else LinkDown
     return kind(

@@ -13,7 +13,7 @@ from math import inf
 
 from gateway.common.backoff import Backoff
 from gateway.common.troubles import Troubles
-from gateway.errors import LinkDown, LinkRefused, LinkTaken, UplinkError
+from gateway.errors import LinkDown, LinkRefused, LinkTakenOver, UplinkError
 from gateway.mqtt.broker import Broker
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ REFUSED = (30.0, 300.0)
 """After a refusal: somebody has to change something first."""
 SHORT_LIFE = 10.0
 """Seconds; a connection that ends sooner is unsteady."""
-TAKEN_FORGOTTEN = 600.0
+TAKE_OVER_FORGOTTEN = 600.0
 """Seconds without another take-over after which it is held for settled."""
 REPEATED = 600.0
 """Seconds between two losses within which they are one trouble."""
@@ -44,7 +44,7 @@ class LinkState(Enum):
     CONNECTED = "connected"
     WAITING = "waiting"
     REFUSED = "refused"
-    TAKEN = "taken over"
+    TAKEN_OVER = "taken over"
     STOPPED = "stopped"
 
 
@@ -67,7 +67,7 @@ class Reconnect:
         self._meanwhile = meanwhile
         self._monotonic = monotonic
         self._troubles = Troubles(log, f"{broker.name}: ", monotonic=monotonic)
-        self._quick, self._unsteady, self._refused, self._taken = (
+        self._quick, self._unsteady, self._refused, self._taken_over = (
             Backoff(min(first, longest), min(most, longest), chance=chance)
             for first, most in (QUICK, UNSTEADY, REFUSED, REFUSED)
         )
@@ -117,7 +117,7 @@ class Reconnect:
         """An attempt did not succeed: seconds until the next."""
         self._tell(error)
         if isinstance(error, LinkRefused):
-            self._enter(LinkState.TAKEN if isinstance(error, LinkTaken) else LinkState.REFUSED)
+            self._enter(LinkState.TAKEN_OVER if isinstance(error, LinkTakenOver) else LinkState.REFUSED)
             return self._refused.next()
         self._enter(LinkState.WAITING)
         return self._quick.next()
@@ -133,11 +133,11 @@ class Reconnect:
             # A connection of seconds within a long outage does not end that outage.
             self.lost_at = self._monotonic()
         if isinstance(error, LinkRefused):
-            if lived >= TAKEN_FORGOTTEN:
-                self._taken.reset()
+            if lived >= TAKE_OVER_FORGOTTEN:
+                self._taken_over.reset()
             self._tell(error)
-            self._enter(LinkState.TAKEN if isinstance(error, LinkTaken) else LinkState.REFUSED)
-            return self._taken.next()
+            self._enter(LinkState.TAKEN_OVER if isinstance(error, LinkTakenOver) else LinkState.REFUSED)
+            return self._taken_over.next()
         short = lived < SHORT_LIFE
         if mended or not short:
             self._unsteady.reset()
@@ -167,7 +167,7 @@ class Reconnect:
                 "make sure that no other gateway uses the same gateway id and uplink name; look into "
                 "the broker's log"
             )
-            return LinkTaken(what, hint=hint, cause="taken_over_perhaps")
+            return LinkTakenOver(what, hint=hint, cause="taken_over_perhaps")
         return LinkDown(
             what,
             hint=error.hint or "look into the broker's log: it may not allow what was on its way",

@@ -29,10 +29,10 @@ FILE, RESULT = "submeter.yaml", "submeter-result.txt"
 NEARLY = ("submeter.yml", "submeter.yaml.txt", "submeter.yml.txt", "submeter.txt")
 """What a laptop makes of the name."""
 MOST_BYTES = 256 * 1024
-TAKEN = ".provisioned"
+APPLIED = ".provisioned"
 """Beside the configuration: the hash of the file that was taken. For root alone, as it is one of secrets."""
 STAGED = ".provisioning"
-_SUFFIX_TAKEN, _SUFFIX_IGNORED = ".taken", ".ignored"
+_SUFFIX_APPLIED, _SUFFIX_IGNORED = ".taken", ".ignored"
 
 Kind = Literal["taken", "mistakes", "ignored", "unreadable", "misnamed"]
 
@@ -74,7 +74,7 @@ def provision(
     `sample`: the configuration as it was shipped, which counts as none. `owner`: the folder whose owner may
     read the secrets. `step` hears the name of each step before it is made.
     """
-    for left in boot.glob(f"{FILE}{_SUFFIX_TAKEN}"):
+    for left in boot.glob(f"{FILE}{_SUFFIX_APPLIED}"):
         wipe(left, step)
     file = boot / FILE
     if not (file.exists() or file.is_symlink()):
@@ -85,7 +85,7 @@ def provision(
     except OSError as error:
         verdict = Verdict(0, "", error.strerror or "cannot be read", "write it as one small text file")
         return _say(boot, Outcome("unreadable", FILE, (verdict,)), tell, step)
-    known = configuration.with_name(TAKEN)
+    known = configuration.with_name(APPLIED)
     digest = hashlib.sha256(data).hexdigest()
     if _is_set_up(configuration, sample):
         if known.exists() and known.read_text().strip() == digest:
@@ -164,7 +164,7 @@ def _finish(boot: Path, data: bytes, tell: Tell, step: Step) -> Outcome:
     outcome = _say(boot, Outcome("taken", FILE, moved, lasting), tell, step)
     try:
         step("rename")
-        left = (boot / FILE).replace(boot / f"{FILE}{_SUFFIX_TAKEN}")
+        left = (boot / FILE).replace(boot / f"{FILE}{_SUFFIX_APPLIED}")
     except OSError:
         stays = Outcome("taken", FILE, moved, lasting, stays=True)
         return _say(boot, stays, tell, step)

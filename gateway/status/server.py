@@ -68,7 +68,7 @@ class _Protocol(H11Protocol):
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
             same = sum(_host(other) == _host(self) for other in others)
-        if not (same < MAX_PER_ADDRESS and self._has_room(others)) and not self._takes_spare(others):
+        if not (same < MAX_PER_ADDRESS and self._has_room(others)) and not self._may_use_spare(others):
             transport.abort()
             return
         self._arm()
@@ -90,7 +90,7 @@ class _Protocol(H11Protocol):
         min(waiting, key=lambda other: other.waits_since or 0.0).transport.abort()
         return True
 
-    def _takes_spare(self, others: list[_Protocol]) -> bool:
+    def _may_use_spare(self, others: list[_Protocol]) -> bool:
         """Whoever watches over this machine must not take a full page for a dead gateway."""
         if (
             not _host(self).startswith(("127.", "::1", "::ffff:127."))

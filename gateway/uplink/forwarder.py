@@ -14,7 +14,7 @@ from gateway.common.text import visible
 from gateway.common.troubles import Troubles
 from gateway.common.wait import wait_for_event
 from gateway.config import Uplink
-from gateway.errors import LinkDown, LinkTaken, UplinkError, WireError
+from gateway.errors import LinkDown, LinkTakenOver, UplinkError, WireError
 from gateway.model import ClockLike, Event, Sealed
 from gateway.mqtt import TOO_LARGE, Connection, Link, LinkState, Outgoing, Reconnect, open_unless
 from gateway.uplink.broker import Timing, broker_of
@@ -196,7 +196,7 @@ class Forwarder:
             return self._reconnect.renewed()
         idle = not flying or (not known and about_a_message(fault) and self._sender.blameless)
         wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known)
-        if isinstance(self._reconnect.error, LinkTaken):
+        if isinstance(self._reconnect.error, LinkTakenOver):
             self._sender.pardon()
         self._refusals.ended(fault, flying)
         return wait

@@ -54,7 +54,7 @@ class Refusals:
         """Why it takes no batch, as a word of reasons.MEANINGS; no_subscribers when nobody hears them;
         empty while it takes them.
         """
-        self._taken = False
+        self._accepted = False
         self._end: UplinkError | None = None
         self._refused: dict[str, int] | None = None
 
@@ -62,7 +62,7 @@ class Refusals:
         """What the broker said when it accepted us: subscriptions that it refuses, what it does not keep,
         who we are to it.
         """
-        self._taken = False
+        self._accepted = False
         self._refused = None
         self.subscribed(connection, topics)
         limits = connection.limits
@@ -135,7 +135,7 @@ class Refusals:
     def ended(self, fault: UplinkError | None, flying: Sequence[Flying] = ()) -> None:
         """A connection ended, with this on its way; None: none was made."""
         if fault is None or flying:
-            self._end = None if self._taken else fault
+            self._end = None if self._accepted else fault
 
     @property
     def hangs_up(self) -> bool:
@@ -151,7 +151,7 @@ class Refusals:
 
     def accepted(self) -> None:
         """A batch was taken."""
-        self.refusal, self._taken, self._end = "", True, None
+        self.refusal, self._accepted, self._end = "", True, None
         self._troubles.end("batches")
 
     def silent(

@@ -117,7 +117,7 @@ def test_a_supply_that_sagged_for_two_seconds_is_in_the_next_reading(tmp_path) -
         wall = iter([59.2, *(0.0 for _ in range(9))])
         config = config_of(tmp_path, "health: {interval: 60s}\n")
         own = OwnMeter(config, readings.append, lambda: parts, machine=files,
-                       wall=lambda: next(wall), start_takes=0.0)  # fmt: skip
+                       wall=lambda: next(wall), start_seconds=0.0)  # fmt: skip
         task = asyncio.create_task(own.run())
         await true(lambda: own.newest is not None)
         alarm = tmp_path / "sys/class/hwmon/hwmon1/in0_lcrit_alarm"

@@ -129,7 +129,7 @@ async def test_a_read_that_is_answered_when_it_is_looked_into_came_too_soon_when
         poll = Poll(FAST, allowance=5.0)
         poll.answered = True
         registers._unanswered[read] = (SILENT, 0.01, 0.01)
-        await registers._take(read, poll)
+        await registers._read_one(read, poll)
         assert reader.station.pause == pause
     assert not registers._unanswered, "why it was not answered is clear"
 

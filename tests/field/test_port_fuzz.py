@@ -58,10 +58,10 @@ async def feed(bus, pieces: list[bytes], cuts: list[int], *, plain: bool = False
     stream, buffer = b"".join(pieces), b""
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
     for begin, end in pairwise(edges):
-        if plain and not buffer and port._take_plain(stream[begin:end]):
+        if plain and not buffer and port._receive_plain(stream[begin:end]):
             continue
         buffer += stream[begin:end]
-        used = port._take(buffer)
+        used = port._receive(buffer)
         assert 0 <= used <= len(buffer)
         buffer = buffer[used:]
     if port._rest_timer is not None:
@@ -109,10 +109,10 @@ async def test_a_whole_answer_is_taken_at_once_and_nothing_else_is() -> None:
         port._answer = asyncio.get_running_loop().create_future()
         good = tcp_frame(port._number, UNIT, bytes((FUNCTION, 4, 0, 1, 0, 2)))
         bad = bytes(byte ^ (at == spoilt) for at, byte in enumerate(good))
-        assert not port._take_plain(bad)
-        assert not port._take_plain(good[:-1])
-        assert not port._take_plain(good + good)
+        assert not port._receive_plain(bad)
+        assert not port._receive_plain(good[:-1])
+        assert not port._receive_plain(good + good)
         assert not port._answer.done()
-        assert port._take_plain(good)
+        assert port._receive_plain(good)
         assert words_of(port._answer.result()) == (1, 2)
-        assert not port._take_plain(good)
+        assert not port._receive_plain(good)

@@ -51,7 +51,7 @@ def judge(directory: Path, calendar: Calendar, building: BuildingMeters) -> int:
             expected = [day_sum(each.day, each.values, each.quality, calendar) for each in days]
             assert list(reader.sums(*register, FIRST, LAST, calendar)) == expected, register
             taken = (sum(each.sum for each in expected), sum(each.intervals for each in expected))
-            assert reader.taken(*register, FIRST, LAST) == taken
+            assert reader.counted(*register, FIRST, LAST) == taken
             assert taken[0] == sum(each.value for each in reader.intervals(*register, FIRST, LAST))
             quarters[register] = {
                 each.day: [v if q else None for v, q in zip(each.values, each.quality, strict=True)]
@@ -344,7 +344,7 @@ def test_a_register_that_found_no_room_has_its_name_when_there_is_room_again(tmp
     history.close()
     with closing(HistoryReader(tmp_path)) as reader:
         assert reader.registers() == [("late", IMPORT)]
-        assert reader.taken("late", IMPORT, FIRST, LAST) == (7, 1)
+        assert reader.counted("late", IMPORT, FIRST, LAST) == (7, 1)
 
 
 @pytest.mark.parametrize("restart", [True, False])

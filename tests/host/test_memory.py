@@ -38,7 +38,7 @@ def resident():
 
 memory.begin_start()
 assert not gc.isenabled()
-memory.START_TAKES, memory.EVERY = 0.0, 0.01
+memory.START_SECONDS, memory.EVERY = 0.0, 0.01
 
 async def lean():
     task = asyncio.create_task(memory.keep_lean())

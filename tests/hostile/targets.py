@@ -115,7 +115,7 @@ class _Link:
         if self.open and self.port._link is self:
             self.port.slave.said += data
             self.recv_buffer += data
-            used = self.port._take(self.recv_buffer)
+            used = self.port._receive(self.recv_buffer)
             assert 0 <= used <= len(self.recv_buffer)
             self.recv_buffer = self.recv_buffer[used:]
 

@@ -4,9 +4,9 @@ import logging
 
 from mqtt_parts import broker_at
 
-from gateway.errors import LinkDown, LinkRefused, LinkTaken
+from gateway.errors import LinkDown, LinkRefused, LinkTakenOver
 from gateway.mqtt import LinkState
-from gateway.mqtt.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKEN_FORGOTTEN, Reconnect
+from gateway.mqtt.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKE_OVER_FORGOTTEN, Reconnect
 
 
 class Now:
@@ -104,9 +104,9 @@ def test_a_takeover_is_answered_with_patience():
         state.connected("5.0")
         now.t += 40
         state.steady()
-        waits.append(state.lost(LinkTaken("taken")))
+        waits.append(state.lost(LinkTakenOver("taken")))
     assert waits == [30.0, 60.0, 120.0, 240.0, 300.0]
-    assert state.state is LinkState.TAKEN
+    assert state.state is LinkState.TAKEN_OVER
 
 
 def test_an_outage_is_measured_from_the_last_connection_that_lasted():
@@ -137,8 +137,8 @@ def test_a_connection_of_exactly_the_bound_counts_as_one_that_lasted():
 def test_a_second_takeover_long_after_the_first_begins_with_the_first_wait_again():
     state, now = reconnect()
     waits = []
-    for lived in (40.0, 40.0, TAKEN_FORGOTTEN, 40.0):
+    for lived in (40.0, 40.0, TAKE_OVER_FORGOTTEN, 40.0):
         state.connected("5.0")
         now.t += lived
-        waits.append(state.lost(LinkTaken("taken")))
+        waits.append(state.lost(LinkTakenOver("taken")))
     assert waits == [30.0, 60.0, 30.0, 60.0]

@@ -25,7 +25,9 @@ STRANGE = "frobnication of the seventh gremlin has failed"
 
 def test_the_tree_is_walked() -> None:
     assert len(TREE) > 18
-    assert {"BusDown", "OthersTalk", "LinkTaken", "HistoryDamaged", "ControlError", "DriverError"} <= {*TREE}
+    assert {"BusDown", "OthersTalk", "LinkTakenOver", "HistoryDamaged", "ControlError", "DriverError"} <= {
+        *TREE
+    }
 
 
 @pytest.mark.parametrize("leaf", TREE)
@@ -66,7 +68,16 @@ def troubled():
     )
 
 
-SAID = ("BusDown", "NoReply", "BadFrame", "Refused", "JournalFull", "LinkDown", "LinkRefused", "LinkTaken")
+SAID = (
+    "BusDown",
+    "NoReply",
+    "BadFrame",
+    "Refused",
+    "JournalFull",
+    "LinkDown",
+    "LinkRefused",
+    "LinkTakenOver",
+)
 
 
 @pytest.mark.parametrize(("language", "f"), [("tr", TURKISH), ("en", ENGLISH)])

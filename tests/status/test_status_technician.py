@@ -175,7 +175,7 @@ async def test_a_form_from_a_foreign_page_does_nothing(site, origin) -> None:
         site.desk.window.open()
         answer = await send(browser, WAYS[0], origin)
         assert answer.status_code == 403
-        assert not site.desk.window.taken
+        assert not site.desk.window.owned
         token = await taken(site, browser)
         for way in WAYS[1:]:
             assert (await send(browser, way, origin, meter="main", token=token)).status_code == 403
@@ -273,7 +273,7 @@ async def test_after_its_end_nothing_is_left_of_it(site, how) -> None:
             assert (await send(browser, way, meter="main", token=token)).status_code == 405
         # Opened again, it is another one: the former owner has nothing.
         site.desk.window.open()
-        assert not site.desk.window.taken
+        assert not site.desk.window.owned
         assert (await send(browser, WAYS[1], meter="main", token=token)).status_code == 403
         async with site.browser("192.0.2.9") as other:
             assert (await send(other, WAYS[0])).status_code == 303

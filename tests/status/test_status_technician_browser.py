@@ -61,7 +61,7 @@ def test_a_page_elsewhere_gets_nothing_and_the_owner_both_actions(site, tmp_path
             browser.get(page)
             until(lambda: browser.current_url == f"{base}/open", "the form was sent")
             assert "no page of this gateway has sent this" in browser.page_source
-        assert not desk.window.taken
+        assert not desk.window.owned
 
         width(browser, PHONE)
         browser.get(f"{base}?lang=en")

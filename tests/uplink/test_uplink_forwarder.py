@@ -10,7 +10,7 @@ import pytest
 from forwarder_parts import TOPICS, connected, drained, receipt, said, seqs, settled
 from uplink_parts import E1, FakeClock, Running, config, outbox
 
-from gateway.errors import LinkDown, LinkRefused, LinkTaken
+from gateway.errors import LinkDown, LinkRefused, LinkTakenOver
 from gateway.mqtt import LinkState
 from gateway.mqtt.double import MemoryLink
 from gateway.uplink import Forwarder, Timing
@@ -202,8 +202,8 @@ async def test_a_takeover_is_said_and_backed_off_from(kept, caplog):
     link = MemoryLink()
     async with Running(config(), kept, link=link) as run:
         connection = await connected(link)
-        connection.drop(LinkTaken("another client with our id has taken over the session"))
-        await until(lambda: run.stats.state == LinkState.TAKEN.value)
+        connection.drop(LinkTakenOver("another client with our id has taken over the session"))
+        await until(lambda: run.stats.state == LinkState.TAKEN_OVER.value)
         await asyncio.sleep(0.3)
         assert len(link.opened) == 1
         assert any("taken over" in r.message for r in caplog.records)

@@ -218,7 +218,7 @@ async def test_taken_over_by_another_client():
             writer.write(packet(DISCONNECT, b"\x8e\x00"))
 
     async with Taken() as broker, Running(settings(broker), outbox(1)) as run:
-        await until(lambda: run.stats.state == LinkState.TAKEN.value)
+        await until(lambda: run.stats.state == LinkState.TAKEN_OVER.value)
         assert "two gateways with one id" in run.stats.last_error
         await asyncio.sleep(0.5)
         assert broker.connects == 1

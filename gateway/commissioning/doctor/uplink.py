@@ -16,7 +16,7 @@ from typing import Any, Final
 from gateway.commissioning.doctor.diagnosis import ExaminedPart, Severity
 from gateway.common import event_loop
 from gateway.config import Uplink, is_address
-from gateway.errors import GatewayError, LinkDown, LinkRefused, LinkTaken, UplinkError
+from gateway.errors import GatewayError, LinkDown, LinkRefused, LinkTakenOver, UplinkError
 from gateway.mqtt import (
     ACCESS_LIST,
     FIRST_FAILURE,
@@ -224,7 +224,7 @@ async def _round_trip(
         _said(found, "credentials", error, "operator")
         return
     except UplinkError as error:
-        _said(found, "credentials", error, "here" if isinstance(error, LinkTaken) else _who(error.cause))
+        _said(found, "credentials", error, "here" if isinstance(error, LinkTakenOver) else _who(error.cause))
         return
     try:
         found.note("credentials", protocol=connection.protocol)

@@ -82,7 +82,7 @@ async def read_rows(rows: Iterable[Row], driver: Driver, target: Target, ask: As
     for group in grouped({span for row in rows for span in row.spans}, most):
         first, end = group[0].address, group[-1].end
         try:
-            await _take(group[0].function, first, end, ask, found)
+            await _read_words(group[0].function, first, end, ask, found)
         except Refused as error:
             if len(group) == 1 or error.code not in _TOO_LONG:
                 found.refused.append(error.code)
@@ -90,7 +90,7 @@ async def read_rows(rows: Iterable[Row], driver: Driver, target: Target, ask: As
             before = len(found.words)
             for span in group:
                 try:
-                    await _take(span.function, span.address, span.end, ask, found)
+                    await _read_words(span.function, span.address, span.end, ask, found)
                 except Refused as parted:
                     found.refused.append(parted.code)
             if len(found.words) - before == end - first:
@@ -119,7 +119,7 @@ def grouped(spans: Iterable[Span], most: int) -> list[list[Span]]:
     return groups
 
 
-async def _take(function: int, first: int, end: int, ask: Ask, found: ValuesRead) -> None:
+async def _read_words(function: int, first: int, end: int, ask: Ask, found: ValuesRead) -> None:
     words = await ask(function, first, end - first)
     found.whole = max(found.whole, end - first)
     found.words.update({(function, first + offset): word for offset, word in enumerate(words)})

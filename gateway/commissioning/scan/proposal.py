@@ -105,20 +105,20 @@ def _as_keys(setting: LineSetting | None) -> dict[str, object]:
     return {"baudrate": setting.baudrate, "parity": setting.parity, "stopbits": setting.stopbits}
 
 
-def _key(name: str, bus: str, taken: set[str]) -> str:
+def _key(name: str, bus: str, used: set[str]) -> str:
     """An id that nobody has: the bus tells meters of one model and address apart."""
     for key in (name, f"{name}-{bus}"):
-        if (short := key[-_LONGEST_ID:].strip("-")) not in taken:
+        if (short := key[-_LONGEST_ID:].strip("-")) not in used:
             return short
-    return _free(name[-_LONGEST_ID + 4 :].strip("-"), taken)
+    return _free(name[-_LONGEST_ID + 4 :].strip("-"), used)
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free(name: str, used: set[str]) -> str:
     """The name, or the first with a number behind it that nobody has."""
     name = name or "meter"
-    if name not in taken and name not in {"line", "plant"}:
+    if name not in used and name not in {"line", "plant"}:
         return name
     number = 1
-    while f"{name}{number}" in taken:
+    while f"{name}{number}" in used:
         number += 1
     return f"{name}{number}"

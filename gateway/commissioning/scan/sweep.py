@@ -181,7 +181,7 @@ class Sweep:
             if unit in self._answers:
                 continue
             heard = await self._exchange(unit, _PROBE, wait)
-            self._take(heard)
+            self._hear(heard)
             if setting is not None and heard.noise and not heard.echo:
                 if heard.of(unit, 3) is None:
                     await self._doubt([unit], wait)
@@ -204,7 +204,7 @@ class Sweep:
                 continue
             for _ in range(_AGAIN):
                 heard = await self._exchange(unit, _PROBE, wait)
-                self._take(heard)
+                self._hear(heard)
                 if heard.of(unit, 3) is not None or not heard.noise:
                     break
             else:
@@ -213,7 +213,7 @@ class Sweep:
                     self._damaged.add(unit)
                 return
 
-    def _take(self, heard: Exchange) -> None:
+    def _hear(self, heard: Exchange) -> None:
         """Everybody who has answered, whoever was asked."""
         for answer in heard.answers:
             if answer.request:
@@ -223,7 +223,7 @@ class Sweep:
 
     async def _listen(self, seconds: float) -> int:
         """Does anybody talk unasked, or late? The bytes that belong to nobody's frame."""
-        self._take(heard := await self._exchange(0, b"", seconds))
+        self._hear(heard := await self._exchange(0, b"", seconds))
         return heard.noise
 
     # ---- a TCP host

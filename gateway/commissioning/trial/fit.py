@@ -152,10 +152,10 @@ async def collect(rows: Iterable[Row], ask: Ask) -> dict[tuple[int, int], int]:
             if silences >= _PATIENCE:
                 break
             try:
-                if not await _take(function, first - _REACH, end + _REACH, ask, words):
+                if not await _read_words(function, first - _REACH, end + _REACH, ask, words):
                     for a, b in [(a, b) for a, b in places if first <= a and b <= end]:
                         for shift in (0, -_REACH, _REACH):
-                            await _take(function, a + shift, b + shift, ask, words)
+                            await _read_words(function, a + shift, b + shift, ask, words)
             except NoReply as error:
                 silent, silences = error, silences + 1
     if silent is not None and not words:
@@ -163,7 +163,9 @@ async def collect(rows: Iterable[Row], ask: Ask) -> dict[tuple[int, int], int]:
     return words
 
 
-async def _take(function: int, first: int, end: int, ask: Ask, words: dict[tuple[int, int], int]) -> bool:
+async def _read_words(
+    function: int, first: int, end: int, ask: Ask, words: dict[tuple[int, int], int]
+) -> bool:
     """Read a range into `words`; whether it came. Raises NoReply, BusDown."""
     first, end = max(first, 0), min(end, _ADDRESSES)
     try:

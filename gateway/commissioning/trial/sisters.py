@@ -143,13 +143,13 @@ class Reader:
         for span in missing:
             joined = group and span.function == group[0].function and group[-1].end >= span.address
             if group and not (joined and span.end - group[0].address <= _AT_ONCE):
-                await self._take(group, enough, telling)
+                await self._read_group(group, enough, telling)
                 group = []
             group.append(span)
         if group:
-            await self._take(group, enough, telling)
+            await self._read_group(group, enough, telling)
 
-    async def _take(
+    async def _read_group(
         self, group: list[Span], enough: Callable[[], bool], telling: Callable[[Span], int]
     ) -> None:
         if enough():
@@ -159,7 +159,7 @@ class Reader:
         )
         if found is None and len(group) > 1:
             for span in sorted(group, key=telling, reverse=True):
-                await self._take([span], enough, telling)
+                await self._read_group([span], enough, telling)
         for offset, word in enumerate(found or ()):
             self.words[group[0].function, group[0].address + offset] = word
 

@@ -232,7 +232,7 @@ class EnergyWorker:
         self._projection = projection = await self._in_thread(open_it)
         self._distrust = ""
         if self._ended is not None:
-            projection.take_over(self._ended)
+            projection.continue_from(self._ended)
             self._ended = None
         known = {epoch for epoch, _, _ in self._journal.epochs()}
         if projection.seq > self._journal.newest[1] and projection.epoch not in known:

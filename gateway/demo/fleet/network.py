@@ -224,7 +224,7 @@ class FleetConnection(asyncio.Protocol):
                     if number in self._tags:
                         acks.append((self._tags.pop(number), code))
                 else:
-                    self._take(kind, flags, body)
+                    self._handle(kind, flags, body)
         except (BadPacket, UplinkError) as error:
             self.abort(error if isinstance(error, UplinkError) else LinkDown(f"the broker sent {error}"))
             return
@@ -257,7 +257,7 @@ class FleetConnection(asyncio.Protocol):
 
     # -- packets ---------------------------------------------------------------------------------------------
 
-    def _take(self, kind: int, flags: int, body: bytes) -> None:
+    def _handle(self, kind: int, flags: int, body: bytes) -> None:
         if kind == packets.PUBLISH:
             message = packets.heard(flags, body, self._five)
             if message.number and self._transport is not None:

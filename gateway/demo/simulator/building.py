@@ -325,20 +325,20 @@ def _lifetime(seed: int, name: str) -> tuple[float, complex]:
     return _SOLD * solar, complex(drawn, max(parts.imag, 0.05 * drawn))
 
 
-def _past(given: float, taken: complex, *, phases: int) -> dict[str, float]:
+def _past(given: float, drawn: complex, *, phases: int) -> dict[str, float]:
     """Registers of a meter that has hung there for years: totals that agree with their phases and tariffs."""
     past: dict[str, float] = {}
-    reactive = taken.imag
+    reactive = drawn.imag
     # A little of the other kind is in every register: capacitive at night, inductive when motors start.
     inductive, capacitive = max(reactive, 0.05 * abs(reactive)), max(-reactive, 0.05 * abs(reactive))
     sizes = {
-        "active_energy_import": taken.real,
+        "active_energy_import": drawn.real,
         "active_energy_export": given,
         "reactive_energy_import": inductive,
     }
     sizes |= {
         "reactive_energy_export": capacitive,
-        "apparent_energy": abs(complex(taken.real + given, inductive + capacitive)),
+        "apparent_energy": abs(complex(drawn.real + given, inductive + capacitive)),
     }
     for name, size in sizes.items():
         past[name] = size

@@ -155,11 +155,11 @@ class _Client(asyncio.Protocol):
         if self._deaf:
             return
         self._heard += data
-        take = self._take_tcp if self._server.mode == "tcp" else self._take_rtu
+        take = self._receive_tcp if self._server.mode == "tcp" else self._receive_rtu
         while self._heard and take():
             pass
 
-    def _take_tcp(self) -> bool:
+    def _receive_tcp(self) -> bool:
         """Handle one frame of what was heard; False when it is not whole yet."""
         if len(self._heard) < _HEADER.size:
             return False
@@ -175,7 +175,7 @@ class _Client(asyncio.Protocol):
         self._serve(transaction, unit, request)
         return True
 
-    def _take_rtu(self) -> bool:
+    def _receive_rtu(self) -> bool:
         # Over TCP there is no silence to go by: a read request is eight bytes; anything else is dropped
         # whole.
         if len(self._heard) < _REQUEST:

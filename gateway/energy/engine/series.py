@@ -71,7 +71,7 @@ class Series:
         """(ms, total) of the edge with which the local day began."""
         self._valid = 0
         """The newest measured interval."""
-        self._taken_back = 0
+        self._withdrawn = 0
         """End of the quarter hours that a clock set back took back: they are given again."""
         self._intervals = 0
         self._energy = 0
@@ -102,7 +102,7 @@ class Series:
         edge = self._edge and [self._edge.t, self._edge.total, self._edge.measured]
         day = self._days.day
         reads = [self._t, self._value, list(self._failed.items()), self._failing]
-        watched = [self._still, list(self._recent), self._apart, self._tainted, self._taken_back]
+        watched = [self._still, list(self._recent), self._apart, self._tainted, self._withdrawn]
         sums = [self._intervals, self._energy, self._dawn, self._valid]
         return [self._register.state(), day and day.isoformat(), point, edge, reads, watched, sums]
 
@@ -117,7 +117,7 @@ class Series:
         self._edge = Edge(*edge) if edge else None
         self._t, self._value, failed, self._failing = reads
         self._failed = dict(failed)
-        self._still, recent, self._apart, self._tainted, self._taken_back = watched
+        self._still, recent, self._apart, self._tainted, self._withdrawn = watched
         self._recent = deque(map(tuple, recent), maxlen=_HOUR)
 
     def take(self, t: int, value: int | None) -> Iterator[Outcome]:
@@ -171,7 +171,7 @@ class Series:
                 self._point = Point(min(point.t, t - 1), point.total, point.failed)
             return
         total, stands = edge.total, edge.t <= floor
-        self._taken_back = max(self._taken_back, edge.t)
+        self._withdrawn = max(self._withdrawn, edge.t)
         for start in range(edge.t - QUARTER, floor - 1, -QUARTER):
             given = self._past.get(start)
             if given is None:
@@ -288,7 +288,7 @@ class Series:
         """
         given = self._past.get(interval.start)
         if given is not None:
-            again = corrected or interval.start < self._taken_back
+            again = corrected or interval.start < self._withdrawn
             version = next_version(given, interval.value, interval.quality)
             if not again or version is None or given.quality == "d":
                 return

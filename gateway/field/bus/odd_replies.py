@@ -51,7 +51,7 @@ async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
     finally:
         line.spent += time.monotonic() - began
     station.unanswered.clear()
-    _take(line, station, difference, pairs)
+    _believe(line, station, difference, pairs)
 
 
 async def _pairs(line: Transactions, station: Station, odd: OddReply) -> list[tuple[int, int]]:
@@ -122,7 +122,9 @@ def _fixed(line: Transactions, station: Station, field: Field) -> bool:
     return line.facts.fixed(key) or station.facts.fixed(key)
 
 
-def _take(line: Transactions, station: Station, difference: Difference, pairs: list[tuple[int, int]]) -> None:
+def _believe(
+    line: Transactions, station: Station, difference: Difference, pairs: list[tuple[int, int]]
+) -> None:
     form, name = line.form, line.bus.name
     if difference.field == "unit":
         unit = difference.seen

@@ -102,7 +102,7 @@ class CounterMemory:
             if register is None:
                 self._registers[name] = self._new(name, value, at, scale)
             elif value != register.value or register.other is not None:
-                kind = _take(register, value, at)
+                kind = _judge(register, value, at)
                 if kind is not None:
                     suspect.append(name)
                 if kind:
@@ -175,7 +175,7 @@ def _moduli(row: Row) -> list[int]:
     return decimal
 
 
-def _take(register: _Register, value: float, at: int) -> str | None:
+def _judge(register: _Register, value: float, at: int) -> str | None:
     """Compare with what is believed: None when the value is good, the kind of the event when a doubt
     begins, "" while it goes on.
     """

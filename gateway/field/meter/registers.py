@@ -109,7 +109,7 @@ class RegisterReader:
             alive = poll.answered
             try:
                 if self._unanswered or poll.after_silence:
-                    await self._take(begun, poll)
+                    await self._read_one(begun, poll)
                 else:
                     await self.fetch(begun, poll, run)
                 missed = 0
@@ -150,7 +150,7 @@ class RegisterReader:
             for read in reads:
                 self._unanswered[read] = (SILENT_IN_NOISE, *self._after)
                 try:
-                    await self._take(read, poll)
+                    await self._read_one(read, poll)
                 except (NoReply, Refused) as error:
                     _fail(read, error.reason, poll)
                     return
@@ -193,7 +193,7 @@ class RegisterReader:
             ]
         return sorted(reads, key=lambda read: missed.get(read, _NONE)[0] + tried.get(read, 0))
 
-    async def _take(self, read: Read, poll: Poll) -> None:
+    async def _read_one(self, read: Read, poll: Poll) -> None:
         """One read of a poll, when some were not answered lately. Raises what was not answered."""
         before = self._unanswered.get(read, _NONE)[0]
         if poll.answered and before >= (SILENT if self._loss < NOISY else SILENT_IN_NOISE):

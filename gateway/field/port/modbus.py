@@ -120,7 +120,7 @@ class ModbusPort:
     async def open(self) -> None:
         """Open the port for us alone. Raises BusDown."""
         self.close()
-        link = Transport(self._bus, self._take, self._take_plain if self._framed else None, self._lost)
+        link = Transport(self._bus, self._receive, self._receive_plain if self._framed else None, self._lost)
         try:
             await link.open()
         except (OSError, ValueError, termios.error) as error:  # the last where a port cannot do the parity
@@ -249,11 +249,11 @@ class ModbusPort:
             )
         self._fail(BusDown(f"{self.name} was lost" + (f": {error}" if error else "")))
 
-    def _take(self, data: bytes) -> int:
+    def _receive(self, data: bytes) -> int:
         """What has come so far; returns how much of it is done with."""
         self.heard_at = time.monotonic()
         if self._framed:
-            return self._take_tcp(data)
+            return self._receive_tcp(data)
         if not self._waiting:
             self.strays += len(data)
             self._loose += data
@@ -261,9 +261,9 @@ class ModbusPort:
                 self._stray_frames += rtu.count(bytes(self._loose), self._request.unit, has_right_crc)
                 self._loose.clear()
             return len(data)
-        return self._take_rtu(data)
+        return self._receive_rtu(data)
 
-    def _take_plain(self, data: bytes) -> bool:
+    def _receive_plain(self, data: bytes) -> bool:
         """Take what is the whole answer and nothing else, as nearly always; False when it has to be looked
         at.
         """
@@ -280,12 +280,12 @@ class ModbusPort:
         self._give(data[REPLY:])
         return True
 
-    def _take_tcp(self, data: bytes) -> int:
+    def _receive_tcp(self, data: bytes) -> int:
         frames, done, noise, torn = split(data, self._request if self._waiting else None, self.form.protocol)
         self._noise += noise
         self.strays += noise
         for frame in frames:
-            self._take_frame(frame)
+            self._receive_frame(frame)
         if torn:
             self._out_of_step()
         return done
@@ -295,7 +295,7 @@ class ModbusPort:
         if self._link is not None:
             self._link.close()
 
-    def _take_frame(self, frame: Frame) -> None:
+    def _receive_frame(self, frame: Frame) -> None:
         """Find the request that a reply belongs to. One field may be odd, and is believed only when the
         line has found it constant.
         """
@@ -322,7 +322,7 @@ class ModbusPort:
                 self._answered(request, () if refused else form.refuted(asked, odd))
                 self._refuse(frame.pdu[1]) if refused else self._give(frame.pdu[2:])
         elif self._recent.recent(number, self.heard_at):
-            self._take_late(frame, self._recent[number])
+            self._receive_late(frame, self._recent[number])
         elif self._waiting and request.answered_by(frame.pdu) and {each.field for each in odd} == {"number"}:
             self._fail(OddReply(request.unit, odd[0]))
         else:
@@ -337,7 +337,7 @@ class ModbusPort:
     def _answered(self, request: Request, refuted: tuple[Field, ...] = ()) -> None:
         request.answered, self.refuted = True, refuted
 
-    def _take_late(self, frame: Frame, request: Request) -> None:
+    def _receive_late(self, frame: Frame, request: Request) -> None:
         self._stray(frame)
         if not request.answered and frame.unit == self.form.unit_of(request.unit):
             self._answered(request)
@@ -346,10 +346,10 @@ class ModbusPort:
             self.late.append(Late(request.unit, self.heard_at - request.at, behind, refused))
             self.on_late()
 
-    def _take_rtu(self, data: bytes) -> int:
+    def _receive_rtu(self, data: bytes) -> int:
         if repeated := self.repeats.heard(data, self._request):
             self.strays += repeated
-            return repeated + self._take_rtu(data[repeated:])
+            return repeated + self._receive_rtu(data[repeated:])
         heard = rtu.hear(data, self._request, has_right_crc)
         if heard.answer is not None:
             start, end = heard.answer

@@ -23,7 +23,7 @@ from gateway.field.port.direction import Direction
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
 
-Take = Callable[[bytes], int]
+Receive = Callable[[bytes], int]
 """What is done with the bytes so far; gives how many are done with."""
 _rtu = FramerRTU(DecodePDU(is_server=False))
 
@@ -47,11 +47,11 @@ class Transport(ModbusProtocol):
     """pymodbus' transport, with its bytes and its end handed to the port."""
 
     def __init__(
-        self, bus: Bus, take: Take, whole: Take | None, lost: Callable[[Exception | None], None]
+        self, bus: Bus, receive: Receive, whole: Receive | None, lost: Callable[[Exception | None], None]
     ) -> None:
         super().__init__(_parameters(bus), is_server=False)
         self._bus = bus
-        self._data, self._whole, self._lost = take, whole, lost
+        self._data, self._whole, self._lost = receive, whole, lost
         self._direction: Direction | None = None
 
     async def open(self) -> None:

@@ -2,10 +2,10 @@
 loop.
 
 What rides in the journal and what was read are the same by construction: a reading and the carried state are
-made in one step on the event loop (`_take`), from one look at the count. So `carry()` at the moment a batch
-is handed over describes exactly the newest reading of each input that is in this batch or in an earlier one.
-A power cut costs the pulses counted after that reading: those of the open slot. The counting thread only ever
-adds to its own integers, which the loop only reads.
+made in one step on the event loop (`_read_all`), from one count. So `carry()` at the moment a batch is handed
+over describes exactly the newest reading of each input that is in this batch or in an earlier one. A power
+cut costs the pulses counted after that reading: those of the open slot. The counting thread only ever adds to
+its own integers, which the loop only reads.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class PulseInputs:
             await self._open()
             if self._stopping:
                 return
-            self._take_all()
+            self._read_all()
             self._due = boundary_after(self._interval, loop.time(), self._wall() - loop.time())
             await wait_for_event(self._woken, self._due - loop.time())
 
@@ -233,7 +233,7 @@ class PulseInputs:
             entry, level, tick, found = item
             entry.edge(level, tick, found=found)
 
-    def _take_all(self) -> None:
+    def _read_all(self) -> None:
         now, uptime = time.monotonic(), self._uptime()
         for entry in self.inputs.values():
             entry.sample(now)

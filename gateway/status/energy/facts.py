@@ -117,7 +117,7 @@ class EnergyReader(Protocol):
     ) -> Sequence[DaySum]:
         """A sum for each local day that has an interval, by date; with a calendar every one has its hours."""
 
-    def taken(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
+    def counted(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
         """What a register took on some local days, and of how many intervals that is known."""
 
     def building_sums(

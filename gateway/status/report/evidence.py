@@ -28,7 +28,7 @@ def meter_table(figures: Figures, period: Period, used: int, f: Locale) -> Repor
     rows: list[tuple[str, ...]] = []
     marked: set[int] = set()
     below = [(part.meter, part.depth, part.energy) for part in figures.parts(period)]
-    top = [(root, 0, _taken(figures, root, period.first, last)) for root in figures.facts.roots]
+    top = [(root, 0, _counted(figures, root, period.first, last)) for root in figures.facts.roots]
     for meter, depth, energy in [*top, *below]:
         days = figures.quality(meter, period.first, last)
         expected = sum(day.expected for day in days)
@@ -63,7 +63,7 @@ def meter_table(figures: Figures, period: Period, used: int, f: Locale) -> Repor
     return ReportTable(heads, tuple(rows), (), tuple(notes), frozenset(marked))
 
 
-def _taken(figures: Figures, meter: EnergyMeter, first: date, last: date) -> int:
+def _counted(figures: Figures, meter: EnergyMeter, first: date, last: date) -> int:
     """Wh that a meter counted."""
     counter = figures.counter(meter)
     return figures.sum_of(meter.id, counter, first, last) if counter else 0

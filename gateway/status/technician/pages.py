@@ -89,7 +89,7 @@ class TechnicianPages:
         if not window.is_open:
             raise HTTPException(404)
         mine = window.belongs_to(request.cookies.get(COOKIE, ""))
-        if window.taken and not mine:
+        if window.owned and not mine:
             raise _of_another()
         visitor = self._visitor(request)
         f = Locale(visitor.language, now.timezone, now.taken)

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 WINDOW_SECONDS = 600.0
 """s that it is open."""
 OPEN, READ, IDENTIFY = "/technician/open", "/technician/read", "/technician/identify"
-TAKEN_AT = frozenset({OPEN, READ, IDENTIFY})
+FORMS_AT = frozenset({OPEN, READ, IDENTIFY})
 """The only addresses of the page that take a request which is no reading one, while the window is open."""
 Why = Literal["pressed", "over", "stopped"]
 Tell = Callable[[str, dict[str, Any]], None]
@@ -41,7 +41,7 @@ class TechnicianWindow:
         return self.left > 0.0
 
     @property
-    def taken(self) -> bool:
+    def owned(self) -> bool:
         """Whether a browser has it."""
         return bool(self._cookie)
 
@@ -64,7 +64,7 @@ class TechnicianWindow:
 
     def claim(self, address: str) -> str | None:
         """The cookie for the first browser that asks; None for every other one."""
-        if not self.is_open or self.taken:
+        if not self.is_open or self.owned:
             return None
         self._cookie, self._token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self._tell("technician_window_taken", {"address": address})
@@ -72,18 +72,18 @@ class TechnicianWindow:
 
     def belongs_to(self, cookie: str) -> bool:
         """Whether it is open, and this is its owner's cookie."""
-        return self.is_open and self.taken and hmac.compare_digest(self._cookie.encode(), cookie.encode())
+        return self.is_open and self.owned and hmac.compare_digest(self._cookie.encode(), cookie.encode())
 
     def spend(self, token: str) -> bool:
         """Whether this is the token of the newest form; it is good once."""
-        good = self.is_open and self.taken and hmac.compare_digest(self._token.encode(), token.encode())
+        good = self.is_open and self.owned and hmac.compare_digest(self._token.encode(), token.encode())
         if good:
             self._token = secrets.token_urlsafe(32)
         return good
 
     def accepts(self, path: str) -> bool:
         """Whether an address takes a form now."""
-        return path in TAKEN_AT and self.is_open
+        return path in FORMS_AT and self.is_open
 
     def used(self, action: str, meter: str = "") -> None:
         """Its owner did something."""

@@ -70,7 +70,7 @@ def _of_others(f: Locale) -> dict[str, str]:
         "LinkRefused": _(
             "The platform refuses this gateway. Check user name, password and certificate; readings are kept."
         ),
-        "LinkTaken": _(
+        "LinkTakenOver": _(
             "Another gateway has logged on under the name of this one. Give each gateway a name of its own."
         ),
         "WireError": _("A message of the platform does not keep the contract. It was counted and ignored."),
@@ -113,6 +113,6 @@ def of_journal(view: JournalView) -> str:
 
 def of_uplink(view: UplinkView) -> str:
     """The kind of an uplink's error."""
-    return {"taken over": "LinkTaken", "refused": "LinkRefused", "connected": "UplinkError"}.get(
+    return {"taken over": "LinkTakenOver", "refused": "LinkRefused", "connected": "UplinkError"}.get(
         view.state, "LinkDown"
     )

@@ -163,7 +163,9 @@ def _uplink(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]
     waits = sentences.uplink(now, view, f)
     if finding.cause in _WELL:
         return waits, ""
-    said = _not_connected(finding, view, f) or _not_taken(finding, view, f) or _certificate(finding, view, f)
+    said = (
+        _not_connected(finding, view, f) or _not_accepted(finding, view, f) or _certificate(finding, view, f)
+    )
     if said is None:
         return unproven(view.called, f)
     *told, action = said
@@ -193,7 +195,7 @@ def _not_connected(finding: StatusFinding, view: UplinkView, f: Locale) -> Said 
     return None
 
 
-def _not_taken(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | None:
+def _not_accepted(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | None:
     _, name = f.gettext, {"name": view.called}
     silent = {"consumer": ", ".join(view.silent) or view.name, **name}
     cause = finding.details[0] if finding.details else ""

@@ -86,13 +86,13 @@ class HomeAssistant:
                 announced[topic] = self._sensor(building, meter, quantity)
                 self._units[quantity.name] = sensor_class(quantity)[2]
         gone = self._announced - set(announced)
-        messages += dict.fromkeys(message for topic in sorted(gone) for message in self._taken_back(topic))
+        messages += dict.fromkeys(message for topic in sorted(gone) for message in self._withdrawn(topic))
         messages += [Outgoing(topic, json_of(config), retain=True) for topic, config in announced.items()]
         self._announced, self._born = set(announced), True
         self._present = {}
         return [*messages, self._availability("", there=True)]
 
-    def _taken_back(self, topic: str) -> list[Outgoing]:
+    def _withdrawn(self, topic: str) -> list[Outgoing]:
         """An announcement of what is not there any more; of a meter that is gone the availability, too."""
         meter = topic.removeprefix(self._config).partition("_")[0]
         kept = [topic] if self._building.meter(meter) else [topic, f"{self._states}/{meter}/availability"]
@@ -182,4 +182,4 @@ class HomeAssistant:
         if not self._born:
             self._announced.add(topic)  # the birth tells what of it is gone
             return []
-        return self._taken_back(topic)
+        return self._withdrawn(topic)

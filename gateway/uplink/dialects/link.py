@@ -259,8 +259,8 @@ class DialectLink:
     async def open(
         self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]
     ) -> DialectConnection:
-        """Connect and subscribe to what the dialect listens to. Raises LinkDown, LinkRefused or LinkTaken;
-        LinkDown, too, when the platform is away.
+        """Connect and subscribe to what the dialect listens to. Raises LinkDown, LinkRefused or
+        LinkTakenOver; LinkDown, too, when the platform is away.
         """
         del will, topics  # those of the native dialect
         self._before, self._newest = self.skipped, None

@@ -85,7 +85,7 @@ class Objections:
         self._acked_since = False
         self._newest: Flying | None = None
         self._newest_at = 0.0
-        self._taken: set[str] = set()
+        self._accepted: set[str] = set()
         self._flew: frozenset[object] = frozenset()
         self._unheard = 0
         self._silent_until = 0.0
@@ -140,11 +140,11 @@ class Objections:
         """
         before, self._newest, self._newest_at = self._newest, message, now
         if not self.one_at_a_time:
-            self._took(message)
+            self._note_accepted(message)
         elif before is not None:
-            self._took(before)
+            self._note_accepted(before)
 
-    def _took(self, message: Flying) -> None:
+    def _note_accepted(self, message: Flying) -> None:
         self._acked_since = True
         self._unheard = 0
         self._calm = max(0, self._calm - 1)
@@ -156,7 +156,7 @@ class Objections:
             if self.bound is not None and message.size >= self.bound:
                 self.bound = None
         self.left_out.pop(message.topic, None)
-        self._taken.add(message.topic)
+        self._accepted.add(message.topic)
 
     def at_the_end(self, flying: Sequence[Flying], now: float) -> Sequence[Flying]:
         """What was on its way at the end of a connection; with nothing on its way, what was acknowledged
@@ -166,14 +166,14 @@ class Objections:
         if newest is not None and self.one_at_a_time:
             if not flying and now - self._newest_at < MOMENT:
                 return [newest]
-            self._took(newest)
+            self._note_accepted(newest)
         return flying
 
     def ended(self, flying: Sequence[Flying], now: float, *, too_large: bool = False) -> Objection | None:
         """The connection ended with these on their way; what follows from it, if anything does.
         `too_large`: the broker said why.
         """
-        self.blameless = all(self._is_taken(one) for one in flying)
+        self.blameless = all(self._is_accepted(one) for one in flying)
         self._flew = frozenset(one.tag for one in flying)
         if not flying:
             return None
@@ -201,9 +201,9 @@ class Objections:
         self._acked_since = False
         return self._convict(one, now)
 
-    def _is_taken(self, one: Flying) -> bool:
+    def _is_accepted(self, one: Flying) -> bool:
         if one.topic != self._data:
-            return one.topic in self._taken
+            return one.topic in self._accepted
         # A batch that was not taken twice may be one that the broker objects to.
         return one.size <= self.largest and one.tag not in self._flew
 
@@ -215,7 +215,7 @@ class Objections:
 
     def _convict(self, one: Flying, now: float) -> Objection:
         self._wait(now)
-        self._taken.discard(one.topic)
+        self._accepted.discard(one.topic)
         if one.topic != self._data:
             self.left_out[one.topic] = one.size
             return Objection(

@@ -48,7 +48,7 @@ class ConverterLine(HostProbe):
             if self._socket is None:
                 self.open()
             assert self._socket is not None
-            early = self._take(0.0)
+            early = self._receive(0.0)
             if sent:
                 self._socket.sendall(sent)
             began = time.monotonic()
@@ -61,7 +61,7 @@ class ConverterLine(HostProbe):
     def _listen(self, sent: bytes, until: float, linger: float) -> tuple[bytes, float]:
         data, first = bytearray(), 0.0
         while len(data) < _ROOM and (left := until - time.monotonic()) > 0:
-            got = self._take(left)
+            got = self._receive(left)
             if not got:
                 break
             data += got
@@ -72,7 +72,7 @@ class ConverterLine(HostProbe):
             until = time.monotonic() + (linger if whole else _CHUNK)
         return bytes(data), first
 
-    def _take(self, seconds: float) -> bytes:
+    def _receive(self, seconds: float) -> bytes:
         """What comes within so many s; nothing when nothing does. Raises OSError when it hangs up."""
         assert self._socket is not None
         if not select.select([self._socket], [], [], seconds)[0]:

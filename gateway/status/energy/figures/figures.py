@@ -76,7 +76,7 @@ class Figures(SumFigures):
         energies = {}
         for meter in self.facts.meters:
             if not meter.generates and (name := self.counter(meter)):
-                energies[meter.id] = self.taken(meter.id, name, period.first, last)
+                energies[meter.id] = self.counted(meter.id, name, period.first, last)
         return [part for root in self.facts.roots for part in self._below(root.id, 1, energies, expected)]
 
     def _below(

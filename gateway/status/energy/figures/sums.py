@@ -34,7 +34,7 @@ class SumFigures(QuarterFigures):
     def __init__(self, facts: BuildingFacts, reader: EnergyReader, zone: Calendar, now: int) -> None:
         super().__init__(facts, reader, zone, now)
         self._sums: dict[Range, DaySums] = {}
-        self._taken: dict[Range, tuple[int, int]] = {}
+        self._counted: dict[Range, tuple[int, int]] = {}
         self._tariffs: dict[date, Tariff | None] = {}
 
     def forget(self) -> None:
@@ -95,14 +95,14 @@ class SumFigures(QuarterFigures):
 
     def sum_of(self, meter: str, quantity: str, first: date, last: date) -> int:
         """What a register took."""
-        return self.taken(meter, quantity, first, last)[0]
+        return self.counted(meter, quantity, first, last)[0]
 
-    def taken(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
+    def counted(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
         """What a register took, and of how many quarter hours that is known."""
         key = (meter, quantity, first, last)
-        if key not in self._taken:
-            self._taken[key] = self._reader.taken(*key)
-        return self._taken[key]
+        if key not in self._counted:
+            self._counted[key] = self._reader.counted(*key)
+        return self._counted[key]
 
     # ---- by tariff
 
