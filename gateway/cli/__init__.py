@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -51,8 +52,9 @@ COMMANDS = {
 """Every command and its one line of help; the module gateway.cli.<name> holds `command`."""
 
 _LANG = N_("The language: tr or en.  [default: that of the locale]")
-_sources: WeakKeyDictionary[object, str] = WeakKeyDictionary()
-"""Help texts as the source has them, by command and option."""
+_PLACEHOLDER = re.compile(r"[A-Z]{2,}(?: [A-Z]{2,})*")
+_sources: WeakKeyDictionary[object, dict[str, str]] = WeakKeyDictionary()
+"""Texts of a command, an option or a type as the source has them, by attribute."""
 
 
 def prepare(command: click.Command) -> click.Command:
@@ -65,17 +67,39 @@ def prepare(command: click.Command) -> click.Command:
         command.params.append(
             click.Option(["--lang"], type=click.Choice(LANGUAGES), expose_value=False, help=_LANG)
         )
-    command.help = command.short_help = _text(command, command.help)
+    command.help = command.short_help = _(_source(command, "help", command.help or ""))
+    command.options_metavar = _placeholders(_source(command, "options", command.options_metavar or ""))
     for option in command.params:
-        if isinstance(option, click.Option):
-            option.help = _text(option, option.help)
-    for child in command.commands.values() if isinstance(command, click.Group) else ():
-        prepare(child)
+        _prepare_option(option, command)
+    if isinstance(command, click.Group):
+        command.subcommand_metavar = _placeholders(_source(command, "words", command.subcommand_metavar))
+        for child in command.commands.values():
+            prepare(child)
     return command
 
 
-def _text(owner: object, shown: str | None) -> str:
-    return _(_sources.setdefault(owner, shown or "")) if shown else ""
+def _prepare_option(option: click.Parameter, command: click.Command) -> None:
+    option.type.name = _source(option.type, "name", _type_name(option.type))
+    shown = _source(option, "metavar", option.make_metavar(click.Context(command)))
+    option.type.name, option.metavar = _(option.type.name), _placeholders(shown)
+    if isinstance(option, click.Option):
+        option.help = _(_source(option, "help", option.help or "")) or None
+
+
+def _type_name(kind: click.ParamType[Any]) -> str:
+    """What click calls it; a path was given its name in the language of the run in which it was made."""
+    if not isinstance(kind, click.Path):
+        return kind.name
+    return "path" if kind.file_okay and kind.dir_okay else "file" if kind.file_okay else "directory"
+
+
+def _source(owner: object, attribute: str, shown: str) -> str:
+    return _sources.setdefault(owner, {}).setdefault(attribute, shown)
+
+
+def _placeholders(shown: str) -> str:
+    """What stands for a word that is to be typed: [FILE], METER=T."""
+    return _PLACEHOLDER.sub(lambda word: _(word[0]), shown)
 
 
 class _Commands(click.Group):

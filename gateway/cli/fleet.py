@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.broker_options import check_text
-from gateway.cli.language import N_, _
+from gateway.cli.language import N_, _, in_words
 from gateway.cli.prose import say
 from gateway.cli.receive import refuse_missing
 from gateway.common import event_loop
@@ -42,7 +42,8 @@ class _Span(click.ParamType[float]):
         try:
             return parse_duration(value)
         except ValueError as error:
-            self.fail(f"{value}: {error}", param, ctx)
+            what, _colon, action = str(error).partition(": ")
+            self.fail(f"{value} {in_words(what)} → {in_words(action)}", param, ctx)
 
 
 class _Cut(click.ParamType["Cut"]):

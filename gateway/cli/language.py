@@ -144,8 +144,26 @@ CLICK = (
     N_("Aborted!"),
     N_("Option {name!r} does not take a value."),
     N_("Choose from:\n\t{choices}"),
+    N_("{name} {filename!r} is not writable."),
+    N_("Missing {param_type}"),
+    N_("Missing parameter: {param_name}"),
+    N_("(dynamic)"),
+    N_("unknown error"),
+    N_("Error: invalid input"),
 )
 """What click says."""
+
+PLACEHOLDERS = (
+    N_("ARGS"), N_("AT"), N_("BACKUP"), N_("BITS"), N_("COMMAND"), N_("DATE"), N_("DAYS"), N_("DIRECTORY"),
+    N_("FILE"), N_("FILENAME"), N_("FILES"), N_("FINGERPRINT"), N_("FLOAT"), N_("FLOAT RANGE"), N_("FOR"),
+    N_("FROM"), N_("GATEWAY"), N_("HOST"), N_("INDEX"), N_("INTEGER"), N_("INTEGER RANGE"), N_("LIST"),
+    N_("METER"), N_("MODEL"), N_("NAME"), N_("OPTIONS"), N_("PATH"), N_("PORT"), N_("PROFILE"),
+    N_("QUANTITY"), N_("SEQ"), N_("STEP"), N_("TEXT"), N_("TIME"), N_("TO"), N_("VALUE"), N_("WHERE"),
+    N_("WORDS"),
+)  # fmt: skip
+"""What stands for a word that is to be typed."""
+TYPES = (N_("text"), N_("integer"), N_("integer range"), N_("float"), N_("float range"), N_("filename"))
+"""What click calls a kind of word, beside file, directory and path."""
 
 CLICK_COUNTED = (
     ngettext("Got unexpected extra argument ({args})", "Got unexpected extra arguments ({args})", 1),

@@ -64,7 +64,7 @@ With --report: print what the database holds per gateway and epoch, also while a
 )
 @click.option(
     "--keep",
-    metavar=N_("DAYS"),
+    metavar="DAYS",
     help=N_("Drop readings that are older, e.g. 400d; never intervals, rollups or what proves receipt."),
 )
 @click.option(

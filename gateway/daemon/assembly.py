@@ -96,7 +96,7 @@ class Assembly:
         self._described = ""
         """The epoch in which everything was told."""
         self.newest_uptime: int | None = None
-        """UTC in ms of the newest batch that this assembly committed."""
+        """CLOCK_BOOTTIME in ms of the newest batch of this run, also of the assemblies before this one."""
         self._first = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.last_values = LastValues(

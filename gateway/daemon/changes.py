@@ -224,7 +224,7 @@ def _said(value: object) -> str:
     if isinstance(value, list):
         return _listed(value)
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.15g}"
     return str(value)
 
 

@@ -283,8 +283,9 @@ class Daemon:
             await self._swap(fresh, changes)
         except Exception as error:
             log.exception("the new configuration could not be started: the old one goes on")
-            self._problems = (
-                visible(f"{self.path} could not be started: {error}; the old configuration goes on", 400),
+            self._problems, self._refused = (
+                (visible(f"{self.path} could not be started: {error}; the old configuration goes on", 400),),
+                0,
             )
             await self._swap(before, [])
             raise GatewayError(
@@ -333,7 +334,7 @@ class Daemon:
         assembly = self._assemble(loaded, old.carry())
         assembly.last_values.inherit(old.last_values, going_on)
         assembly.slots.inherit(old.slots)
-        assembly.delivered_before = old.delivered()
+        assembly.delivered_before, assembly.newest_uptime = old.delivered(), old.newest_uptime
         self._loaded, self.assembly = loaded, assembly
         self.energy.configure(config)
         self.trend.keep(going_on)

@@ -157,23 +157,26 @@ class Paths:
 class BacklogSpeed:
     """How fast a backlog shrinks, for the sentence "being delivered, until about 14:20".
 
-    The backlogs of the last minute, by uplink, in batches. Times are monotonic s. Lives on the event loop.
+    The backlogs of the last minute, by uplink, and what was delivered, in batches: a backlog that only makes
+    room for itself is not being delivered. Times are monotonic s. Lives on the event loop.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[str, deque[tuple[float, int]]] = {}
+        self._seen: dict[str, deque[tuple[float, int, int]]] = {}
 
     async def watch(self, forwarders: Callable[[], Sequence[Forwarder]]) -> None:
         """Note every few seconds what waits, for ever."""
         while True:
             for stats in [forwarder.stats() for forwarder in forwarders()]:
-                self.add(stats.name, time.monotonic(), stats.backlog_batches)
+                self.add(stats.name, time.monotonic(), stats.backlog_batches, stats.delivered_batches)
             await asyncio.sleep(EVERY)
 
-    def add(self, uplink: str, now: float, backlog: int) -> None:
-        """What waits at this moment."""
+    def add(self, uplink: str, now: float, backlog: int, delivered: int) -> None:
+        """What waits at this moment, and what was delivered since the start or the last reload."""
         seen = self._seen.setdefault(uplink, deque())
-        seen.append((now, backlog))
+        if seen and delivered < seen[-1][2]:
+            seen.clear()
+        seen.append((now, backlog, delivered))
         while now - seen[0][0] > WINDOW:
             seen.popleft()
 
@@ -183,12 +186,12 @@ class BacklogSpeed:
             del self._seen[name]
 
     def left(self, uplink: str) -> float | None:
-        """Seconds until nothing waits at the present speed; None while the backlog does not shrink, or is
-        not known long enough.
+        """Seconds until nothing waits at the present speed; None while nothing is delivered, the backlog does
+        not shrink, or is not known long enough.
         """
         seen = self._seen.get(uplink)
         if not seen or seen[-1][0] - seen[0][0] < LEAST:
             return None
-        (begin, before), (end, after) = seen[0], seen[-1]
+        (begin, before, had), (end, after, has) = seen[0], seen[-1]
         speed = (before - after) / (end - begin)
-        return after / speed if speed > 0 and after else None
+        return after / speed if speed > 0 and after and has > had else None

@@ -85,7 +85,7 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
         feeds=meter.feeds or "",
         parent=meter.parent or "",
         interval=meter.interval,
-        since=moment.wall_of(health.since) if health else None,
+        since=moment.wall_of(health.since) if health and health.since else None,
         age=moment.age(live.answered),
         values=_values(live, driver, meter, moment),
         missing=live.missing,
@@ -285,6 +285,7 @@ def uplink_view(
         certificate_ends=certificate_ends,
         late_after=uplink.late_after,
         hangs_up=stats.hangs_up,
+        in_vain=stats.in_vain,
     )
 
 

@@ -1,4 +1,4 @@
-"""What is found of the gateway itself: its clock, its parts, its certificates, an upgrade."""
+"""What is found of the gateway itself: its clock, its parts, an upgrade."""
 
 from __future__ import annotations
 
@@ -9,22 +9,6 @@ from gateway.status.snapshot import MeterView, Snapshot
 
 UPGRADE_MS = 7 * 86_400_000
 """How long it is news that an upgrade did not succeed."""
-CERTIFICATE_DAYS = 30
-"""How long before its end a certificate is news."""
-_DAY = 86_400_000
-
-
-def certificate_findings(now: Snapshot) -> Iterator[StatusFinding]:
-    """Certificates that end within a month, by a clock that is right."""
-    for view in now.uplinks:
-        ends = view.certificate_ends
-        if ends is None or not now.clock.synced or ends - now.taken > CERTIFICATE_DAYS * _DAY:
-            continue
-        days = max(0, (ends - now.taken) // _DAY)
-        if ends <= now.taken:
-            yield StatusFinding("uplink", "certificate_ended", "bad", view.name, days, ends)
-        else:
-            yield StatusFinding("uplink", "certificate_ends", "warn", view.name, days, ends)
 
 
 def gateway_findings(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:

@@ -10,25 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never, get_args
 
-from gateway.status.findings import (
-    Level,
-    MeterCause,
-    Part,
-    State,
-    StatusFinding,
-    StatusVerdict,
-    UplinkCause,
-)
-from gateway.status.gateway_findings import certificate_findings, gateway_findings, younger
-from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot, UplinkView
+from gateway.status.findings import Level, MeterCause, Part, State, StatusFinding, StatusVerdict
+from gateway.status.gateway_findings import gateway_findings, younger
+from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot
+from gateway.status.uplink_findings import LEAST_MS, bound, certificate_findings, uplink_findings
 from gateway.status.words.labels import counter, headline
 
-LEAST_MS = 60_000
-"""A bound on what may be late, unless the configuration has another; a commit's is never shorter."""
-SLOTS = 3
-"""Slots that a delivery, and a commit, may take."""
 STARTING_MS = 60_000
-"""A meter that has not been polled for so long after the start is no longer starting."""
+"""A meter that has not been polled for so long after the start, or a reload, is no longer starting."""
 LOSS_MS = 7 * 86_400_000
 """How long it is news that stored readings were lost: damaged, or made room undelivered."""
 URGENT_DAYS = 1.0
@@ -45,7 +34,7 @@ def judge(now: Snapshot) -> StatusVerdict:
         *_buses(now, active),
         *(finding for meter in active for finding in _meter(meter, now)),
         *_journal(now, active),
-        *(_uplink(view, now) for view in now.uplinks),
+        *(finding for view in now.uplinks for finding in uplink_findings(view, now)),
         *certificate_findings(now),
         *gateway_findings(now, active),
     ]
@@ -68,11 +57,6 @@ def judge(now: Snapshot) -> StatusVerdict:
     else:
         state = "in_order"
     return StatusVerdict(state, tuple(findings), until)
-
-
-def bound(now: Snapshot, least: float = LEAST_MS / 1000) -> int:
-    """After how many ms a commit or a delivery is late: three slots, `least` s at least."""
-    return int(1000 * max(SLOTS * now.journal.slot, least))
 
 
 def _unproven(
@@ -149,7 +133,8 @@ def _meter(meter: MeterView, now: Snapshot) -> Iterator[StatusFinding]:
         return
     match meter.state:
         case "starting":
-            if now.uptime * 1000 < STARTING_MS + 1000 * meter.interval:
+            patience = int(STARTING_MS + 1000 * meter.interval)
+            if now.uptime * 1000 < patience or younger(meter.since, now, patience):
                 yield StatusFinding("meter", "meter_starting", "busy", meter.id)
             else:
                 yield StatusFinding("meter", "meter_not_polled", "warn", meter.id)
@@ -322,68 +307,3 @@ def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> St
     if journal.state == "salvaging":
         return StatusFinding("journal", "journal_salvaging", "warn")
     return StatusFinding("journal", "journal_storing", "good", at=journal.newest)
-
-
-# -- the platforms
-
-
-def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
-    """One finding: the first that is true, the worst asked first."""
-    patience = bound(now, view.late_after)
-    waited = 0 if view.backlog_oldest is None else now.taken - view.backlog_oldest
-    heard = view.last_receipt if view.receipts else view.last_delivery
-    # What is of a time to come was taken before the clock was set back: how long it waits is not known.
-    ahead = waited < -patience and not younger(heard, now, patience)
-    late = waited > patience or ahead
-    fresh = younger(view.since, now, patience + int(1000 * view.spread))
-    short = now.journal.room_days is not None and now.journal.room_days < now.journal.warn_days
-
-    def finding(cause: UplinkCause, level: Level, **more: object) -> StatusFinding:
-        at = more.get("at", view.backlog_oldest)
-        details = more.get("details", (view.cause,) if view.cause else ())
-        assert at is None or isinstance(at, int)
-        assert isinstance(details, tuple)
-        return StatusFinding("uplink", cause, level, view.name, view.backlog_readings, at, details)
-
-    match view.state:
-        case "refused":
-            return finding("refused", "bad")
-        case "taken over":
-            return finding("id_taken", "bad")
-        case "stopped":
-            return finding("stopped", "bad")
-        case "idle" | "connecting" | "waiting":
-            if not late and fresh:
-                return finding("connecting", "busy")
-            if view.hangs_up:
-                return finding("refused", "bad")
-            return finding("unreachable", "bad" if short else "warn")
-        case "connected":
-            pass
-        case _:
-            assert_never(view.state)
-    if view.set_aside:
-        return finding("batches_set_aside", "bad")
-    if view.refused_topics:
-        return finding("topic_refused", "bad", details=view.refused_topics)
-    if not late:
-        # Nothing confirmed since the start proves nothing, unless there was nothing to confirm for longer
-        # than that takes.
-        if heard is None and (fresh or view.backlog_batches):
-            return finding("first_delivery", "busy")
-        if view.salvaged:
-            return finding("delivering", "busy", at=None)
-        return finding("delivered", "good")
-    if view.held >= view.backlog_batches > 0:
-        return finding("held_for_clock", "busy")
-    if view.cause == "no_subscribers":
-        return finding("no_subscriber", "bad")
-    if view.cause or view.hangs_up:  # first: what makes room for itself is less without being delivered
-        return finding("refused", "bad")
-    if view.done_at is not None:
-        return finding("delivering", "busy", at=view.done_at)
-    if fresh:
-        return finding("first_delivery", "busy")
-    if view.silent:
-        return finding("no_receipt", "bad", details=view.silent)
-    return finding("no_receipt" if view.receipts else "not_delivered", "bad")

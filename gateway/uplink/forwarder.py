@@ -363,9 +363,8 @@ class Forwarder:
 
     def stats(self) -> UplinkStats:
         """A snapshot; asks nobody."""
-        now = time.monotonic()
         delivery, reconnect = self._delivery, self._reconnect
-        error = reconnect.error
+        now, error = time.monotonic(), reconnect.error
         if reconnect.state is not self._since[0]:
             self._since = (reconnect.state, self._clock.wall() - int(1000 * (now - reconnect.since)))
 
@@ -393,6 +392,7 @@ class Forwarder:
             refused_topics=tuple(self._refusals.topics),
             cause=error.cause if error else self._refusals.why,
             hangs_up=self._refusals.hangs_up,
+            in_vain=self._patience.in_vain,
             set_aside=self._sender.set_aside,
             skipped=self._link.skipped,
             consumers=len(delivery.consumers),

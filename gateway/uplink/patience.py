@@ -22,6 +22,8 @@ HOUR = 3600.0
 state.
 """
 _DAY = 86_400.0
+_BETWEEN = 10.0
+"""Seconds between two ticks that count as served, at most: between two connections there are none."""
 
 
 class Unheard(LinkDown):
@@ -39,17 +41,31 @@ class Patience:
         self._troubles = troubles
         self._timer = RetryTimer(0.5 * timing.silence * (1.0 + chance()), LONGEST)
         self._hourly = RetryTimer(HOUR, HOUR)
+        self._served_at = 0.0
+        self.in_vain = 0.0
+        """Seconds of connection, this one and those before, since anything was last confirmed."""
         self._asked: Connection | None = None
         """The connection on which the topics were subscribed to again since the last receipt."""
 
     def ended(self, connection: Connection, now: float) -> LinkDown | None:
         """Once a tick: why this connection is to be replaced by another one; None while it is not."""
+        self._count(now)
         if now - connection.beat > self._timing.stuck:
             return LinkDown("the thread that serves the connection is stuck")
         if self._delivery.mute(now):
             what = f"the broker has acknowledged nothing for {self._timing.patience:g} s"
             return LinkDown(what, cause="silent")
         return self._listen(connection, now)
+
+    def _count(self, now: float) -> None:
+        """A connection that comes and goes is no new beginning each time, an outage is no time of service."""
+        delivery, before = self._delivery, self._served_at
+        heard = delivery.receipt_at if delivery.consumers else delivery.delivered_at
+        self._served_at = now
+        if heard is not None and heard >= before:
+            self.in_vain = 0.0
+        elif before:
+            self.in_vain += min(now - before, _BETWEEN)
 
     def _listen(self, connection: Connection, now: float) -> LinkDown | None:
         """No receipt for long: subscribe again, which costs little, then connect again, ever more seldom."""

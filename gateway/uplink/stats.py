@@ -49,6 +49,8 @@ class UplinkStats:
     """Topics beside that of the batches that the broker does not let us hear or write to."""
     hangs_up: bool = False
     """Whether the newest connection ended with batches on their way, none of which it had taken."""
+    in_vain: float = 0.0
+    """Seconds of connection since anything was last confirmed, also over several connections."""
     set_aside: int = 0
     """Batches that the broker does not take although it takes others."""
     skipped: int = 0

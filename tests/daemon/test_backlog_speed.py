@@ -10,7 +10,7 @@ from gateway.daemon.snapshots import EVERY, LEAST, WINDOW, BacklogSpeed
 def watched(*backlogs: int, begin: float = 100.0, every: float = EVERY) -> BacklogSpeed:
     speed = BacklogSpeed()
     for index, backlog in enumerate(backlogs):
-        speed.add("city", begin + index * every, backlog)
+        speed.add("city", begin + index * every, backlog, index)
     return speed
 
 
@@ -43,15 +43,31 @@ def test_what_is_older_than_a_minute_no_longer_counts() -> None:
     speed = watched(*range(0, 7200, 10))
     begin = 100.0 + 720 * EVERY
     for index in range(int(WINDOW / EVERY) + 2):
-        speed.add("city", begin + index * EVERY, 7200 - 100 * index)
+        speed.add("city", begin + index * EVERY, 7200 - 100 * index, 7200 + index)
     # 1 300 less in 65 s, the minute of them 1 200.
     assert speed.left("city") == pytest.approx((7200 - 1300) / 20)
+
+
+@pytest.mark.parametrize(
+    ("delivered", "left"),
+    [
+        ((7, 7, 7), None),  # it makes room for itself
+        ((7, 7, 8), 40.0),
+        ((7, 0, 0), None),  # a reload: counted anew, and not for long enough
+        ((0, 7, 7), 40.0),
+    ],
+)
+def test_what_only_makes_room_for_itself_is_not_being_delivered(delivered, left) -> None:
+    speed = BacklogSpeed()
+    for index, (backlog, count) in enumerate(zip((100, 90, 80), delivered, strict=True)):
+        speed.add("city", 100.0 + index * EVERY, backlog, count)
+    assert speed.left("city") == left
 
 
 def test_each_uplink_has_its_own_and_those_that_are_gone_are_forgotten() -> None:
     speed = watched(100, 90, 80)
     for index, backlog in enumerate((50, 45, 40)):
-        speed.add("mirror", 100.0 + index * EVERY, backlog)
+        speed.add("mirror", 100.0 + index * EVERY, backlog, index)
     assert (speed.left("city"), speed.left("mirror")) == (40.0, 80 / 2)
     speed.keep({"mirror"})
     assert (speed.left("city"), speed.left("mirror")) == (None, 40.0)

@@ -77,6 +77,17 @@ def changed(what: str, by: str) -> list:
             {"section": "pulses", "name": "water", "change": "changed", "fields": {"pin": [17, 18]}},
         ),
         (
+            "per_unit: 1000",
+            "per_unit: 123456.25",
+            "pulse input water: per_unit was 1000, is 123456.25",
+            {
+                "section": "pulses",
+                "name": "water",
+                "change": "changed",
+                "fields": {"per_unit": [1000.0, 123456.25]},
+            },
+        ),
+        (
             "{id: g}",
             "{id: g, name: Konak}",
             "gateway: name was Submeter Gateway, is Konak",

@@ -23,7 +23,8 @@ from gateway.status.snapshot import (
     Snapshot,
     UplinkState,
 )
-from gateway.status.verdict import bound, judge
+from gateway.status.uplink_findings import bound
+from gateway.status.verdict import judge
 from gateway.status.words import sentences
 from gateway.status.words.language import Locale
 from gateway.status.words.notices import headline, notice, notices
@@ -91,8 +92,8 @@ def test_a_state_that_nobody_knows_is_never_in_order(state: str) -> None:
 
 def test_a_part_that_was_not_looked_at_is_no_all_clear(monkeypatch) -> None:
     monkeypatch.setattr(
-        "gateway.status.verdict._uplink",
-        lambda view, now: StatusFinding("uplink", "delivered", "good", "another"),
+        "gateway.status.verdict.uplink_findings",
+        lambda view, now: [StatusFinding("uplink", "delivered", "good", "another")],
     )
     verdict = judge(CALM)
     assert verdict.state == "attention"
@@ -164,6 +165,57 @@ def test_a_line_that_is_lost_explains_its_meters() -> None:
     assert [(finding.part, finding.cause) for finding in troubles if finding.part in {"bus", "meter"}] == [
         ("bus", "bus_down")
     ]
+
+
+RECEIPTS, STATE = "submeter/v1/x/receipt/city", "submeter/v1/x/state"
+
+
+@pytest.mark.parametrize(
+    ("facts", "causes"),
+    [
+        (waiting(set_aside=3, in_vain=5.0), {"batches_set_aside"}),
+        (replace(waiting(), uplinks=(replace(waiting().uplinks[0], set_aside=60),)), {"batches_set_aside"}),
+        (waiting(set_aside=3, silent=("city",)), {"batches_set_aside", "no_receipt"}),
+        (waiting(set_aside=3, receipts=False), {"batches_set_aside", "not_delivered"}),
+        (waiting(set_aside=3, cause="not_authorized"), {"refused"}),
+        (waiting(set_aside=3, cause="no_subscribers"), {"no_subscriber"}),
+        (waiting(set_aside=3, refused_topics=(STATE,), in_vain=5.0), {"batches_set_aside", "topic_refused"}),
+        (waiting(refused_topics=(STATE,), in_vain=5.0), {"topic_refused"}),
+        (waiting(refused_topics=(STATE,), silent=("city",)), {"topic_refused", "no_receipt"}),
+        (waiting(refused_topics=(STATE,), cause="not_authorized"), {"topic_refused", "refused"}),
+        (waiting(refused_topics=(RECEIPTS,), silent=("city",)), {"topic_refused"}),
+        (waiting(refused_topics=(RECEIPTS,)), {"topic_refused"}),
+        (waiting(refused_topics=(RECEIPTS,), silent=("mirror",)), {"topic_refused", "no_receipt"}),
+        (waiting("waiting", set_aside=3, refused_topics=(STATE,)), {"unreachable"}),
+    ],
+)
+def test_one_trouble_of_a_platform_hides_no_other(facts: Snapshot, causes: set[str]) -> None:
+    verdict = judge(facts)
+    assert {finding.cause for finding in verdict.findings if finding.part == "uplink"} == causes
+    assert all(f'cause="{cause}"' in exposition(facts).decode() for cause in causes)
+
+
+@pytest.mark.parametrize("language", ["en", "tr"])
+def test_not_all_meters_answer_while_one_has_not_been_polled_yet(language: str) -> None:
+    f = Locale(language, "Europe/Istanbul", NOW)
+    new = replace(
+        meter(state="starting", values=(), age=None, since=NOW - 5_000),
+        uplinks=waiting(done_at=NOW + HOUR).uplinks,
+    )
+    assert judge(new).state == "delivering"
+    told = headline(judge(new), new, f).text
+    assert {"en": "have answered", "tr": "yanıt verdi"}[language] in told
+    assert headline(judge(waiting(done_at=NOW + HOUR)), CALM, f).text != told
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "left out"), ("tr", "dışarıda")])
+def test_a_platform_that_does_not_take_all_is_not_said_to_have_everything(language: str, said: str) -> None:
+    f = Locale(language, "Europe/Istanbul", NOW)
+    live = uplink(skipped=1200)
+    text = sentences.uplink(live, live.uplinks[0], f)
+    assert said in text
+    assert f.whole(1200) in text
+    assert said not in sentences.uplink(CALM, CALM.uplinks[0], f)
 
 
 def test_levels_are_sorted_the_worst_first() -> None:

@@ -47,8 +47,9 @@ def uplink(**fields) -> Snapshot:
 def waiting(
     state: UplinkState = "connected", since: int = LATE - HOUR, oldest: int = LATE, **fields
 ) -> Snapshot:
+    facts = {"in_vain": 600.0, **fields}
     return uplink(
-        state=state, since=since, backlog_batches=60, backlog_readings=480, backlog_oldest=oldest, **fields
+        state=state, since=since, backlog_batches=60, backlog_readings=480, backlog_oldest=oldest, **facts
     )
 
 
@@ -111,6 +112,12 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     (
         "a meter has not been polled, just started",
         replace(meter(state="starting", values=(), age=None), **YOUNG),
+        "starting",
+        "meter_starting",
+    ),
+    (
+        "a meter is new since a reload",
+        meter(state="starting", values=(), age=None, since=FRESH),
         "starting",
         "meter_starting",
     ),
@@ -324,6 +331,18 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "unreachable",
     ),
     (
+        "a connection is being made for the first time, and a backlog waits",
+        waiting("connecting", since=FRESH),
+        "starting",
+        "connecting",
+    ),
+    (
+        "an attempt failed a moment ago, and a backlog waits",
+        waiting("waiting", since=FRESH, cause="nobody_listens"),
+        "attention",
+        "unreachable",
+    ),
+    (
         "a connection broke, nothing waits long",
         waiting("waiting", since=FRESH, oldest=FRESH),
         "starting",
@@ -345,7 +364,7 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ("what is late is configured", waiting(since=NOW - HOUR, late_after=3600.0), "in_order", ""),
     (
         "what is late is configured, and it is later",
-        waiting(oldest=NOW - HOUR - MINUTE, late_after=3600.0),
+        waiting(oldest=NOW - HOUR - MINUTE, late_after=3600.0, in_vain=3660.0),
         "trouble",
         "no_receipt",
     ),
@@ -373,17 +392,22 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ),
     (
         "connected a moment ago, nothing was confirmed yet",
-        uplink(since=FRESH, last_receipt=None),
+        uplink(in_vain=5.0, last_receipt=None),
         "starting",
         "first_delivery",
     ),
     (
         "connected a moment ago, without receipts, nothing was delivered yet",
-        uplink(since=FRESH, receipts=False, last_receipt=None),
+        uplink(in_vain=5.0, receipts=False, last_receipt=None),
         "starting",
         "first_delivery",
     ),
-    ("connected for an hour, and there was nothing to deliver", uplink(last_receipt=None), "in_order", ""),
+    (
+        "connected for an hour, and there was nothing to deliver",
+        uplink(last_receipt=None, in_vain=3600.0),
+        "in_order",
+        "",
+    ),
     ("the broker refuses every batch", waiting(cause="not_authorized"), "trouble", "refused"),
     (
         "the program behind the broker is dead",
@@ -423,19 +447,25 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ),
     (
         "a connection was made a moment ago, a backlog waits",
-        waiting(since=FRESH),
+        waiting(since=FRESH, in_vain=5.0),
         "starting",
         "first_delivery",
     ),
     (
         "a connection was made, its begin is put off",
-        waiting(since=NOW - 90_000, spread=60.0),
+        waiting(since=NOW - 90_000, in_vain=90.0, spread=60.0),
         "starting",
         "first_delivery",
     ),
     (
         "a connection was made, its begin was put off long enough",
-        waiting(since=NOW - 150_000, spread=60.0),
+        waiting(since=NOW - 150_000, in_vain=150.0, spread=60.0),
+        "trouble",
+        "no_receipt",
+    ),
+    (
+        "a connection comes and goes, and no receipt comes on any of them",
+        waiting(since=FRESH, in_vain=300.0, silent=("city",)),
         "trouble",
         "no_receipt",
     ),

@@ -141,6 +141,32 @@ def test_where_no_receipt_could_tell_it_is_subscribed_to_again_once_an_hour(cons
     assert connection.subscribed == (1 if consumers else 7)
 
 
+@pytest.mark.parametrize("consumers", [[], ["city"]], ids=["PUBACK", "receipts"])
+def test_seconds_in_vain_go_on_over_connections_and_stand_still_over_an_outage(consumers):
+    delivery = Delivery(consumers, 30.0, 60.0)
+    patience = Patience(Timing(), delivery, Troubles(logging.getLogger("test")), lambda: 0.0)
+
+    def served(begin, end):
+        connection = MemoryConnection(Ear(), None, [])
+        for now in range(begin, end + 1):
+            connection.stuck_at = float(now)
+            patience.ended(connection, float(now))
+
+    served(100, 140)
+    assert patience.in_vain == 40.0
+    for begin in range(150, 350, 50):  # it comes and goes
+        served(begin, begin + 40)
+    assert patience.in_vain == pytest.approx(200.0, abs=4 * 10.0 + 1)
+    before = patience.in_vain
+    served(5000, 5010)
+    assert before + 10.0 <= patience.in_vain <= before + 20.0, "an hour without a connection is no service"
+    delivery.receipt_at = delivery.delivered_at = 5010.5
+    served(5011, 5011)
+    assert patience.in_vain == 0.0
+    served(5012, 5030)
+    assert patience.in_vain == 19.0
+
+
 async def test_where_the_broker_says_that_nobody_reads_the_batches_nothing_is_tried():
     async with (
         Forgetful(deaf=True, code=NO_SUBSCRIBERS) as broker,

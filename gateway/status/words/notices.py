@@ -38,9 +38,9 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
                 answering,
             )
             return Notice("good", text % counts)
-        case "starting" if not answering:
+        case "starting" | "delivering" if not answering:
             return Notice("busy", _("Starting: no meter has answered yet."))
-        case "starting" if answering < len(active):
+        case "starting" | "delivering" if answering < len(active):
             return Notice("busy", _("Starting: %(of_them)s of %(all)s meters have answered.") % counts)
         case "starting":
             return Notice("busy", _("Starting: the connection to the platform is being made."))

@@ -5,7 +5,8 @@ costs.
 from __future__ import annotations
 
 from gateway.status.snapshot import BusView, FactView, Snapshot, UplinkView
-from gateway.status.verdict import bound, lost_lately
+from gateway.status.uplink_findings import bound
+from gateway.status.verdict import lost_lately
 from gateway.status.words import causes
 from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
@@ -138,6 +139,13 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
                 view.salvaged,
             )
             return text % {"n": f.whole(view.salvaged)}
+        if view.skipped:
+            text = ngettext(
+                "Everything that this platform takes has been delivered; %(n)s reading was left out.",
+                "Everything that this platform takes has been delivered; %(n)s readings were left out.",
+                view.skipped,
+            )
+            return text % {"n": f.whole(view.skipped)}
         if lost_lately(now):
             return _("What could be read back of a damaged file has been delivered, and everything since.")
         if view.receipts and view.last_receipt is not None:
