@@ -82,7 +82,7 @@ class Sealer:
         return cls(target, {"for": "passphrase", "salt": _text(salt)}, _stretched(passphrase, salt))
 
     def write(self, data: bytes) -> int:
-        """Take bytes in."""
+        """Encrypt bytes; how many were taken in."""
         self._waiting += data
         while len(self._waiting) > CHUNK:  # the last chunk is never empty unless all is
             self._put(bytes(self._waiting[:CHUNK]), last=False)
@@ -90,7 +90,7 @@ class Sealer:
         return len(data)
 
     def close(self) -> None:
-        """Write the rest."""
+        """Write the last chunk, which says that nothing follows."""
         self._put(bytes(self._waiting), last=True)
         self._waiting.clear()
 

@@ -35,7 +35,7 @@ class Mistake(Exception):
         self.key, self.what, self.mend = key, what, mend
 
     def problem(self, file: str, line: int) -> Problem:
-        """It, with its place."""
+        """The mistake as a Problem of this file and line."""
         return Problem(file, line, self.key, self.what, self.mend)
 
 

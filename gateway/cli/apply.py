@@ -27,7 +27,7 @@ class ControlledGateway:
         self._socket = socket
 
     def status(self) -> dict[str, Any]:
-        """Its snapshot."""
+        """The snapshot of the running daemon, as its control socket gives it."""
         with need_client(self._socket) as client:
             return client.status()
 

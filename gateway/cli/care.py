@@ -32,7 +32,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help=N_("Look after a gateway from afar: sign a command, send it over its broker, print its answer."),
 )
 def command() -> None:
-    """Hold the verbs together."""
+    """The group of these commands; each has its own help."""
 
 
 @command.command(
@@ -127,7 +127,7 @@ def read(send: Send, meters: tuple[str, ...], *, as_json: bool) -> None:
 @_sending
 @click.option("-o", "--output", type=click.Path(path_type=Path), help=N_("Into this file, not to stdout."))
 def diagnostics(send: Send, output: Path | None) -> None:
-    """JSON."""
+    """Ask for the diagnostic bundle and write it as JSON, to a file or to stdout."""
     text = json.dumps(send("diagnostics", ""), indent=2, ensure_ascii=False)
     if output is None:
         print(text)

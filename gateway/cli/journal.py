@@ -35,7 +35,7 @@ _format = click.option(
     help=N_("Look into the journal, through the running daemon or, when none runs, in its files."),
 )
 def command() -> None:
-    """Hold the verbs together."""
+    """The group of these commands; each has its own help."""
 
 
 @command.command(

@@ -33,11 +33,11 @@ class DaemonSource:
         self._client = client
 
     def status(self) -> dict[str, Any]:
-        """As JournalSource."""
+        """The state of the journal, as JSON values."""
         return self._client.journal()
 
     def rows(self, first: int, last: int, epoch: str | None) -> Iterator[dict[str, Any]]:
-        """As JournalSource."""
+        """Batches from `first` to `last`, oldest first, as JSON values."""
         for found in self.status()["epochs"]:
             at, end = max(first, found["first"]), min(last, found["last"])
             while epoch in {None, found["epoch"]} and at <= end:
@@ -57,11 +57,11 @@ class FileSource:
         self._reader = JournalReader(directory)
 
     def status(self) -> dict[str, Any]:
-        """As JournalSource."""
+        """The state of the journal, as JSON values."""
         return self._reader.stats().to_json()
 
     def rows(self, first: int, last: int, epoch: str | None) -> Iterator[dict[str, Any]]:
-        """As JournalSource."""
+        """Batches from `first` to `last`, oldest first, as JSON values."""
         from gateway.journal import batch_json
 
         for name, low, high in self._reader.epochs():

@@ -127,7 +127,7 @@ class HelpFormatter(click.HelpFormatter):
         )
 
     def write_text(self, text: str) -> None:
-        """Paragraphs."""
+        """Wrap the text as paragraphs, as `say` does."""
         indent = " " * self.current_indent
         parts = [wrapped(" ".join(part.split()), indent, columns=self.width) for part in text.split("\n\n")]
         self.write("\n\n".join("\n".join(part) for part in parts) + "\n")

@@ -47,7 +47,7 @@ _days = click.option(
     ),
 )
 def command() -> None:
-    """Hold the verbs together."""
+    """The group of these commands; each has its own help."""
 
 
 def _authority(directory: Path, days: int = 365) -> Authority:
@@ -107,7 +107,7 @@ def certify(gateway: str, file: Any, directory: Path, days: int) -> None:
 @_days
 @broker_options
 def run(directory: Path, days: int, account: dict[str, Any]) -> None:
-    """Serve."""
+    """Answer requests for certificates until SIGTERM or SIGINT."""
     from gateway.remote.enrolment import SigningService
 
     url = account.pop("broker")
@@ -131,7 +131,7 @@ def run(directory: Path, days: int, account: dict[str, Any]) -> None:
 @_directory
 @click.option("--refused", is_flag=True, help=N_("List what was refused, and why."))
 def list_(directory: Path, refused: bool) -> None:
-    """A line each."""
+    """Print a line for each certificate that was given, or for each request that was refused."""
     authority = _authority(directory)
     if refused:
         for at, gateway, why in authority.refusals():

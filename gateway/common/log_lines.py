@@ -28,7 +28,7 @@ class RecentLines(logging.Handler):
         return made
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line."""
+        """Keep the formatted line; the oldest one goes."""
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.created))
         try:
             text = record.getMessage()

@@ -110,7 +110,7 @@ class _DegreeDays(_Dated):
 
 
 class RulesFile(_Row):
-    """The whole file."""
+    """A whole file of tariffs and limits, checked."""
 
     tariffs: dict[
         Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")],

@@ -81,7 +81,7 @@ class Section(BaseModel):
 
 
 class GatewaySection(Section):
-    """Who we are."""
+    """The section `gateway`: id, name, time zone and language of this gateway."""
 
     id: Id
     name: Name = "Submeter Gateway"
@@ -355,7 +355,7 @@ class DriversSection(Section):
 
 
 class Config(Section):
-    """The whole file."""
+    """A whole configuration file, checked."""
 
     gateway: GatewaySection
     clock: ClockSection = ClockSection()

@@ -74,7 +74,7 @@ class DaemonActions:
         return {"bus": bus, "seconds": await self._worker(bus).lend(to, seconds)}
 
     async def return_bus(self, bus: str) -> dict[str, Any]:
-        """Poll the bus again."""
+        """End the loan of a bus: it is polled again. Raises GatewayError when there is no such bus."""
         self._worker(bus).resume()
         return {"bus": bus}
 
@@ -87,7 +87,7 @@ class DaemonActions:
         return workers[bus]
 
     async def pulses(self) -> list[dict[str, Any]]:
-        """Every pulse input."""
+        """Every pulse input with its count, register and health, as JSON values."""
         assembly = self._daemon.assembly
         pulses = assembly.pulses
         return [dataclasses.asdict(health) for health in pulses.health()] if pulses else []

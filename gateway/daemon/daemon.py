@@ -91,7 +91,7 @@ class Daemon:
 
     @property
     def config(self) -> Config:
-        """What runs."""
+        """The configuration that runs."""
         return self._loaded.config
 
     async def run(self) -> None:

@@ -68,7 +68,7 @@ class BuildingRegisters:
 
     @cached_property
     def registers(self) -> frozenset[Register]:
-        """All that it takes."""
+        """Every register that its series are computed from."""
         return frozenset([*self.drawn, *self.fed, *(each for pair in self.plants for each in pair)])
 
     def alone(self, series: BuildingSeries) -> Register | None:

@@ -49,7 +49,7 @@ class FactsHome(Protocol):
         """UTC in s."""
 
     def touch(self) -> None:
-        """Something has changed."""
+        """A fact was learnt or forgotten: the file is to be written."""
 
 
 @dataclass(frozen=True, slots=True)

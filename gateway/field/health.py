@@ -104,7 +104,7 @@ class BusLoad:
         self._at = now
 
     def share(self, now: float) -> float:
-        """The share by now."""
+        """The share of the time before `now` (monotonic s) in which the bus was in use, 0 to 1."""
         return self._share * max(0.0, 1.0 - (now - self._at) / LOAD_MEMORY)
 
 

@@ -118,7 +118,7 @@ class Day:
         return (*self.sums(), len(self.pending), self.manifest, int(self.due), self.pack())
 
     def pack(self) -> bytes:
-        """Its bytes."""
+        """The bytes that `unpack` reads, compressed."""
         widest = max(*self.values, -min(self.values))
         width = next(k for k, (_, bits) in enumerate(_WIDTHS) if widest < 2**bits)
         waiting = [[index, *(published or ())] for index, published in self.pending.items()]

@@ -40,7 +40,7 @@ class CardState:
 
 
 def card_state(place: Path, files: MachineFiles | None = None) -> CardState:
-    """How it is now."""
+    """The file system that `place` is on, and every how many s it commits; None where that is not known."""
     mount = (files or MachineFiles()).mount(place)
     if mount.kind not in KINDS:
         return CardState(mount.point, mount.kind, mount.options, None)

@@ -190,7 +190,7 @@ class Clock:
 
     @property
     def trust(self) -> Trust:
-        """Whose word is taken."""
+        """Whose word for the right time is taken."""
         return self._trust
 
     def _right_now(self) -> bool:

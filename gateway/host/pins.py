@@ -137,7 +137,7 @@ class OutputPin:
         self._line = line
 
     def set(self, *, high: bool) -> None:
-        """Drive it. Raises PinsError."""
+        """Drive the output high or low. Raises PinsError."""
         try:
             self._line.state = high
         except Exception as error:

@@ -88,7 +88,7 @@ class Disk:
         return True
 
     def drop(self) -> None:
-        """Throw the ballast overboard."""
+        """Delete the ballast file, so that a full disk has room for the next commit."""
         with suppress(OSError):
             self._ballast.unlink(missing_ok=True)
 

@@ -77,7 +77,7 @@ class FolderLock:
         return self._handle is not None and os.path.samestat(os.fstat(self._handle), now)
 
     def release(self) -> None:
-        """Let others in."""
+        """Let another process have the journal."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

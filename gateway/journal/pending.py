@@ -86,7 +86,7 @@ class Pending:
             return [self._drafts[index] for index in range(min(count, len(self._drafts)))]
 
     def committed(self, drafts: Iterable[PendingDraft]) -> None:
-        """These wait no longer."""
+        """These drafts are on the disk: they leave memory."""
         with self._lock:
             for draft in drafts:
                 self._forget(draft)

@@ -181,7 +181,7 @@ class Ranges:
 
     @property
     def count(self) -> int:
-        """How many numbers."""
+        """How many numbers lie in all ranges together."""
         return sum(self._last) - sum(self._first) + len(self._first)
 
     def __eq__(self, other: object) -> bool:

@@ -79,7 +79,7 @@ class MemoryConnection:
             self.listener.received(topic, payload)
 
     def drop(self, error: UplinkError | None = None) -> None:
-        """Play a broken line."""
+        """End the connection as a broken line does, with this error."""
         if not self.closed:
             self.closed = True
             self.listener.lost(error or LinkDown("the connection was dropped"))

@@ -79,7 +79,7 @@ DEAF = Deaf()
 
 
 class Connection(Protocol):
-    """One live connection."""
+    """One live connection to a broker; a new one is made after each end."""
 
     @property
     def protocol(self) -> str:
@@ -101,7 +101,7 @@ class Connection(Protocol):
 
     @property
     def limits(self) -> Limits:
-        """What the broker takes."""
+        """What the broker said that it allows."""
 
     @property
     def words(self) -> str:

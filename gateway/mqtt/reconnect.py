@@ -95,7 +95,7 @@ class Reconnect:
             self._enter(LinkState.CONNECTING)
 
     def connected(self, protocol: str) -> None:
-        """The broker accepted us."""
+        """The broker accepted us, with this version of MQTT."""
         self._quick.reset()
         self._refused.reset()
         self._protocol = protocol
@@ -220,7 +220,7 @@ class Reconnect:
         return (wall - oldest) / 1000 if oldest is not None else 0.0
 
     def stopped(self) -> None:
-        """No further attempt."""
+        """The link is being stopped: there is no further attempt."""
         self._enter(LinkState.STOPPED)
 
     def _tell(self, error: UplinkError) -> None:

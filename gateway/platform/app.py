@@ -42,7 +42,7 @@ class Live(Protocol):
     """A receiver in this process."""
 
     def signs(self) -> Signs:
-        """How it is."""
+        """How the receiver is at the moment."""
 
 
 def create_platform_page(database: Path | str, live: Live | None, names: frozenset[str]) -> Starlette:

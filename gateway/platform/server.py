@@ -51,7 +51,7 @@ class PlatformPage:
         self._up.wait()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop serving; returns when the thread has ended."""
         if self._loop is not None and self._end is not None:
             self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()

@@ -46,7 +46,7 @@ class EpochLedger:
     anchors: list[tuple[int, int]] = field(default_factory=list)
 
     def store(self, first: int, last: int) -> None:
-        """Batches that are stored."""
+        """Batches `first` to `last` are stored."""
         for ranges in (self.stored, self.good, self.covered):
             ranges.add(first, last)
 

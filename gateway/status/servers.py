@@ -59,7 +59,7 @@ class Servers:
                 )
 
     async def stop(self) -> None:
-        """Close both."""
+        """Stop the page and the control socket."""
         if self._page is not None:
             await self._page.stop()
         await self._control.stop()

@@ -296,7 +296,7 @@ class Beat:
 
     @property
     def alive(self) -> bool:
-        """Whether it still moves."""
+        """Whether its heartbeat is younger than its patience."""
         return self.age <= self.limit
 
 

@@ -24,7 +24,7 @@ class Changes:
 
     @property
     def version(self) -> int:
-        """Counts the changes."""
+        """A number that grows with each change of the snapshot."""
         return self._version
 
     @property

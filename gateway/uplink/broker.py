@@ -10,7 +10,7 @@ from gateway.mqtt import Broker
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. Shorter in tests."""
+    """The times of an uplink, in seconds; tests use shorter ones."""
 
     patience: float = 30.0
     """Without progress: PUBACKs (then the connection is ended) and receipts (then one batch goes as a

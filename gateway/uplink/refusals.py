@@ -44,7 +44,7 @@ def with_flying(error: UplinkError, flying: Sequence[Flying]) -> UplinkError:
 
 
 class Refusals:
-    """Of one uplink."""
+    """What the broker of one uplink refuses, and which consumers are silent, told once each."""
 
     def __init__(self, troubles: Troubles) -> None:
         self._troubles = troubles
@@ -150,7 +150,7 @@ class Refusals:
         return self.refusal or (self._end.cause if self._end else "")
 
     def accepted(self) -> None:
-        """A batch was taken."""
+        """The broker acknowledged a batch: refusals of batches are over."""
         self.refusal, self._accepted, self._end = "", True, None
         self._troubles.end("batches")
 

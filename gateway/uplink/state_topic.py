@@ -54,7 +54,7 @@ class StateTopic:
         return epoch != said.epoch or (seq != said.seq and age >= SELDOM)
 
     def said(self, epoch: str, seq: int, backlog: int, now: float) -> None:
-        """It was handed over."""
+        """This state was handed to the connection at monotonic time `now`."""
         self._said = _Said(epoch, seq, backlog, now)
 
 

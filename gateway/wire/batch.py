@@ -105,7 +105,7 @@ class EventMessage(BaseModel):
 
 
 class BatchMessage(_Wire):
-    """One message on P/data."""
+    """One batch as the JSON object of a message on P/data."""
 
     schema_: Annotated[Literal["submeter/1"], Field(alias="schema")]
     gateway: _Meter

@@ -26,7 +26,7 @@ class SmallMessage(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, defer_build=True)
 
     def to_bytes(self) -> bytes:
-        """Compact JSON."""
+        """The message as compact JSON in UTF-8."""
         return json.dumps(
             self.model_dump(by_alias=True, exclude_none=True), ensure_ascii=False, separators=(",", ":")
         ).encode()

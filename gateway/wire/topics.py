@@ -13,7 +13,7 @@ class Topics:
 
     @property
     def prefix(self) -> str:
-        """P."""
+        """The beginning of all topics of this gateway, which docs/wire calls P."""
         return f"submeter/v1/{self.gateway}"
 
     @property

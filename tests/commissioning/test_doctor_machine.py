@@ -126,9 +126,9 @@ def test_the_price_of_what_this_configuration_writes(tmp_path, mounted, said) ->
     drivers = {"eastron-sdm630": load_driver("eastron-sdm630", tmp_path)}
     view = MachineView(tmp_path, lambda: True, lambda: RIGHT, lambda: None)
     found = examine_machine(path, loaded, drivers, Path("/nonexistent.sock"), ports=[], view=view)
-    looks = [look for look in found.looks if look.kind.startswith("card")]
-    assert [look.kind for look in looks] == ([said[0]] if said else [])
+    seen = [each for each in found.observations if each.kind.startswith("card")]
+    assert [each.kind for each in seen] == ([said[0]] if said else [])
     if said:
-        costs = sorted((looks[0].facts["gigabytes"], looks[0].facts["other"]))
+        costs = sorted((seen[0].facts["gigabytes"], seen[0].facts["other"]))
         assert costs == pytest.approx(said[1:], rel=0.25)
-        assert (looks[0].facts["gigabytes"] == costs[0]) is (said[0] == "card_seldom")
+        assert (seen[0].facts["gigabytes"] == costs[0]) is (said[0] == "card_seldom")

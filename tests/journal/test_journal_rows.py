@@ -250,10 +250,10 @@ def test_rows_before_the_first_epoch_are_damage(tmp_path, first):
 def test_every_row_is_found_as_it_was_written(tmp_path):
     file = JournalFile(tmp_path / "journal.db", "b0" * 16, ["city"])
     rows = [write(file) for _ in range(5)]
-    assert file.holds(rows)
-    assert file.holds([])
-    assert not file.holds([*rows, replace(rows[0], seq=9)])
-    assert not file.holds([replace(rows[0], body=b"other")])
+    assert file.contains(rows)
+    assert file.contains([])
+    assert not file.contains([*rows, replace(rows[0], seq=9)])
+    assert not file.contains([replace(rows[0], body=b"other")])
     assert file.find(file.epoch, 2, 4, 10) == rows[1:4]
     assert file.find(file.epoch, 1, 5, 2) == rows[:2]
     assert file.find("0c" * 8, 1, 5, 9) == []

@@ -21,7 +21,7 @@ def examined(url: str, *, sample: SampleBatch | None = SAMPLE, running=None, syn
 
 
 def looks(found) -> dict[str, bool | None]:
-    return {look.kind: look.ok for look in found.looks}
+    return {seen.kind: seen.ok for seen in found.observations}
 
 
 def test_a_batch_goes_out_and_its_receipt_comes_back(mosquitto) -> None:

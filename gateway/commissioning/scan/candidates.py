@@ -83,7 +83,7 @@ class TableFit(WeighedTable):
 
     @property
     def driver(self) -> Driver:
-        """Its table's driver."""
+        """The driver of the table that it stands for."""
         return self.table.driver
 
     @property

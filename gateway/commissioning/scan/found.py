@@ -40,7 +40,7 @@ class ScanProgress:
 
 @dataclass(slots=True)
 class Swept:
-    """What a search brought."""
+    """What a search brought: the meters, and what else the line has shown."""
 
     found: list[FoundMeter] = field(default_factory=list)
     tried: list[LineSetting] = field(default_factory=list)

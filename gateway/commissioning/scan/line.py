@@ -126,7 +126,7 @@ class Probe(Protocol):
         """Open it. Raises BusDown with what to do."""
 
     def close(self) -> None:
-        """Give it back."""
+        """Close the port or the connection, so that others can open it."""
 
     def use(self, setting: LineSetting) -> None:
         """Go on at another setting. Raises BusDown."""
@@ -165,7 +165,7 @@ class SerialProbe:
         self._quiet_from = time.monotonic()
 
     def close(self) -> None:
-        """Give it back."""
+        """Close the port or the connection, so that others can open it."""
         if self._direction is not None:
             self._direction.close()
             self._direction = None
@@ -289,7 +289,7 @@ class HostProbe:
             raise not_opened(self._bus, self.name, error) from error
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

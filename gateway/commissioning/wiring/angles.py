@@ -49,7 +49,7 @@ class Input:
 
 
 def observed(columns: Columns) -> list[Input]:
-    """The three inputs."""
+    """The three current inputs with the angle that each shows."""
     powers = [list(_powers(columns, number)) for number in INPUTS]
     sizes = [_high([math.hypot(p, q) for p, q in rows]) for rows in powers]
     return [_input(columns, number, powers[number - 1], max(sizes, default=0.0)) for number in INPUTS]

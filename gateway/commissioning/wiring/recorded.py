@@ -125,7 +125,7 @@ class _Sheet:
     decimal_comma: bool
 
     def table(self, lines: Iterator[tuple[int, list[str]]]) -> Recorded:
-        """One row per moment."""
+        """The values of an export with one row per moment and a column per quantity."""
         if "t" not in self.names:
             raise GatewayError(
                 f"{self.file}:1: there is no column t: "

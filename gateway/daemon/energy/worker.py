@@ -128,7 +128,7 @@ class EnergyWorker:
 
     @property
     def progress(self) -> EnergyProgress:
-        """How far it is."""
+        """Batches taken in of all that the journal has, and whether it follows live."""
         newest = self._journal.newest[1]
         taken = max(0, self._read - self._first)
         return EnergyProgress(taken, max(0, newest - self._first), self._behind, self._live)

@@ -53,7 +53,7 @@ class CertificateWatch:
         """By uplink: when the first of its certificates ends, UTC in ms."""
 
     async def run(self) -> None:
-        """Look, for ever."""
+        """Check the certificates of all uplinks every `EVERY` s until cancelled."""
         while True:
             await self.check_files()
             await asyncio.sleep(EVERY)

@@ -32,7 +32,7 @@ class TiedDaemon(RunningDaemon, Protocol):
 
     @property
     def config(self) -> Config:
-        """What runs."""
+        """The configuration that runs."""
 
     @property
     def log_lines(self) -> RecentLines:
@@ -59,7 +59,7 @@ class GatewayHost:
 
     @property
     def gateway(self) -> str:
-        """Its id."""
+        """The id of this gateway."""
         config = self._daemon.config
         return config.gateway.id
 

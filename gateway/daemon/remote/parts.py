@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RemoteParts:
-    """Outlives a reload."""
+    """Care, enrolment and renewal of certificates, as configured; they outlive a reload."""
 
     def __init__(self, daemon: TiedDaemon) -> None:
         self._daemon = daemon

@@ -50,11 +50,11 @@ class Lamp(StrEnum):
 
 
 class PanelSource(Protocol):
-    """Whose panel it is."""
+    """The daemon whose state the panel shows."""
 
     @property
     def config(self) -> Config:
-        """What runs."""
+        """The configuration that runs."""
 
     def snapshot(self) -> Snapshot:
         """The facts of now."""

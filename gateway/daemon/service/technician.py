@@ -41,7 +41,7 @@ class Technician:
         self.window.end("pressed")
 
     def stop(self) -> None:
-        """The gateway ends."""
+        """The gateway ends: so does an open window."""
         self._cancel()
         self.window.end("stopped")
 

@@ -48,7 +48,7 @@ class UpgradeWatch:
         self.view: UpgradeView | None = None
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Read the outcome every `EVERY` s until cancelled."""
         while True:
             await asyncio.to_thread(self._read_outcome)
             if self.view is not None and self.view.id and self.view.id != self._said:

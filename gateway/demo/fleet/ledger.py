@@ -66,7 +66,7 @@ class FleetLedger:
 
     @property
     def taken(self) -> int:
-        """Batches of all gateways."""
+        """Batches that all gateways committed."""
         return sum(account.taken for account in self.accounts)
 
     @property

@@ -95,7 +95,7 @@ class _Gateway:
         self._fleet.receipted(self._taken_at.pop(seq, None))
 
     def account(self) -> GatewayAccount:
-        """For the ledger."""
+        """What this gateway committed and what was receipted to it, for the ledger."""
         journal = self.journal
         return GatewayAccount(self.number, self.origin, tuple(journal.began), journal.taken, journal.settled)
 

@@ -70,7 +70,7 @@ class Account:
 
     @property
     def good(self) -> bool:
-        """Whether everything holds."""
+        """Whether no problem was found."""
         return not self.problems
 
     def say(self, count: int, problem: str, examples: Iterable[object] = ()) -> None:

@@ -35,7 +35,7 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Whether it is there."""
+        """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
     @property

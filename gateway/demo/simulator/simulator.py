@@ -120,7 +120,7 @@ class Simulator:
 
     @property
     def ready(self) -> dict[str, Any]:
-        """Where everything is."""
+        """The ports of its lines and the addresses of its servers, by name, as JSON values."""
         return {
             "ready": True,
             "ports": {line.name: line.port for line in self.lines},

@@ -117,7 +117,7 @@ class ServeLog:
             os.write(self._fd, json.dumps(entry, separators=(",", ":")).encode() + b"\n")
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file of entries."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -130,7 +130,7 @@ class TcpServer:
 
 
 class _Client(asyncio.Protocol):
-    """One connection."""
+    """One connection of a client, with the requests that wait for their reply."""
 
     def __init__(self, server: TcpServer) -> None:
         self._server = server
@@ -331,7 +331,7 @@ class TcpPlant:
         self._loop.close()
 
     def start(self) -> Self:
-        """Serve."""
+        """Listen and answer, in a thread of its own; returns when it listens."""
         self._thread.start()
         self._ready.wait(5)
         return self

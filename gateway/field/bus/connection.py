@@ -72,7 +72,7 @@ class BusConnection:
 
     @property
     def stations(self) -> Sequence[Station]:
-        """All of them."""
+        """Every unit address of this bus, in no order."""
         return self._stations
 
     def on_late(self, call: Callable[[], None]) -> None:

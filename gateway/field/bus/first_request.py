@@ -38,14 +38,14 @@ class FirstRequest:
         return MARGIN * (self._trial[1] if self._trial else self._facts.connect_pause)
 
     def opened(self) -> None:
-        """A new connection."""
+        """A connection was opened: the next request is its first one."""
         self._facts.forget_old("connect_pause")
         self.answered = False
         self._requests = 0
         self._silent.clear()
 
     def sent(self) -> None:
-        """A request left."""
+        """A request left: what follows is not the first one of its connection."""
         self._requests += 1
 
     def replied(self, station: Station) -> None:

@@ -36,7 +36,7 @@ ATTEMPTS = 3
 
 
 class BusLine(Transactions):
-    """One physical bus."""
+    """One physical bus: the silence before a request, and what may be believed after a time-out."""
 
     @property
     def silence_before(self) -> tuple[float, float]:

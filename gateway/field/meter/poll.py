@@ -147,7 +147,7 @@ class PollReads(ReadSeries):
 
     @property
     def read(self) -> Read:
-        """The one under way."""
+        """The read that is under way, or that ended the series."""
         return self._reads[self._at]
 
     @property

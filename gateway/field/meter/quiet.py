@@ -82,7 +82,7 @@ class QuietTime:
 
     @property
     def shorter(self) -> float:
-        """The next shorter time."""
+        """The next shorter pause to try, in s."""
         return max((step for step in STEPS if self._floor < step < self.value), default=0.0)
 
     def due(self, now: float, *, calm: bool, allowed: bool) -> bool:

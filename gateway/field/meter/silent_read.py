@@ -86,7 +86,7 @@ class SilentRead:
 
     @property
     def known(self) -> bool:
-        """Whether nothing is open."""
+        """Whether no part of it is still to be asked."""
         return self.root.known
 
     async def go_on(self, asking: Asking, poll: Poll) -> None:

@@ -145,7 +145,7 @@ class PolledMeter:
         self.probe_at = 0.0
 
     def missed(self, polls: int) -> None:
-        """Polls that were skipped."""
+        """Count polls that were skipped because the bus had no time."""
         for counters in (self._station.counters, self.line.counters):
             counters.missed += polls
 
@@ -178,7 +178,7 @@ class PolledMeter:
         self.probe_at = now + wait
 
     def mark_ok(self, now: float) -> None:
-        """It answered."""
+        """A poll was answered: it is neither lost nor in error."""
         if self.was_away:
             log.info("meter %s on bus %s is back", self.id, self.line.name)
         self.error, self._failures = None, 0

@@ -104,13 +104,13 @@ class Port(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether it is open."""
+        """Whether a request can be sent; False after the port or the host went away."""
 
     async def open(self) -> None:
         """Open it. Raises BusDown."""
 
     def close(self) -> None:
-        """Close it."""
+        """Give the port back to others; a request under way fails with BusDown."""
 
     async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
         """Read registers. Raises BusDown, NoReply, BadFrame, Refused."""

@@ -208,7 +208,7 @@ class PulseInputs:
         return reading
 
     def health(self) -> tuple[PulseHealth, ...]:
-        """How every input is."""
+        """The health of every input, in the order of the configuration."""
         now = time.monotonic()
         return tuple(entry.health(now) for entry in self.inputs.values())
 

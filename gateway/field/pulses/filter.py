@@ -30,7 +30,7 @@ class Rejected:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Pulses that were rejected, whatever for."""
         return self.short + self.gap + self.rate
 
 

@@ -155,19 +155,19 @@ class JournalFile(BatchTable):
         return self.last - max(1, self.tally.stored[0] // NEWEST_PART)
 
     def spans(self) -> list[Span]:
-        """As BatchTable, without epochs of which every batch is gone."""
+        """Each epoch of which batches are left, with its lowest and highest number; oldest first."""
         oldest = self.tally.oldest[0] if self.tally.oldest else self.last + 1
         return [span for span in self._spans(self.last) if span[2] >= oldest]
 
     def numbers(self, epoch: str) -> Ranges:
-        """As BatchTable: those that were given out under it, also when they are gone."""
+        """The numbers that were given out under an epoch, also when they are gone."""
         return Ranges((first, last) for name, first, last in self._spans(self.last) if name == epoch)
 
     def forget(self, epoch: str, first: int, last: int) -> None:
         """Nothing: what is counted and settled follows the transaction."""
 
     def settled_by(self, uplink: str, epoch: str) -> Ranges:  # noqa: ARG002 - numbers go on across epochs
-        """As BatchTable."""
+        """Which numbers need not be sent to an uplink any more, whatever the epoch."""
         return self.settled.of(uplink)
 
     def uptimes(self, boot: str) -> list[int]:

@@ -36,7 +36,7 @@ class Recovered(BatchTable):
             self._numbers.setdefault(epoch.hex(), Ranges()).add(seq)
 
     def spans(self) -> list[Span]:
-        """As BatchTable."""
+        """Each epoch of which rows came back, with its lowest and highest number."""
         found = [(epoch, numbers.span) for epoch, numbers in self._numbers.items()]
         return sorted(((epoch, *span) for epoch, span in found if span), key=lambda span: span[1:])
 
@@ -45,11 +45,11 @@ class Recovered(BatchTable):
         return self._numbers.get(epoch, Ranges())
 
     def settled_by(self, uplink: str, epoch: str) -> Ranges:
-        """As BatchTable."""
+        """Which of them need not be sent to an uplink any more."""
         return self._marks.setdefault((uplink, epoch), Ranges())
 
     def forget(self, epoch: str, first: int, last: int) -> None:
-        """As BatchTable."""
+        """These numbers were deleted, within a transaction."""
         self._numbers[epoch].discard(first, last)
 
     def recount(self, uplinks: Iterable[str]) -> None:

@@ -82,7 +82,7 @@ class Settled:
         return common
 
     def to_json(self) -> dict[str, list[list[int]]]:
-        """For the carry column."""
+        """By uplink the settled ranges [first, last], as the carry column of a row has them."""
         return {
             name: [[first, last] for first, last in ranges] for name, ranges in self._ranges.items() if ranges
         }

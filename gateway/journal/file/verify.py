@@ -38,7 +38,7 @@ class Verification:
 
     @property
     def done(self) -> bool:
-        """Everything was read."""
+        """Whether every row was read and found sound."""
         return self._table is None
 
     def step(self, seconds: float) -> None:

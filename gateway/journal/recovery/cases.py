@@ -74,7 +74,7 @@ class Case:
         return self.folder / "journal.db"
 
     def progress(self) -> SalvageProgress:
-        """For those who look."""
+        """How far its salvage is, as pages and commands show it."""
         return SalvageProgress(self.folder.name, self.reason, self.pages, self.page, self.rows, self.done)
 
     def write(self) -> None:

@@ -30,11 +30,11 @@ class FleetReader(Protocol):
         """One moment of the database. Raises JournalError when it takes too long, or the database is away."""
 
     def close(self) -> None:
-        """Give the database back."""
+        """Close the connection."""
 
 
 class SqliteReader:
-    """Of a file."""
+    """Reads a SQLite file through a connection that cannot write."""
 
     def __init__(self, path: Path) -> None:
         self._name = str(path)

@@ -74,7 +74,7 @@ class FleetView:
         self._conn = reader.conn
 
     def totals(self) -> FleetTotals:
-        """All gateways in sum."""
+        """Counts of all gateways together."""
         names = ("online", "backlog", "missing", "conflicts", "complete", "incomplete", "contradicted")
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)
         with self._reader.asking():

@@ -48,7 +48,7 @@ class Store(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give the database back."""
+        """Close the connection, and let another receiver have the database."""
 
     @abstractmethod
     def atomic(self, gateways: Iterable[str] = ()) -> AbstractContextManager[None]:

@@ -33,7 +33,7 @@ def rows_about(
 
 
 def load_ledgers(conn: Sql, gateways: Sequence[str]) -> dict[str, GatewayLedger]:
-    """The ledger of each."""
+    """The ledger of each gateway, empty for one that is not known."""
     ledgers = {gateway: GatewayLedger() for gateway in gateways}
     spans = rows_about(conn, gateways, "epoch, first, last", "held", "ORDER BY epoch, first")
     fill_ledgers(conn, ledgers, spans)

@@ -63,7 +63,7 @@ class ServerConnection:
         return self._open
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Results:
-        """One statement."""
+        """Execute one statement, with SQLite's placeholders; its rows. Raises psycopg.Error."""
         return self.raw.execute(_postgres(sql).encode(), parameters)
 
     def executemany(self, sql: str, parameters: Any, /) -> object:
@@ -78,7 +78,7 @@ class ServerConnection:
             return cursor.execute(_postgres(sql).encode(), parameters).fetchall()
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Everything inside, or nothing."""
+        """A transaction: everything inside it is committed, or nothing."""
         return self.raw.transaction()
 
     def literally(self, statement: str) -> None:
@@ -92,7 +92,7 @@ class ServerConnection:
                 copy.write_row(row)
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         if self._open is not None:
             self._open.close()
 

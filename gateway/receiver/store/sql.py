@@ -12,7 +12,7 @@ class DatabaseAway(JournalError):
 
 
 class Results(Protocol):
-    """Of a statement."""
+    """The rows of a statement, as SQLite and PostgreSQL both give them."""
 
     @property
     def rowcount(self) -> int: ...

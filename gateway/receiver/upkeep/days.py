@@ -18,7 +18,7 @@ AGAIN = 6 * 3_600_000
 
 
 class MeterDays:
-    """Keeps the table `meter_day`."""
+    """Keeps the table `meter_day`: each local day of a meter with its state, judged against its manifest."""
 
     def __init__(self, work: Work) -> None:
         self._work = work

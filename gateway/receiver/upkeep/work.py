@@ -47,7 +47,7 @@ class Work(Protocol):
         """Whether the database failed, or was busy: later is soon enough."""
 
     def close(self) -> None:
-        """Give the database back."""
+        """Close the connection of the upkeep."""
 
 
 def open_work(database: Path | str) -> Work:

@@ -29,7 +29,7 @@ LIMIT = 60.0
 
 
 class RenewalHost(Protocol):
-    """What the gateway offers."""
+    """The gateway, as the renewal of its certificate needs it."""
 
     gateway: str
 

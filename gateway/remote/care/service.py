@@ -66,7 +66,7 @@ class CareHost(Protocol):
         """Poll meters now, all when none is named: readings by id."""
 
     async def diagnostics(self) -> dict[str, Any]:
-        """The bundle."""
+        """The diagnostic bundle without secrets, as JSON values."""
 
 
 Act = Callable[[CommandStatement, str], Awaitable[dict[str, Any]]]
@@ -111,7 +111,7 @@ class CareService:
         return self._changes.on_trial
 
     async def run(self) -> None:
-        """Work, for ever."""
+        """Judge and carry out commands, one after another, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work_off())
             group.create_task(self._changes.run())

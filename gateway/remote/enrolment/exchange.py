@@ -75,7 +75,7 @@ class SigningService:
         self.given = self.refused = 0
 
     def run(self) -> None:
-        """Serve; returns after `stop`."""
+        """Answer requests for certificates; returns after `stop`."""
         self._link.start(self._hear)
         try:
             while (message := self._next()) is not None:

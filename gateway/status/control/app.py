@@ -165,11 +165,11 @@ class _Control:
         return JSONResponse(answer)
 
     async def journal(self, _: Request) -> Response:
-        """How the journal is."""
+        """The state of the journal, as `submeter journal status` shows it, as JSON."""
         return JSONResponse(await self._actions.journal_status())
 
     async def rows(self, request: Request) -> Response:
-        """Batches of the journal."""
+        """Batches by their numbers (`first`, `last`, `limit`, `epoch`), as JSON."""
         first = _number(request, "first", 1, 0, SEQ_LIMIT)
         last = _number(request, "last", SEQ_LIMIT, 0, SEQ_LIMIT)
         limit = _number(request, "limit", 100, 1, MAX_ROWS)
@@ -178,7 +178,7 @@ class _Control:
         )
 
     async def reload(self, _: Request) -> Response:
-        """The configuration, read again."""
+        """Read the configuration again; what has changed, as JSON."""
         return JSONResponse({"messages": await self._actions.reload()})
 
 

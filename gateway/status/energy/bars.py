@@ -34,7 +34,7 @@ class BarSum:
 
     @property
     def total(self) -> int:
-        """Wh."""
+        """The bar's energy in Wh, all parts together."""
         return sum(self.bands.values())
 
 

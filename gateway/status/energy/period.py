@@ -44,7 +44,7 @@ class Period:
 
     @property
     def days(self) -> int:
-        """How many."""
+        """How many local days it has."""
         return (self.last - self.first).days + 1
 
     def __contains__(self, day: date) -> bool:

@@ -16,11 +16,11 @@ class Lobby:
         self._days = ScreenDays()
 
     def part(self, history: EnergyHistory | None, now: Snapshot, fixed: str) -> str:
-        """What lives of it."""
+        """The HTML of what changes on the screen, for its next refresh."""
         day = self._days.get(history, now)
         return render.screen(lobby_screen(day, now, fixed or language_of(now)), now)
 
     def whole(self, history: EnergyHistory | None, now: Snapshot, fixed: str) -> str:
-        """All of it."""
+        """The HTML of the whole screen."""
         body = self.part(history, now, fixed)
         return render.whole_screen(body, now, fixed or language_of(now), fixed=bool(fixed))

@@ -22,7 +22,7 @@ AGAIN_MS = 3000
 
 
 class Streams:
-    """Counts the open streams."""
+    """How many event streams of the page are open, and how many may be."""
 
     def __init__(self, most: int = MAX_STREAMS) -> None:
         self._most = most

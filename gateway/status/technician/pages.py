@@ -74,7 +74,7 @@ class TechnicianPages:
         self._lamps: bool | None = None
 
     def routes(self) -> list[Route]:
-        """Its addresses."""
+        """The routes of its addresses, all of them below /technician."""
         return [
             Route(PATH, self.show),
             Route(f"{PATH}/bundle", self.bundle),

@@ -37,7 +37,7 @@ class TechnicianWindow:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is open."""
+        """Whether its time is not over."""
         return self.left > 0.0
 
     @property
@@ -86,7 +86,7 @@ class TechnicianWindow:
         return path in FORMS_AT and self.is_open
 
     def used(self, action: str, meter: str = "") -> None:
-        """Its owner did something."""
+        """Its owner read a meter or let the lamps flash: said in the journal."""
         self._tell("technician_window_used", {"action": action, **({"meter": meter} if meter else {})})
 
 

@@ -162,7 +162,7 @@ class Words:
         }.get(state, state)
 
     def journal_state(self, state: str) -> str:
-        """How the store is."""
+        """The state of the journal in the visitor's words."""
         _ = self._locale.gettext
         return {
             "ok": _("in order"),

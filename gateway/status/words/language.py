@@ -162,7 +162,7 @@ class Locale:
         return f"−{text}" if negative else text
 
     def whole(self, value: float) -> str:
-        """A count."""
+        """A count with the language's thousands separator."""
         return self.number(value, 0)
 
     def percent(self, part: float, decimals: int = 0) -> str:

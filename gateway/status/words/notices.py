@@ -70,7 +70,7 @@ def notices(verdict: StatusVerdict, now: Snapshot, f: Locale) -> list[Notice]:
 
 
 def notice(finding: StatusFinding, now: Snapshot, f: Locale) -> Notice:
-    """A finding in words."""
+    """A finding as a notice: what is wrong, what to do, where to look."""
     match finding.part:
         case "meter":
             text, action = meter_notices.meter(finding, now, f)

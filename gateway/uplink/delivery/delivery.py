@@ -96,7 +96,7 @@ class Delivery:
         return key in self._window or (key not in self.conflicts and self._receipts.is_delivered(*key))
 
     def sent(self, sealed: Sealed, now: float, *, replay: bool = False) -> None:
-        """Handed to the connection."""
+        """A batch was handed to the connection at monotonic time `now`."""
         key = key_of(sealed)
         epoch = self.conflicts.epoch(sealed)
         again = self._receipts.was_sent(epoch, sealed.seq)
@@ -295,7 +295,7 @@ class Delivery:
         return self._broker_timer.due(now) and not self._window.unacked
 
     def tried(self, now: float) -> None:
-        """It is out."""
+        """A batch was sent as a try at monotonic time `now`."""
         self._broker_timer.tried(now)
 
     def refused_all(self, now: float) -> None:

@@ -39,10 +39,10 @@ class RetryTimer:
         self.at = min(self.at, now + delay) if self.running else self.at
 
     def due(self, now: float) -> bool:
-        """Time for a try."""
+        """Whether it is time for a try."""
         return now >= self.at
 
     def tried(self, now: float) -> None:
-        """The trial is out."""
+        """A batch was sent as a try: the next wait is longer, up to the longest."""
         self._backoff.next()
         self.at = now + self._backoff.wait

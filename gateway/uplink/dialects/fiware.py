@@ -95,7 +95,7 @@ class Fiware:
         return Outgoing(f"/json/{self._apikey}/{self._gateway}-{row.meter}/attrs", json_of(said))
 
     def death(self, now: int) -> list[Outgoing]:
-        """Nothing is said."""
+        """No message: NGSI-LD has none for a gateway that ends."""
         del now
         return []
 

@@ -170,7 +170,7 @@ class HomeAssistant:
         return Outgoing(f"{self._states}/{row.meter}/state", json_of(values))
 
     def death(self, now: int) -> list[Outgoing]:
-        """The gateway goes."""
+        """The messages by which a gateway that ends becomes unavailable."""
         del now
         return [self._availability("", there=False)]
 

@@ -111,7 +111,7 @@ class DialectConnection:
 
     @property
     def words(self) -> str:
-        """The broker's own."""
+        """What the broker itself said at the connection; empty when nothing."""
         return self._connection.words
 
     @property

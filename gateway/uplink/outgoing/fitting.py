@@ -59,12 +59,12 @@ class Fitting:
         self.set_aside.forget(TOO_LARGE_HERE)
 
     def end(self) -> None:
-        """There is none."""
+        """The connection has ended: nothing fits until the next one."""
         self._limit, self._five = None, True
         self._as_zlib.clear()
 
     def size(self, message: Outgoing) -> int:
-        """Bytes of its packet."""
+        """Bytes of the PUBLISH packet that a message becomes."""
         return self._size(len(message.payload), message.topic)
 
     def _size(self, payload: int, topic: str = "") -> int:

@@ -116,7 +116,9 @@ class Objections:
         return now < self._silent_until or (self.one_at_a_time and now - self._newest_at < PAUSE)
 
     def begin(self, now: float) -> None:
-        """A connection begins."""
+        """A connection begins at monotonic time `now`; it may have to show first that it lives without a
+        message.
+        """
         self._silent_until = now + SILENCE if self._unheard >= _TWICE else 0.0
 
     @property

@@ -50,7 +50,7 @@ class MeasuredLine(Protocol):
         """Open it. Raises BusDown."""
 
     def close(self) -> None:
-        """Give it back."""
+        """Close the port or the connection, so that others can open it."""
 
     def use(self, setting: LineSetting) -> None:
         """Go on at another setting. Raises BusDown."""

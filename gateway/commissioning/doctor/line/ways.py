@@ -31,7 +31,7 @@ class ConverterLine(HostProbe):
     """RTU over TCP. The line behind it has the converter's own setting, which nobody here can change."""
 
     def counters(self) -> LineCounters | None:
-        """Nobody counts."""
+        """None: a converter has no error counters."""
         return None
 
     def now(self) -> float:

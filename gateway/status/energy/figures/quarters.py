@@ -172,7 +172,7 @@ class QuarterFigures:
         return self.series("drawn", first, last)
 
     def fed_in(self, first: date, last: date) -> DayValues:
-        """Into the grid."""
+        """What the building fed into the grid, Wh per quarter hour, by date."""
         return self.series("fed", first, last)
 
     def generated(self, first: date, last: date) -> DayValues | None:
