@@ -41,7 +41,7 @@ uninstall: ## Remove it again, keeping configuration and readings (as root; PURG
 	@[ "$$(id -u)" = 0 ] || { echo "Run it as root: sudo make uninstall"; exit 1; }
 	@apt-get $(if $(PURGE),purge,remove) -y submeter-gateway
 
-deb: $(VENV)/.demo ## Make the Debian packages in dist/ (SUITE="bookworm trixie", ARCH="amd64 arm64"; default: this machine's)
+deb: $(VENV)/.demo ## Make the Debian packages in dist/ (SUITE="bookworm trixie", ARCH="amd64 arm64 armhf"; default: this machine's)
 	@rm -f dist/submeter-gateway_*.deb
 	@PYTHONPATH=packaging:. $(BIN)/python -m deb $(SUITE:%=--suite %) $(ARCH:%=--arch %)
 
@@ -104,10 +104,11 @@ translations: $(VENV)/.dev ## Collect the texts of page and commands and compile
 	@$(BIN)/pybabel -q compile -D submeter -d gateway/status/locale -l tr
 
 lock: ## Lock the dependencies anew (needs uv)
-	@for kind in "dev --extra demo --extra receiver --extra postgres --extra build --extra dev" "demo --extra demo --extra receiver --extra build" "runtime"; do \
+	@for kind in "dev pyproject.toml --extra demo --extra receiver --extra postgres --extra build --extra dev" \
+	  "demo pyproject.toml --extra demo --extra receiver --extra build" "runtime pyproject.toml --group package" "sdists --group sdists"; do \
 	  set -- $$kind; name=$$1; shift; \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	    $$( [ $$name = dev ] || echo "-c requirements/dev.lock" ) "$$@" pyproject.toml -o requirements/$$name.lock; done
+	    $$( [ $$name = dev ] || echo "-c requirements/dev.lock" ) "$$@" -o requirements/$$name.lock; done
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,6 +28,7 @@ if [ "${1:-}" = package ]; then
   need debootstrap debootstrap
   need systemd-nspawn systemd-container
   need qemu-aarch64-static qemu-user-static
+  need qemu-arm-static qemu-user-static
 fi
 # A broker on Node, where there is one: some 40 small packages, into build/.
 if command -v npm >/dev/null 2>&1 && [ ! -d build/aedes/node_modules/aedes ]; then

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deb.archive import seal
-from deb.libraries import BuildError, fetch, locked
+from deb.libraries import BuildError, Part, fetch, locked
 from deb.sbom import sbom
+from deb.sdists import built, verify
 from deb.target import MACHINES, SUITES, Target
 from deb.tree import ROOT, lay_out, own_wheel
 from gateway import __version__
@@ -31,6 +32,21 @@ def source_date() -> int:
     return int(done.stdout) if done.returncode == 0 and done.stdout.strip() else int(time.time())
 
 
+def libraries(target: Target, epoch: int) -> list[Part]:
+    """What the lock names for a target, by name: wheels as far as there are any, the rest built from its
+    sdists. Raises BuildError for what cannot be had, and for what would do its work badly.
+    """
+    folder = WHEELS / f"{target.suite}-{target.architecture}"
+    wanted = list(locked((ROOT / "requirements" / "runtime.lock").read_text(), target))
+    compiled = [library for library in wanted if library.name in target.from_sdist]
+    wheels = fetch([library for library in wanted if library not in compiled], target, folder)
+    parts = [Part(wheel, wheel) for wheel in wheels]
+    if compiled:
+        parts += built(compiled, target, folder / "built", epoch)
+    verify(part.wheel for part in parts)
+    return sorted(parts, key=lambda part: part.wheel.name.lower())
+
+
 def build(
     target: Target,
     out: Path,
@@ -41,14 +57,13 @@ def build(
     """Make one package, of the tree as `change` leaves it; its path. Raises BuildError when something of it
     cannot be had.
     """
-    lock = (ROOT / "requirements" / "runtime.lock").read_text()
     with tempfile.TemporaryDirectory(prefix="submeter-deb-") as scratch:
         work = Path(scratch)
-        wheels = fetch(list(locked(lock, target)), target, WHEELS / f"{target.suite}-{target.architecture}")
+        parts = libraries(target, epoch)
         tree = work / "tree"
-        lay_out(tree, [*wheels, own_wheel(work / "own", epoch)], target, version)
+        lay_out(tree, [*(part.wheel for part in parts), own_wheel(work / "own", epoch)], target, version)
         listed = tree / "usr/share/doc/submeter-gateway/sbom.cdx.json"
-        listed.write_text(sbom(wheels, target, version=version, epoch=epoch))
+        listed.write_text(sbom(parts, target, version=version, epoch=epoch))
         change(tree)
         return seal(tree, ROOT / "packaging" / "debian", target, version=version, epoch=epoch, out=out)
 

@@ -18,7 +18,7 @@ Architecture: {architecture}
 Maintainer: Submeter Gateway contributors
 Installed-Size: {size}
 Depends: python3 (>= {python}), python3 (<< {next_python}), libc6, systemd, udev, passwd
-{recommends}Suggests: avahi-daemon
+Suggests: avahi-daemon
 Section: net
 Priority: optional
 Description: energy meters to MQTT, every reading exactly once
@@ -62,7 +62,6 @@ def seal(
         architecture=target.architecture,
         size=sum(-(-path.stat().st_size // 1024) for path in files),
         python=target.python,
-        recommends="Recommends: python3-lgpio\n" if target.lgpio_of_the_system else "",
         next_python=target.next_python,
     )
     (control / "control").write_text(text)

@@ -27,6 +27,10 @@ class BuildError(Exception):
     """A package that cannot be made; the message says why."""
 
 
+class CannotRun(BuildError):
+    """What this machine cannot do; the message is the reason."""
+
+
 @dataclass(frozen=True)
 class Locked:
     """A library of the lock: its line with the hashes."""
@@ -36,8 +40,18 @@ class Locked:
     line: str
 
 
-def locked(lock: str, target: Target) -> Iterator[Locked]:
-    """The libraries that a lock names for a target, in its order."""
+@dataclass(frozen=True)
+class Part:
+    """A library as it goes into a package: its wheel, and the file that was held to a hash of the lock, which
+    is the wheel itself or the sdist that it was built from.
+    """
+
+    wheel: Path
+    held: Path
+
+
+def locked(lock: str, target: Target, unused: frozenset[str] = UNUSED) -> Iterator[Locked]:
+    """The libraries that a lock names for a target, in its order, without those that are of no use there."""
     for line in _ARROW.sub(" ", lock).splitlines():
         if not line or line.startswith("#"):
             continue
@@ -45,7 +59,7 @@ def locked(lock: str, target: Target) -> Iterator[Locked]:
         if not hashes:
             raise BuildError(f"the lock has no hash for {words!r}: make lock")
         needed = Requirement(words.strip())
-        if needed.name in UNUSED or (needed.marker and not needed.marker.evaluate(target.environment)):
+        if needed.name in unused or (needed.marker and not needed.marker.evaluate(target.environment)):
             continue
         version = str(needed.specifier).removeprefix("==")
         plain = f"{needed.name}=={version}" + "".join(f" --hash={one.strip()}" for one in hashes)
@@ -57,23 +71,33 @@ def fetch(libraries: list[Locked], target: Target, folder: Path) -> list[Path]:
 
     Raises BuildError for what has no wheel there.
     """
+    return _download(libraries, ["--only-binary=:all:", *target.wheels], folder, "*.whl", str(target))
+
+
+def fetch_sdists(libraries: list[Locked], folder: Path) -> list[Path]:
+    """Their sources in `folder`, likewise. Raises BuildError for what cannot be had."""
+    # pip asks a source what it is: by what is installed here, nothing is fetched for it without a hash.
+    return _download(libraries, ["--no-binary=:all:", "--no-build-isolation"], folder, "*.tar.gz", "sources")
+
+
+def _download(libraries: list[Locked], kind: list[str], folder: Path, files: str, whose: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = folder / "wanted.txt"
-    wanted.write_text("".join(f"{library.line}\n" for library in libraries))
     with tempfile.TemporaryDirectory(dir=folder) as fresh:
+        wanted = Path(fresh) / "wanted.txt"
+        wanted.write_text("".join(f"{library.line}\n" for library in libraries))
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-                   "--no-input", "--no-deps", "--require-hashes", *target.wheels,
+                   "--no-input", "--no-deps", "--require-hashes", *kind,
                    "--dest", fresh, "-r", str(wanted)]  # fmt: skip
         # What was fetched before needs no network; pip looks there alone first.
         done = _run([*command, "--no-index", "--find-links", str(folder)])
         if done.returncode:
             done = _run([*command, "--find-links", str(folder)])
         if done.returncode:
-            raise BuildError(f"no wheels for {target.suite} on {target.architecture}:\n{done.stderr.strip()}")
-        found = [shutil.move(wheel, folder / wheel.name) for wheel in sorted(Path(fresh).glob("*.whl"))]
+            raise BuildError(f"pip cannot fetch what is locked ({whose}):\n{done.stderr.strip()}")
+        found = [shutil.move(file, folder / file.name) for file in sorted(Path(fresh).glob(files))]
     if len(found) != len(libraries):
-        raise BuildError(f"{len(found)} wheels came for {len(libraries)} libraries")
-    return [Path(wheel) for wheel in found]
+        raise BuildError(f"{len(found)} files came for {len(libraries)} libraries ({whose})")
+    return [Path(file) for file in found]
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

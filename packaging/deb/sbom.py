@@ -13,17 +13,18 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
+from deb.libraries import Part
 from deb.target import Target
 
 _SPACE = uuid.UUID("6f0c2d0e-3f2b-5b0e-9d53-2f1a3f4b6c10")
 """Of the serial numbers of our lists: the same package has the same number."""
 
 
-def sbom(wheels: Iterable[Path], target: Target, *, version: str, epoch: int) -> str:
-    """The list as JSON: each library with version, license and the hash to which its wheel was held."""
+def sbom(parts: Iterable[Part], target: Target, *, version: str, epoch: int) -> str:
+    """The list as JSON: each library with version, license and the hash to which its file was held."""
     name = f"submeter-gateway {target.version(version)} {target.architecture}"
     own = f"pkg:deb/submeter-gateway@{target.version(version)}?arch={target.architecture}"
-    parts = [_component(wheel) for wheel in wheels]
+    components = [_component(part) for part in parts]
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -41,14 +42,14 @@ def sbom(wheels: Iterable[Path], target: Target, *, version: str, epoch: int) ->
                 "licenses": [{"license": {"id": "Apache-2.0"}}],
             },
         },
-        "components": parts,
-        "dependencies": [{"ref": own, "dependsOn": sorted(part["bom-ref"] for part in parts)}],
+        "components": components,
+        "dependencies": [{"ref": own, "dependsOn": sorted(each["bom-ref"] for each in components)}],
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def _component(wheel: Path) -> dict[str, Any]:
-    about = _metadata(wheel)
+def _component(part: Part) -> dict[str, Any]:
+    about = _metadata(part.wheel)
     purl = f"pkg:pypi/{about['Name'].lower().replace('_', '-')}@{about['Version']}"
     component: dict[str, Any] = {
         "type": "library",
@@ -56,7 +57,7 @@ def _component(wheel: Path) -> dict[str, Any]:
         "name": about["Name"],
         "version": about["Version"],
         "purl": purl,
-        "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}],
+        "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(part.held.read_bytes()).hexdigest()}],
     }
     if about["Summary"]:
         component["description"] = about["Summary"]

@@ -8,6 +8,11 @@ SUITES = {"bookworm": ("12", "3.11", (2, 36)), "trixie": ("13", "3.13", (2, 41))
 """Name → release of Debian, its Python, its C library."""
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armhf": "armv7l"}
 """Debian's name of an architecture → the kernel's."""
+_FROM_SDIST = {
+    ("bookworm", "armhf"): frozenset({"cffi", "lgpio", "pyyaml"}),
+    ("trixie", "armhf"): frozenset({"cffi", "lgpio", "pyyaml"}),
+    ("trixie", "arm64"): frozenset({"lgpio"}),
+}
 _OLDEST_LIBC = 17
 """The C library of the oldest binary wheels for these machines: manylinux_2_17, alias manylinux2014."""
 
@@ -41,9 +46,9 @@ class Target:
         return MACHINES[self.architecture]
 
     @property
-    def lgpio_of_the_system(self) -> bool:
-        """Whether the library of the pins has no wheel for it: Raspberry Pi OS has it as python3-lgpio."""
-        return self.architecture != "amd64" and self.suite == "trixie"
+    def from_sdist(self) -> frozenset[str]:
+        """Libraries of the lock that have no wheel for it: they are built from their sources."""
+        return _FROM_SDIST.get((self.suite, self.architecture), frozenset())
 
     @property
     def environment(self) -> dict[str, str]:
@@ -71,10 +76,13 @@ class Target:
         platforms += [f"manylinux2014_{self.machine}"]
         number = self.python.replace(".", "")
         return [
-            "--only-binary=:all:", "--implementation=cp", f"--python-version={self.python}",
+            "--implementation=cp", f"--python-version={self.python}",
             *(f"--abi={abi}" for abi in (f"cp{number}", "abi3", "none")),
             *(f"--platform={platform}" for platform in platforms),
         ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.suite} {self.architecture}"
 
     def file_name(self, version: str) -> str:
         """The name of the package's file."""

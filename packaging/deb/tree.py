@@ -24,7 +24,7 @@ main()
 """
 _ENVIRONMENT = """\
 home = /usr/bin
-include-system-site-packages = {also}
+include-system-site-packages = false
 version = {python}
 """
 _COPYRIGHT = """\
@@ -106,11 +106,8 @@ def lay_out(tree: Path, wheels: list[Path], target: Target, version: str) -> Non
 
 def _environment(home: Path, target: Target) -> None:
     # Laid out like a virtual environment: this Python, and processes of our own (`sys.executable -m …`), find
-    # what is inside and nothing else, no dist-packages of the machine but where lgpio must come from there.
-    _write(
-        home / "pyvenv.cfg",
-        _ENVIRONMENT.format(python=target.python, also=str(target.lgpio_of_the_system).lower()),
-    )
+    # what is inside and nothing else, no dist-packages of the machine.
+    _write(home / "pyvenv.cfg", _ENVIRONMENT.format(python=target.python))
     _link(home / "bin/python", f"/usr/bin/python{target.python}")
     _write(home / "bin/submeter", _COMMAND)
     (home / "bin/submeter").chmod(0o755)

@@ -5,7 +5,6 @@ goes into docs/proofs.md. What this machine cannot do is named there with its re
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import subprocess
 import sys
@@ -15,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from deb.__main__ import build, source_date
-from deb.libraries import BuildError
+from deb.debian import copy, fresh
+from deb.emulation import own_architecture
+from deb.libraries import CannotRun
 from deb.target import MACHINES, SUITES, Target
 from gateway import __version__
 from tests import proofs
-from tests.package.emulation import emulated
 from tests.package.stand_in import NEVER_READY, NEWER_FILE
 from tests.package.steps import lives, runs
-from tests.package.trees import CannotRun, copy, fresh
 
 NEWER = f"{__version__}.1"
 """The version of the second package: the same program, which is what an upgrade of this one finds."""
@@ -51,9 +50,14 @@ def packages(suite: str, architecture: str, folder: Path) -> tuple[Path, Path, P
         older, again = (build(target, folder / name, epoch) for name in ("first", "second"))
         newer = build(target, folder / "newer", epoch, NEWER)
         broken = build(target, folder / "broken", epoch, BROKEN, never_ready)
-    assert older.read_bytes() == again.read_bytes(), f"{suite}: two builds differ"
-    size = older.stat().st_size / 1e6
-    return older, newer, broken, f"{older.name}: {size:.1f} MB, two builds give the same bytes"
+    return older, newer, broken, alike(older, again, target)
+
+
+def alike(package: Path, again: Path, target: Target) -> str:
+    """What two builds say of one another. What was compiled from sources was compiled for each."""
+    assert package.read_bytes() == again.read_bytes(), f"{target}: two builds differ"
+    compiled = f", {', '.join(sorted(target.from_sdist))} compiled for each" if target.from_sdist else ""
+    return f"{package.name}: {package.stat().st_size / 1e6:.1f} MB, two builds give the same bytes{compiled}"
 
 
 def service(suite: str, built: tuple[Path, Path, Path], folder: Path) -> list[str]:
@@ -78,8 +82,8 @@ def proven(suite: str, architecture: str) -> tuple[list[str], bool]:
         try:
             older, newer, broken, said = packages(suite, architecture, folder)
             lines.append(said)
-            fresh(suite)
-            with copy(suite, folder) as tree:
+            fresh(Target(suite, architecture))
+            with copy(Target(suite, architecture), folder) as tree:
                 lines += [f"in a fresh tree: {line}" for line in lives(tree, older, newer)]
             (folder / "service").mkdir()
             lines += [
@@ -96,21 +100,20 @@ def proven(suite: str, architecture: str) -> tuple[list[str], bool]:
 def foreign(suite: str, architecture: str) -> tuple[list[str], bool]:
     """The lines of a suite on another architecture, emulated; whether everything held that could be tried."""
     target, epoch = Target(suite, architecture), source_date()
+    lines, good = [], True
     with tempfile.TemporaryDirectory(prefix="submeter-package-") as scratch:
         folder = Path(scratch)
         try:
-            package = build(target, folder, epoch)
-            emulated(architecture)
-            with copy(suite, folder, architecture) as tree:
-                size = package.stat().st_size / 1e6
-                return [f"{package.name}: {size:.1f} MB", *runs(tree, package, folder)], True
-        except BuildError as error:
-            # pip names what is missing last.
-            return [f"skipped: {str(error).splitlines()[0]} {str(error).splitlines()[-1]}"], True
+            package, again = (build(target, folder / name, epoch) for name in ("first", "second"))
+            lines.append(alike(package, again, target))
+            with copy(target, folder) as tree:
+                lines += runs(tree, package, folder)
         except CannotRun as reason:
-            return [f"skipped: {reason}"], True
+            lines.append(f"skipped from here on: {reason}")
         except AssertionError as error:
-            return [f"FAILED: {error}"], False
+            lines.append(f"FAILED: {error}")
+            good = False
+    return lines, good
 
 
 Part = tuple[str, str]
@@ -128,11 +131,16 @@ def tried(part: Part, own: str) -> tuple[list[str], bool]:
 
 def main() -> int:
     """Every suite on this machine's architecture at the same time, then on the others; the page after each,
-    so that what was proven stays when somebody ends it.
+    so that what was proven stays when somebody ends it. A part that is named (`trixie armhf`) is tried alone,
+    and not written down.
     """
+    if sys.argv[1:]:
+        suite, architecture = sys.argv[1:]
+        lines, good = tried((suite, architecture), own_architecture())
+        print("\n".join(lines))
+        return 0 if good else 1
     commit = proofs.git("rev-parse", "--short=12", "HEAD")
-    names = {machine: name for name, machine in MACHINES.items()}
-    own = names.get(platform.machine(), "amd64")
+    own = own_architecture()
     others = [(suite, name) for name in MACHINES if name != own for suite in SUITES]
     waiting, told, good = [*((suite, own) for suite in SUITES), *others], [], True
 

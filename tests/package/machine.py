@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.package.steps import ENVIRONMENT
-from tests.package.trees import CannotRun
+from deb.debian import ENVIRONMENT
+from deb.libraries import CannotRun
 from tests.rig import until
 
 REBOOTED = 133
@@ -32,7 +32,7 @@ class Machine:
         # It is registered nowhere: this machine need not run systemd itself. The network is ours.
         return subprocess.Popen(
             ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe",
-             f"--machine=gateway-{self.tree.name}", "--directory", str(self.tree), "--resolv-conf=off",
+             f"--machine={self.tree.name}", "--directory", str(self.tree), "--resolv-conf=off",
              "--timezone=off", "--link-journal=no"],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True,
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},

@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deb.debian import copy
+from deb.emulation import own_architecture
+from deb.target import Target
 from gateway.backup import new_key
 from gateway.catalogue import load_driver
 from gateway.config import OWN_ID
@@ -25,7 +28,6 @@ from gateway.demo.show.site import GATEWAY, stamp_drivers
 from gateway.remote.enrolment import Authority
 from tests.package.machine import Machine, booted
 from tests.package.steps import OFFLINE, put
-from tests.package.trees import copy
 from tests.rig import Rig, rig, until
 
 DRIVER = "eastron-sdm630"
@@ -397,7 +399,7 @@ def begun(suite: str, folder: Path) -> Iterator[Story]:
     """A machine that is booted, beside meters, a broker and a platform."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with (
-        copy(suite, folder) as tree,
+        copy(Target(suite, own_architecture()), folder) as tree,
         rig(folder, spec(folder)) as site,
         booted(tree, folder / "boot.log") as machine,
     ):

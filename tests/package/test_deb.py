@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from deb.archive import seal
-from deb.libraries import BuildError, fetch, locked, unpack
+from deb.debian import fresh
+from deb.emulation import emulated
+from deb.libraries import BuildError, CannotRun, Part, fetch, locked, unpack
 from deb.sbom import sbom
+from deb.sdists import TOOLS, verify
 from deb.target import MACHINES, SUITES, Target
 from deb.tree import ROOT, lay_out, own_wheel, site_packages
 from gateway.cli import COMMANDS
@@ -56,7 +59,8 @@ def built(tmp_path_factory):
         tree = folder / name
         lay_out(tree, [*wheels, own], target, "1.2.3")
         listed = tree / "usr/share/doc/submeter-gateway/sbom.cdx.json"
-        listed.write_text(sbom(wheels, target, version="1.2.3", epoch=EPOCH))
+        parts = [Part(wheel, wheel) for wheel in wheels]
+        listed.write_text(sbom(parts, target, version="1.2.3", epoch=EPOCH))
         packages.append(
             seal(
                 tree,
@@ -79,8 +83,64 @@ def test_the_lock_names_libraries_for_every_target_and_what_installs_programs_is
     names = {library.name for library in locked(LOCK, Target(suite, architecture))}
     assert {"pymodbus", "paho-mqtt", "pydantic-core", "gpiozero"} <= names
     assert names.isdisjoint({"pip", "setuptools"})
-    assert ("lgpio" in names) == (architecture != "amd64" and suite == "bookworm")
+    assert ("lgpio" in names) == (architecture != "amd64")
     assert all(" --hash=sha256:" in library.line for library in locked(LOCK, Target(suite, architecture)))
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("architecture", MACHINES)
+def test_what_is_built_from_its_source_is_in_the_lock_and_so_is_what_builds_it(suite, architecture):
+    target = Target(suite, architecture)
+    assert {library.name for library in locked(LOCK, target)} >= target.from_sdist
+    tools = {library.name: library for library in locked(TOOLS.read_text(), target, unused=frozenset())}
+    assert {"pip", "setuptools", "cython"} <= tools.keys()
+
+
+def wheel(folder, name, *members):
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        for member in members:
+            archive.writestr(member, "x")
+    return folder / name
+
+
+@pytest.mark.parametrize("version", ["0.0.0.2", "0.2.1.99"])
+def test_an_lgpio_that_loses_edges_is_refused(tmp_path, version):
+    with pytest.raises(BuildError, match=r"lgpio-.* is older than 0\.2\.2\.0"):
+        verify([wheel(tmp_path, f"lgpio-{version}-cp313-cp313-linux_aarch64.whl", "lgpio.py")])
+
+
+def test_a_yaml_that_reads_ten_times_as_slowly_is_refused(tmp_path):
+    with pytest.raises(BuildError, match="no CSafeLoader"):
+        verify(
+            [
+                wheel(
+                    tmp_path, "pyyaml-6.0.3-cp313-cp313-linux_armv7l.whl", "yaml/__init__.py", "yaml/_yaml.py"
+                )
+            ]
+        )
+
+
+def test_the_libraries_that_do_their_work_well_are_taken(tmp_path):
+    verify([
+        wheel(tmp_path, "lgpio-0.2.2.0-cp313-cp313-linux_aarch64.whl", "lgpio.py"),
+        wheel(tmp_path, "lgpio-0.3.0-cp313-cp313-linux_aarch64.whl", "lgpio.py"),
+        wheel(tmp_path, "pyyaml-6.0.3-cp311-cp311-linux_armv7l.whl", "yaml/_yaml.cpython-311-arm.so"),
+        wheel(tmp_path, "rich-0.1-py3-none-any.whl"),
+    ])  # fmt: skip
+
+
+def test_a_tree_that_this_machine_cannot_make_says_why(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(CannotRun, match="run it as root"):
+        fresh(Target("trixie", "armhf"), "workshop")
+
+
+def test_an_emulator_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(CannotRun, match="apt install qemu-user-static"):
+        emulated("armhf")
+    with pytest.raises(CannotRun, match="amd64 cannot be emulated"):
+        emulated("amd64")
 
 
 def test_a_library_without_a_hash_is_refused():

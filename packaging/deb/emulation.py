@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.package.trees import CannotRun
+from deb.libraries import CannotRun
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _ELF = r"\x7fELF{size}\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00{machine}\x00"
@@ -19,8 +19,18 @@ KINDS = {"arm64": ("aarch64", r"\x02", r"\xb7"), "armhf": ("arm", r"\x01", r"\x2
 """Debian's name → qemu's, and in the header of an ELF file (elf(5)) the word size and the machine."""
 
 
+def own_architecture() -> str:
+    """Debian's name of this machine's own architecture; empty where it is no Debian."""
+    if shutil.which("dpkg") is None:
+        return ""
+    command = ["dpkg", "--print-architecture"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def emulated(architecture: str) -> None:
     """Let programs of an architecture run here. Raises CannotRun with the reason."""
+    if architecture not in KINDS:
+        raise CannotRun(f"{architecture} cannot be emulated here")
     name, size, machine = KINDS[architecture]
     program = shutil.which(f"qemu-{name}-static")
     if program is None:
