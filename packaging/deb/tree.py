@@ -42,6 +42,7 @@ FILES = {
     "packaging/files/60-submeter.rules": "usr/lib/udev/rules.d/60-submeter.rules",
     "packaging/files/submeter.sysusers": "usr/lib/sysusers.d/submeter.conf",
     "packaging/files/60-submeter.journald": "usr/lib/systemd/journald.conf.d/60-submeter.conf",
+    "packaging/files/60-submeter.system": "usr/lib/systemd/system.conf.d/60-submeter.conf",
     "systemd/submeter-gateway.service": "usr/lib/systemd/system/submeter-gateway.service",
     "systemd/submeter-clock.service": "usr/lib/systemd/system/submeter-clock.service",
     "systemd/submeter-upgrade.service": "usr/lib/systemd/system/submeter-upgrade.service",

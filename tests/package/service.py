@@ -193,6 +193,7 @@ def outage(story: Story) -> str:
     story.interrupted(story.machine.reboot)
     seen = len(story.site.serves())
     until(lambda: len(story.site.serves()) > seen + 10, PATIENCE, "meters are read after the reboot", 0.5)
+    assert story.machine.run("systemctl", "show", "--value", "--property=RuntimeWatchdogUSec") == "1min"
     waiting = story.status()["uplinks"][0]["backlog_batches"]
     story.site.start_broker()
     until(story.drained, PATIENCE, "everything is delivered", 0.5)
@@ -258,69 +259,6 @@ def judged(story: Story) -> str:
         f"polls at the platform, {account.open_slot} in an open slot, {account.lost} lost, "
         f"{account.twice} twice; "
         f"`apt remove` kept the journal, `apt purge` deleted it"
-    )
-
-
-DROP_IN = """\
-[Service]
-DeviceAllow=char-pts rw
-LoadCredential=city.password:/etc/submeter/secrets/city.password
-"""
-"""The line is a pty; everything else of the sandbox is the unit's own. The password is root's alone."""
-
-
-def sandboxed(story: Story, package: Path) -> str:
-    """Under the unit as it is: a serial line, page, uplink, a password that is root's alone, the clock."""
-    machine = story.machine
-    story.install(package)
-    image = {"driver": DRIVER, "circuit": "main"}
-    slaves = [{"unit": 1, "meter": "m3", "image": image}]
-    line = {"name": "line1", "path": "/run/line1", "baudrate": 9600, "slaves": slaves}
-    (machine.tree / "srv/line.json").write_text(json.dumps({"seed": 1, "lines": [line]}))
-    simulator = machine.start("/opt/submeter/bin/python", "-m", "gateway.demo.simulator", "/srv/line.json")
-    try:
-        until(lambda: machine.ask("test", "-e", "/run/line1")[0] == 0, PATIENCE, "the line is there", 0.2)
-        machine.run(
-            "sh", "-c", "chgrp dialout $(readlink -f /run/line1) && chmod 660 $(readlink -f /run/line1)"
-        )
-        unit = machine.tree / "etc/systemd/system/submeter-gateway.service.d"
-        unit.mkdir()
-        (unit / "line.conf").write_text(DROP_IN)
-        machine.run(
-            "sh",
-            "-c",
-            "umask 077; mkdir /etc/submeter/secrets; echo word > /etc/submeter/secrets/city.password",
-        )
-        word = "/run/credentials/submeter-gateway.service/city.password"
-        story.write({
-            "gateway": {"id": "sandboxed", "commit_interval": "1s"}, "clock": {"hold": "0s"},
-            "buses": [{"name": "line1", "type": "serial", "port": "/run/line1"}],
-            "meters": [{"id": "m3", "bus": "line1", "address": 1, "driver": DRIVER, "interval": "1s"}],
-            "uplinks": [story.site.uplink(username="city", password_file=word)],
-        })  # fmt: skip
-        machine.run("systemctl", "daemon-reload")
-        machine.run("systemctl", "restart", "submeter-gateway")
-        until(
-            lambda: [meter["state"] for meter in story.meters()] == ["answering"],
-            PATIENCE,
-            "it answers",
-            1,
-        )
-        until(story.delivered, PATIENCE, "it delivers", 1)
-        assert story.page()[0] == 200
-        assert machine.show("ActiveState", "submeter-clock") == "active"
-        machine.run("systemd-analyze", "security", "--threshold=15", "submeter-clock")
-        (unit / "line.conf").write_text("")
-        machine.run("systemctl", "daemon-reload")
-        machine.run("systemd-analyze", "security", "--threshold=15", "submeter-gateway")
-        said = machine.run("journalctl", "-b", "-u", "submeter-gateway")
-        assert "not permitted" not in said, said[-3000:]
-    finally:
-        simulator.terminate()
-        simulator.wait(60)
-    return (
-        "inside the sandbox (exposure at most 1.5): a serial line through the group dialout, page, uplink "
-        "with a password that only root can read, the clock's state from its witness"
     )
 
 
@@ -411,6 +349,7 @@ def begun(suite: str, folder: Path) -> Iterator[Story]:
 def main() -> None:
     """The whole life of one machine."""
     from tests.package.afar import looked_after, updated  # noqa: PLC0415 - it is made of this
+    from tests.package.sandbox import sandboxed  # noqa: PLC0415 - likewise
 
     suite, older, newer, broken, folder = sys.argv[1], *map(Path, sys.argv[2:6])
     with begun(suite, folder) as story:

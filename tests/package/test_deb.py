@@ -195,7 +195,8 @@ def test_every_file_has_its_place_owner_and_rights(built):
         "/usr/share/zsh/vendor-completions/_submeter", "/usr/share/fish/vendor_completions.d/submeter.fish",
         "/usr/lib/udev/rules.d/60-submeter.rules", "/usr/lib/sysusers.d/submeter.conf",
         "/usr/share/man/tr/man1/submeter.1", "/usr/share/bash-completion/completions/submeter",
-        "/usr/lib/systemd/journald.conf.d/60-submeter.conf", "/usr/share/doc/submeter-gateway/sbom.cdx.json",
+        "/usr/lib/systemd/journald.conf.d/60-submeter.conf",
+        "/usr/lib/systemd/system.conf.d/60-submeter.conf", "/usr/share/doc/submeter-gateway/sbom.cdx.json",
         "/usr/share/doc/submeter-gateway/copyright",
         "/opt/submeter/share/doc/submeter-gateway/docs/operation.md",
     ):  # fmt: skip
