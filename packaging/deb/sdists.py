@@ -33,6 +33,12 @@ _FLAGS = {
     "PYTHONHASHSEED": "0",
     "PYTHONPATH": "/srv/tools",
 }
+_SORTED = """
+import pathlib
+found = pathlib.Path.glob
+pathlib.Path.glob = lambda folder, *words, **more: iter(sorted(found(folder, *words, **more)))
+"""
+"""lgpio links its objects in the order in which the file system happens to list their sources."""
 _LOADS = """
 import importlib, pathlib, sys
 sys.path.insert(0, "/srv/site")
@@ -56,6 +62,7 @@ def built(libraries: list[Locked], target: Target, folder: Path, epoch: int) -> 
         place = tree / "srv"
         for tool in tools:
             unpack(tool, place / "tools")
+        (place / "tools/sitecustomize.py").write_text(_SORTED)
         shutil.copytree(folder / "sdists", place / "sdists")
         (place / "wanted.txt").write_text("".join(f"{library.line}\n" for library in libraries))
         _link_libyaml_whole(tree)
