@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
+from math import inf
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -60,33 +61,41 @@ def command(
         raise click.UsageError(_("a load profile says what is billed: leave out --t1 to --capacitive"))
     if profile is None and not (first and last):
         raise click.UsageError(_("say from when to when with --from and --to, or name a load profile"))
-    days = (first and _day(first), last and _day(last))
-    if days[0] and days[1] and days[1] < days[0]:
+    for name, value in given.items():
+        if not 0 <= value < inf:
+            text = _("%(value)s is no amount of energy: write 0 or more") % {"value": value}
+            raise click.BadParameter(text, param_hint=f"--{name}")
+    since = _day(first, "--from") if first else date.min
+    until = _day(last, "--to") if last else date.max
+    if until < since:
         raise click.UsageError(_("--to is before --from"))
     config = load_config(file or CONFIG)
     own = next((each for each in config.meters if each.id == meter or (not meter and not each.parent)), None)
     if own is None:
-        raise GatewayError(_("there is no such meter"), hint=_("name one of the configuration with --meter"))
+        has = ", ".join(each.id for each in config.meters) or "–"
+        text = _("there is no such meter") + (f": {meter}" if meter else "")
+        raise GatewayError(text, hint=_("it has %(meters)s") % {"meters": has})
     with closing(HistoryReader(config.journal.directory)) as history:
         if profile is not None:
             read = read_profile(profile, ZoneInfo(config.gateway.timezone))
             _not_understood(read)
-            found = of_profile(history, config, own.id, read, (days[0] or date.min, days[1] or date.max))
+            found = of_profile(history, config, own.id, read, (since, until))
         else:
-            found = metered_bill(history, config, own.id, (_day(first or ""), _day(last or "")), given)
+            found = metered_bill(history, config, own.id, (since, until), given)
     _print(config, own, found)
 
 
-def _day(text: str) -> date:
+def _day(text: str, option: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise click.UsageError(_("%(word)s is not a date like 2026-10-29") % {"word": text}) from None
+        said = _("%(word)s is not a date like 2026-10-29") % {"word": text}
+        raise click.BadParameter(said, param_hint=option) from None
 
 
 def _not_understood(profile: LoadProfile) -> None:
-    for line, why in profile.not_understood[:_SHOWN]:
-        say(_("line %(line)s: %(why)s") % {"line": line, "why": why})
+    for problem in profile.not_understood[:_SHOWN]:
+        say(str(problem))
     if profile.not_understood:
         say(
             _("lines that were not understood, and count for nothing: %(n)s")

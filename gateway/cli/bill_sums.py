@@ -41,6 +41,7 @@ def metered_bill(
 ) -> MeteredBill:
     """From one day to another. Raises GatewayError."""
     first, last = days
+    _require_days(history, first, last)
     calendar = Calendar(ZoneInfo(config.gateway.timezone))
     held = ((each.start, each.value) for each in history.intervals(meter, IMPORT, first, last))
     old = config.building.clock == "old"
@@ -59,6 +60,7 @@ def of_profile(
     if not rows:
         raise GatewayError(_("the load profile has nothing of these days"), hint=_("look at --from and --to"))
     first, last = (calendar.place(row.start)[0] for row in (rows[0], rows[-1]))
+    _require_days(history, first, last)
     tariff, old = _tariff(config, first), config.building.clock == "old"
     quantities = {ACTIVE: IMPORT, **_reactive(history, config, meter)}
     held = {
@@ -84,6 +86,14 @@ def of_profile(
     whole = rows[-1].start + profile.minutes * 60_000 - rows[0].start
     found.unknown = whole // QUARTER - len(rows) * profile.minutes * 60_000 // QUARTER
     return found
+
+
+def _require_days(history: HistoryReader, first: date, last: date) -> None:
+    """Raises GatewayError when the history has none of these days."""
+    begin, end = history.span() or ("–", "–")
+    if isinstance(begin, str) or isinstance(end, str) or last < begin or end < first:
+        hint = _("it has %(since)s to %(until)s: look at --from and --to") % {"since": begin, "until": end}
+        raise GatewayError(_("the history has nothing of these days"), hint=hint)
 
 
 def _tariff(config: Config, day: date) -> Tariff:

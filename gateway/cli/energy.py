@@ -156,7 +156,7 @@ def command(
 ) -> None:
     """Print the gateway's intervals, or read the file, then print meter by meter."""
     if source is None:
-        print_history(file or CONFIG, meters, _date(day) if day else None, as_json=as_json)
+        print_history(file or CONFIG, meters, _date(day, "--day") if day else None, as_json=as_json)
         return
     options = _Options(
         digits={
@@ -171,7 +171,7 @@ def command(
         },
         voltage=voltage,
         swaps=_swaps(swaps),
-        calendar=Calendar(_zone(timezone), frozenset(_date(text) for text in holidays)),
+        calendar=Calendar(_zone(timezone), frozenset(_date(text, "--holiday") for text in holidays)),
     )
     _print_file(source, options, as_json=as_json)
 
@@ -296,10 +296,10 @@ def _zone(name: str) -> ZoneInfo:
         ) from None
 
 
-def _date(text: str) -> date:
+def _date(text: str, option: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
         raise click.BadParameter(
-            _("%(word)s is not a date like 2026-10-29") % {"word": text}, param_hint="--holiday"
+            _("%(word)s is not a date like 2026-10-29") % {"word": text}, param_hint=option
         ) from None

@@ -47,6 +47,8 @@ class ReadingsFile:
         self._tell = tell
         self._bad = 0
         self._columns = 0
+        self._mark = ""
+        """What stands before decimals where the comma does not separate columns; empty until one was seen."""
         self._database = sqlite3.connect("")
         self.meters: set[str] = set()
         self.other: dict[str, int] = {}
@@ -138,14 +140,25 @@ class ReadingsFile:
                 continue
             try:
                 meter, quantity, t, value = _cells(line, separator, places, self._columns)
-                yield self._reading(
-                    meter, quantity, t, value.replace(",", ".") if separator == ";" else value
-                )
+                yield self._reading(meter, quantity, t, self._plain(value) if separator == ";" else value)
             except _BadLineError as bad:
                 self._bad += 1
                 self._tell(Problem(str(self._path), number, *bad.args))
             except _UnusedError:
                 self.other[quantity] = self.other.get(quantity, 0) + 1
+
+    def _plain(self, value: str) -> str:
+        """A number with a point, whichever of both signs the whole file has before decimals."""
+        mark = next((sign for sign in value if sign in ".,"), self._mark)
+        if self._mark not in {"", mark}:
+            text = _("has a %(mark)s where lines before have a %(other)s: %(text)s")
+            raise _BadLineError(
+                "value",
+                text % {"mark": mark, "other": self._mark, "text": value[:_SHOWN]},
+                _("write all decimals alike, and no sign for thousands"),
+            )
+        self._mark = mark
+        return value.replace(",", ".")
 
     def _reading(
         self, meter: str, quantity: str, time: str, value: str

@@ -19,7 +19,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from gateway.cli.language import _
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Problem
 
 ACTIVE, INDUCTIVE, CAPACITIVE = "active", "inductive", "capacitive"
 _ENCODINGS: Final = ("utf-8-sig", "cp1254")
@@ -27,6 +27,7 @@ _MOST: Final = 16 * 1024 * 1024
 """Bytes: a year of quarter hours has two million."""
 _LENGTHS: Final = (15, 30, 60)
 """Minutes."""
+_YEARS: Final = range(2000, 2100)
 _PLAIN: Final = str.maketrans("ıİşŞğĞüÜöÖçÇâî", "iissgguuooccai")
 _DAY: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)|(\d\d?)[./](\d\d?)[./](\d{4})")
 _CLOCK: Final = re.compile(r"(\d\d?)(?:[:.](\d\d))?(?::\d\d)?")
@@ -43,6 +44,10 @@ _HEADS: Final = (
 )
 
 
+_SCALES: Final = {"mwh": 1000.0, "mvarh": 1000.0, "wh": 0.001, "varh": 0.001}
+"""Unit that is a word of a head → what its numbers are multiplied by to be kWh or kvarh."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileRow:
     """From `start` (ms UTC) on: kWh, and kvarh by kind, by the name of the amount."""
@@ -53,11 +58,11 @@ class ProfileRow:
 
 @dataclass(slots=True)
 class LoadProfile:
-    """`minutes` that a row lasts; `not_understood`: line and why."""
+    """`minutes` that a row lasts; `not_understood`: what is wrong with which line."""
 
     rows: list[ProfileRow]
     minutes: int
-    not_understood: list[tuple[int, str]]
+    not_understood: list[Problem]
 
 
 def read_profile(path: Path, zone: ZoneInfo) -> LoadProfile:
@@ -69,7 +74,7 @@ def read_profile(path: Path, zone: ZoneInfo) -> LoadProfile:
     except OSError as error:
         text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": error.strerror}
         raise GatewayError(text, hint=_("look at the name and the rights of the file")) from error
-    lines = _decoded(content).splitlines()
+    lines = [line.rstrip("\r") for line in _decoded(content).split("\n")]
     head = next((number for number, line in enumerate(lines) if _columns(line)), None)
     if head is None:
         text = _("%(path)s has no line with the heads of a load profile") % {"path": path}
@@ -91,11 +96,28 @@ def _separator(line: str) -> str:
     return max(";\t,", key=line.count)
 
 
+def _cells(line: str, separator: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+    except csv.Error:
+        return []
+
+
+def _letters(head: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", head.translate(_PLAIN).lower())
+
+
+def _scale(head: str) -> float:
+    """What a column's numbers are multiplied by to be kWh or kvarh."""
+    words = re.findall(r"[a-z]+", head.translate(_PLAIN).lower())
+    return next((_SCALES[word] for word in words if word in _SCALES), 1.0)
+
+
 def _columns(line: str) -> dict[str, int]:
     """What each column is, by its head; empty when the line is no head of a profile."""
     found: dict[str, int] = {}
-    for number, cell in enumerate(next(csv.reader([line], delimiter=_separator(line)), [])):
-        plain = re.sub(r"[^a-z0-9]", "", cell.translate(_PLAIN).lower())
+    for number, cell in enumerate(_cells(line, _separator(line))):
+        plain = _letters(cell)
         what = next((what for words, what in _HEADS if any(word in plain for word in words)), "")
         if what:
             found.setdefault(what, number)
@@ -106,12 +128,12 @@ def _columns(line: str) -> dict[str, int]:
 
 def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> LoadProfile:
     columns, separator = _columns(lines[head]), _separator(lines[head])
-    table = [[cell.strip() for cell in row] for row in csv.reader(lines[head + 1 :], delimiter=separator)]
+    heads, table = _cells(lines[head], separator), [_cells(line, separator) for line in lines[head + 1 :]]
     wanted = [what for what in columns if what in {ACTIVE, INDUCTIVE, CAPACITIVE}]
     mark = _decimal_mark(
         cells[columns[what]] for cells in table for what in wanted if len(cells) > columns[what]
     )
-    bad: list[tuple[int, str]] = []
+    bad: list[Problem] = []
     found: list[tuple[int, datetime, dict[str, float]]] = []
     ends = False
     for number, cells in enumerate(table, head + 2):
@@ -119,12 +141,14 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
             continue
         try:
             at, midnight = _time(cells, columns)
-            amounts = {what: _number(cells[columns[what]], mark) for what in wanted}
+            amounts = {
+                what: _number(cells[columns[what]], mark) * _scale(heads[columns[what]]) for what in wanted
+            }
         except IndexError:
-            bad.append((number, _("it has too few columns")))
+            bad.append(Problem(str(path), number, "", _("it has too few columns")))
             continue
         except ValueError as error:
-            bad.append((number, str(error)))
+            bad.append(Problem(str(path), number, "", str(error)))
             continue
         ends = ends or midnight
         found.append((number, at, amounts))
@@ -132,8 +156,8 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
         text = _("%(path)s: %(bad)s of %(all)s lines were not understood") % {
             "path": path, "bad": len(bad), "all": len(bad) + len(found),
         }  # fmt: skip
-        first = next((_("line %(line)s: %(why)s") % {"line": line, "why": why} for line, why in bad), "")
-        raise GatewayError(text, hint=first or _("it has no line behind its heads"))
+        first = str(bad[0]) if bad else _("it has no line behind its heads")
+        raise GatewayError(text, hint=first)
     times = sorted(at for _number_of, at, _amounts in found)
     minutes = _minutes(times)
     length = timedelta(minutes=minutes)
@@ -144,7 +168,7 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
     for number, at, amounts in found:
         start = int((at - back).replace(tzinfo=zone).timestamp()) * 1000
         if start in rows:
-            bad.append((number, _("its time stands there twice")))
+            bad.append(Problem(str(path), number, "", _("its time stands there twice")))
             continue
         rows[start] = ProfileRow(start, amounts)
     return LoadProfile([rows[start] for start in sorted(rows)], minutes, sorted(bad))
@@ -157,12 +181,15 @@ def _time(cells: Sequence[str], columns: dict[str, int]) -> tuple[datetime, bool
     text = cells[columns["date"]]
     day = _DAY.search(text)
     if day is None:
-        raise ValueError(
-            _("%(word)s is not a date like 2026-10-29 or 29.10.2026") % {"word": repr(text)[:30]}
-        )
+        raise _no_date(text)
     year, month, date, *other = day.groups()
     year, month, date = (year, month, date) if year else reversed(other)
-    midnight = datetime(int(year), int(month), int(date))  # noqa: DTZ001 - the zone comes when all are read
+    try:
+        midnight = datetime(int(year), int(month), int(date))  # noqa: DTZ001 - the zone comes when all are read
+    except ValueError:
+        midnight = datetime.min  # noqa: DTZ901
+    if midnight.year not in _YEARS:
+        raise _no_date(text)
     rest = (
         cells[columns["hour"]]
         if columns.get("hour", columns["date"]) != columns["date"]
@@ -177,6 +204,10 @@ def _time(cells: Sequence[str], columns: dict[str, int]) -> tuple[datetime, bool
     return midnight + timedelta(hours=hour, minutes=minute), hour == 24
 
 
+def _no_date(text: str) -> ValueError:
+    return ValueError(_("%(word)s is not a date like 2026-10-29 or 29.10.2026") % {"word": repr(text)[:30]})
+
+
 def _decimal_mark(cells: Iterable[str]) -> str:
     """What stands before decimals in a file: the comma where one stands behind every point of its
     number.
@@ -185,11 +216,15 @@ def _decimal_mark(cells: Iterable[str]) -> str:
 
 
 def _number(text: str, mark: str) -> float:
-    """1.234,5 and 1234,5, or 1,234.5 and 1234.5. Raises ValueError."""
-    plain = text.replace("\xa0", "").replace(" ", "").replace("." if mark == "," else ",", "")
-    if not re.fullmatch(r"\d+(?:[.,]\d*)?", plain):
+    """1.234,5 and 1234,5, or 1,234.5 and 1234.5; a thousands sign stands before three digits and behind no
+    0. Raises ValueError.
+    """
+    plain = text.replace("\xa0", "").replace(" ", "")
+    thousands = "." if mark == "," else ","
+    shape = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+|\d+)(?:[{mark}]\d*)?"
+    if not re.fullmatch(shape, plain, re.ASCII):
         raise ValueError(_("%(word)s is not a number") % {"word": repr(text)[:30]})
-    return float(plain.replace(mark, "."))
+    return float(plain.replace(thousands, "").replace(mark, "."))
 
 
 def _minutes(times: Sequence[datetime]) -> int:

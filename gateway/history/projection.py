@@ -39,6 +39,7 @@ from gateway.history.values import (
     COUNTERS,
     DenseReadings,
     Moment,
+    UsedNames,
     dumped,
     finding_key,
     in_grains,
@@ -109,6 +110,10 @@ class Projection:
         self._held: dict[str, deque[Moment]] = {}
         """Boot → readings and exchanges whose time is not known yet."""
         self._dense = DenseReadings()
+        self._names: dict[str, tuple[tuple[str, ...], UsedNames]] = {}
+        """Meter → names in its newest reading, and what is used of them: a meter has the same ones poll after
+        poll.
+        """
         self._watches: dict[str, Plausibility] = {}
         self._findings: dict[str, Event] = {}
         self._under_way: dict[str, float] = {}
@@ -235,8 +240,8 @@ class Projection:
                 for quantity in series.quantities:
                     self._tell(reading.meter, series.take(quantity, t, None))
             return
-        names = used_names(tuple(reading.values))
-        counts = bool(names.counters) or not COUNTERS.isdisjoint(reading.absent)
+        names = self._used(reading)
+        counts = bool(names.counters or (reading.absent and not COUNTERS.isdisjoint(reading.absent)))
         if not (counts or names.order):
             return
         if series is None:
@@ -253,8 +258,15 @@ class Projection:
         self._watch(reading, t)
         self._feed(series, reading, t)
 
+    def _used(self, reading: Reading) -> UsedNames:
+        names = tuple(reading.values)
+        known = self._names.get(reading.meter)
+        if known is None or known[0] != names:
+            known = self._names[reading.meter] = (names, used_names(names))
+        return known[1]
+
     def _feed(self, series: MeterSeries, reading: Reading, t: int) -> None:
-        for name in used_names(tuple(reading.values)).order:
+        for name in self._used(reading).order:
             value = None if name in reading.suspect else in_grains(name, reading.values[name])
             self._tell(reading.meter, series.take(name, t, value))
         for name in reading.absent:
@@ -274,7 +286,7 @@ class Projection:
         believed = reading.values
         if reading.suspect:
             believed = {name: value for name, value in believed.items() if name not in reading.suspect}
-        self._tell(reading.meter, (("", finding) for finding in watch.take(t, believed)))
+        self._tell(reading.meter, [("", finding) for finding in watch.take(t, believed)])
 
     def _plausibility(self, meter: str) -> Plausibility:
         return Plausibility(self._context(meter, "active_energy_import").ct_primary)
@@ -297,9 +309,9 @@ class Projection:
                 amounts = {name: shown(value) for name, value in outcome.amounts.items()}
                 fields |= {"t": outcome.t} | amounts | dict(outcome.facts)
                 self._findings[finding_key(fields)] = Event(CHECK, 0, fields)
-        while len(self._findings) > FINDINGS:
-            del self._findings[next(iter(self._findings))]
-            self._let_go += 1
+                if len(self._findings) > FINDINGS:
+                    del self._findings[next(iter(self._findings))]
+                    self._let_go += 1
 
     # ── giving out ──
 

@@ -24,6 +24,7 @@ Moment = Reading | Event
 """What the engine hears of a meter, in the order of time: its readings, and that it was exchanged."""
 _OF_EVENT: Final = 3
 """Values of an event; a reading has more."""
+_POWERS: Final[tuple[int, ...]] = tuple(10**digits for digits in range(2 * GRAIN_DIGITS))
 _PLAIN: Final = 12
 """Characters up to which a number has fewer decimals than a grain is fine."""
 
@@ -37,7 +38,7 @@ class UsedNames(NamedTuple):
 
 @lru_cache(maxsize=128)
 def used_names(names: tuple[str, ...]) -> UsedNames:
-    """Of a reading's names: a meter has the same ones poll after poll."""
+    """Of a reading's names, in their order."""
     counters = COUNTERS.intersection(names)
     return UsedNames(counters, (*sorted(USED.intersection(names) - counters), *sorted(counters)))
 
@@ -59,7 +60,7 @@ def in_grains(name: str, value: float) -> int | None:
         whole, _, part = text.partition(".")
         if len(text) < _PLAIN and whole.isdecimal() and (not part or part.isdecimal()):
             # The usual register: the same as below, several times as fast.
-            return int(whole + part + "0" * (unit.digits + GRAIN_DIGITS - len(part)))
+            return int(whole + part) * _POWERS[unit.digits + GRAIN_DIGITS - len(part)]
         return to_grains(Decimal(text), unit)
     except ValueError:
         return None
@@ -110,8 +111,8 @@ class DenseReadings:
     def __init__(self) -> None:
         self._used_at: dict[tuple[str, str], int] = {}
         """(meter, counter) → time of the newest reading that was used; no counter: of its powers alone."""
-        self._newest: dict[str, tuple[int, frozenset[str]]] = {}
-        """Meter → time and counters of the newest reading that was used."""
+        self._usual: dict[str, tuple[int, int, frozenset[str]]] = {}
+        """Meter → from when until when readings of no other counters than these are passed over."""
         self._passed_over: dict[str, list[tuple[int, Reading, frozenset[str]]]] = {}
         """Meter → what was passed over since then, by time, each with the counters that it says something
         of.
@@ -123,20 +124,22 @@ class DenseReadings:
         """
         meter, good = reading.meter, _good(reading, counters)
         names = good or _NONE
-        if t % QUARTER > EDGE and self._are_near(meter, names, t):
+        since, until, known = self._usual.get(meter, _NEVER)
+        # The usual reading has the counters of the one before it: one comparison serves them all.
+        usual = since <= t < until and names <= known
+        if usual or (t % QUARTER > EDGE and self._are_near(meter, names, t)):
             if counts:
                 held = [each for each in self._passed_over.get(meter, ()) if not each[2] <= good]
-                self._passed_over[meter] = [*held, (t, reading, good)]
+                held.append((t, reading, good))
+                self._passed_over[meter] = held
             return True
         for name in names:
             self._used_at[meter, name] = t
-        self._newest[meter] = (t, names)
+        quarter = t - t % QUARTER
+        self._usual[meter] = (max(t, quarter + EDGE + 1), min(t + DENSE, quarter + QUARTER), names)
         return False
 
     def _are_near(self, meter: str, names: frozenset[str], t: int) -> bool:
-        newest = self._newest.get(meter)
-        if newest is not None and names <= newest[1]:
-            return _is_near(newest[0], t)
         return all(_is_near(self._used_at.get((meter, name)), t) for name in names)
 
     def left(self, meter: str, t: int, after: Reading | None) -> Iterator[tuple[int, Reading]]:
@@ -151,7 +154,7 @@ class DenseReadings:
     def forget(self, meter: str) -> None:
         """The times of a meter's readings count anew."""
         self._passed_over.pop(meter, None)
-        self._newest.pop(meter, None)
+        self._usual.pop(meter, None)
         self._used_at = {key: t for key, t in self._used_at.items() if key[0] != meter}
 
     def state(self) -> dict[str, Any]:
@@ -171,6 +174,7 @@ class DenseReadings:
 
 
 _NONE: Final = frozenset({""})
+_NEVER: Final[tuple[int, int, frozenset[str]]] = (0, 0, frozenset())
 
 
 def _is_near(last: int | None, t: int) -> bool:

@@ -69,13 +69,39 @@ def test_a_difference_within_both_classes_is_left_alone(config) -> None:
 
 def test_what_cannot_be_compared_is_said(config) -> None:
     done, _ = bill(config, "--meter", "nobody")
-    assert "no such meter" in str(done.exception)
+    assert "no such meter: nobody → it has main, hvac" in str(done.exception)
     done = CliRunner().invoke(
         cli, ["--lang", "en", "bill", "-c", str(config), "--from", "2026-10-31", "--to", "2026-10-01"]
     )
     assert "--to is before --from" in done.output
     done, text = bill(config, "--meter", "hvac", "--t1", "5", "--inductive", "3")
     assert "inductive is not measured here" in text
+
+
+@pytest.mark.parametrize("amount", ["-5", "nan", "inf"])
+def test_what_is_no_amount_of_energy_is_refused(config, tmp_path, amount) -> None:
+    done, text = bill(config, "--t2", amount)
+    assert done.exit_code == 2
+    assert "--t2" in text
+    assert bills(tmp_path) == []
+
+
+@pytest.mark.parametrize("days", [("2025-10-01", "2025-10-31"), ("2026-11-01", "2026-11-30")])
+def test_days_that_the_history_does_not_have_are_no_bill_of_nothing(config, tmp_path, days) -> None:
+    words = ["--lang", "en", "bill", "-c", str(config), "--from", days[0], "--to", days[1], "--t1", "5"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 1
+    assert "nothing of these days → it has 2026-10-01 to 2026-10-31" in str(done.exception)
+    assert bills(tmp_path) == []
+
+
+def test_a_day_is_refused_by_the_name_of_its_option(config) -> None:
+    done = CliRunner().invoke(
+        cli, ["--lang", "en", "bill", "-c", str(config), "--from", "1.10.2026", "--to", "2026-10-31"]
+    )
+    assert done.exit_code == 2
+    assert "--from" in done.output
+    assert "'1.10.2026'" in done.output or "1.10.2026 is not a date" in done.output
 
 
 def test_a_comparison_is_kept_for_the_report_and_a_newer_one_takes_its_place(config, tmp_path) -> None:

@@ -105,20 +105,51 @@ def test_points_are_thousands_where_a_comma_is_the_decimal_mark(tmp_path) -> Non
     assert [row.amounts["active"] for row in profile.rows[:3]] == [1000.5, 1001.5, 1002.5]
 
 
-def test_lines_that_are_not_understood_are_named(tmp_path, config) -> None:  # noqa: F811
+@pytest.mark.parametrize(
+    ("cells", "understood"),
+    [
+        (["0,5", "1.234,5", "12", "1.000.000"], [0.5, 1234.5, 12.0, 1e6]),
+        (["0.5", "1,234.5", "12", "0.125"], [0.5, 1234.5, 12.0, 0.125]),
+        # A point of another file among commas is no sign for thousands.
+        (["0,5", "0.5", "12.34", "0.125"], [0.5]),
+        (["0,5", "1.23,5", "-4", "nan", "1e3", "١", ""], [0.5]),
+    ],
+    ids=["commas", "points", "mixed", "no-numbers"],
+)
+def test_a_number_is_understood_or_named_never_read_as_another_one(tmp_path, cells, understood) -> None:
+    good = "".join(f"01.10.2026;{hour:02}:00;1\n" for hour in range(8, 20))
+    rows = "".join(f"01.10.2026;{hour:02}:00;{cell}\n" for hour, cell in enumerate(cells))
+    path = tmp_path / "osos.csv"
+    path.write_text("Tarih;Saat;kWh\n" + rows + good, encoding="utf-8")
+    profile = read_profile(path, ZONE)
+    assert [row.amounts["active"] for row in profile.rows][: -len(good.splitlines())] == understood
+    assert [each.line for each in profile.not_understood] == list(range(len(understood) + 2, len(cells) + 2))
+
+
+@pytest.mark.parametrize(
+    ("head", "factor"),
+    [("Aktif Çekiş (kWh)", 1), ("Aktif (MWh)", 1000), ("Tüketim [Wh]", 0.001), ("Tüketim", 1)],
+)
+def test_the_unit_in_a_head_counts(tmp_path, head, factor) -> None:
+    path = tmp_path / "osos.csv"
+    path.write_text(f"Tarih;Saat;{head}\n01.10.2026;00:00;8\n01.10.2026;01:00;4\n", encoding="utf-8")
+    assert [row.amounts["active"] for row in read_profile(path, ZONE).rows] == [8 * factor, 4 * factor]
+
+
+def test_lines_that_are_not_understood_are_named(tmp_path, config, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.chdir(tmp_path)
     text = commas(lines(60)).splitlines()
     text[5] = "2026-10-01,04:00,vier,0,0"
     text[9] = "yesterday,08:00,1,0,0"
     text[12] = "2026-10-01,25:00,1,0,0"
     text[20] = "2026-10-01,19:00"
     text[30] = text[29]
-    path = tmp_path / "osos.csv"
-    path.write_text("\n".join(text))
-    done, said = run(config, path)
+    (tmp_path / "osos.csv").write_text("\n".join(text))
+    done, said = run(config, "osos.csv")
     assert done.exit_code == 0, said
     for line, why in ((6, "'vier' is not a number"), (10, "'yesterday' is not a date"), (13, "is not a time"),
                       (21, "too few columns"), (31, "stands there twice")):  # fmt: skip
-        assert f"line {line}: " in said
+        assert f"osos.csv:{line}: " in said
         assert why in said
     assert "not understood, and count for nothing: 5" in said
     # What it does not have is not set against our meter.
@@ -132,7 +163,10 @@ def test_lines_that_are_not_understood_are_named(tmp_path, config) -> None:  # n
         ("", "no line with the heads"),
         ("a;b;c\n1;2;3\n", "no line with the heads"),
         ("date;hour;kWh\n", "0 of 0 lines"),
-        ("date;hour;kWh\nx;y;z\nx;y;z\n", "2 of 2 lines were not understood"),
+        ("date;hour;kWh\nx;y;z\nx;y;z\n", "2 of 2 lines were not understood.*osos.csv:2: 'x' is not a date"),
+        ("date;hour;kWh\n31.02.2026;01:00;1\n", "osos.csv:2: '31.02.2026' is not a date"),
+        ("date;hour;kWh\n31.12.9999;24:00;1\n", "osos.csv:2: '31.12.9999' is not a date"),
+        ("date;hour;kWh\n01.01.0001;00:00;1\n", "osos.csv:2: '01.01.0001' is not a date"),
         ("date;hour;kWh\n2026-10-01;00:00;1\n2026-10-01;00:07;1\n2026-10-01;00:14;1\n", "7 minutes apart"),
     ],
 )
@@ -186,10 +220,10 @@ def test_a_profile_or_a_bill_not_both(tmp_path, config) -> None:  # noqa: F811
 @pytest.mark.parametrize("language", ["tr", "en"])
 def test_it_fits_60_columns(tmp_path, config, language, monkeypatch) -> None:  # noqa: F811
     monkeypatch.setenv("COLUMNS", "60")
-    path = tmp_path / "osos.csv"
+    monkeypatch.chdir(tmp_path)
     text = semicolons(lines(kwh=lambda day, _hour: 4.0 + day.day % 3)).splitlines()
     text[5] = "01.10.2026;04:00;dört;0;0"
-    path.write_text("\n".join(text))
-    done, _ = run(config, path, language=language)
+    (tmp_path / "osos.csv").write_text("\n".join(text))
+    done, _ = run(config, "osos.csv", language=language)
     assert done.exit_code == 0
     assert max(map(len, done.output.splitlines())) <= 60

@@ -138,6 +138,20 @@ def test_every_bad_line_is_named_and_nothing_is_computed(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "then"), [("184223,5", "184.224"), ("184223.5", "184224,5"), ("0,5", "1.234,5")]
+)
+def test_a_file_has_one_sign_before_decimals(tmp_path, first, then) -> None:
+    """What another line shows to be a sign for thousands is not taken for one before decimals."""
+    file = tmp_path / "mixed.csv"
+    lines = [f"main;active_energy_import;{T0 + k * QUARTER};{text}\n" for k, text in enumerate((first, then))]
+    file.write_text("meter;quantity;t;value\n" + "".join(lines))
+    result = call("--from", file, "--json", columns=10_000)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert f"{file}:3: value: " in result.stderr
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"", "is empty"),
@@ -270,6 +284,13 @@ def test_options_that_mean_nothing_are_refused(tmp_path, words) -> None:
         words[1].rpartition("=")[2].split(":")[0].strip("-") in result.stderr
         or words[1].partition("=")[0] in result.stderr
     )
+
+
+def test_a_wrong_day_is_refused_by_the_name_of_its_option() -> None:
+    result = call("--day", "29.10.2026")
+    assert result.exit_code == 2
+    assert "--day" in result.stderr
+    assert "--holiday" not in result.stderr
 
 
 def test_a_meter_that_the_file_does_not_have_is_said(tmp_path) -> None:

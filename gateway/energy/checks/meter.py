@@ -39,7 +39,7 @@ _PHASES: Final = ("l1", "l2", "l3")
 _POWERS, _CURRENTS, _VOLTAGES = (
     tuple(text % phase for phase in _PHASES) for text in ("active_power_%s", "current_%s", "voltage_%sn")
 )
-_ELECTRIC: Final = tuple(zip(_PHASES, _CURRENTS, _POWERS, _VOLTAGES, strict=True))
+_ELECTRIC: Final = tuple(zip(_CURRENTS, _POWERS, _VOLTAGES, strict=True))
 
 
 def identities(values: Mapping[str, float]) -> tuple[str, float] | None:
@@ -47,16 +47,17 @@ def identities(values: Mapping[str, float]) -> tuple[str, float] | None:
 
     S² = P² + Q²; ΣP of the phases = P; P = S·PF.
     """
-    p, q, s = (values.get(name) for name in ("active_power", "reactive_power", "apparent_power"))
+    get = values.get
+    p, q, s = get("active_power"), get("reactive_power"), get("apparent_power")
     if s is None or s < LEAST or p is None:
         return None
     # Harmonics make S larger than P and Q say, never smaller.
     if q is not None and (miss := (p * p + q * q - s * s) / (s * s)) > APART:
         return "power_triangle", miss
-    phases = [values.get(name) for name in _POWERS]
-    if None not in phases and (miss := abs(sum(each or 0.0 for each in phases) - p) / s) > APART:
+    phases = [values[name] for name in _POWERS if name in values]
+    if len(phases) == len(_POWERS) and (miss := abs(sum(phases) - p) / s) > APART:
         return "sum_of_phases", miss
-    factor = values.get("power_factor")
+    factor = get("power_factor")
     if factor is not None and (miss := abs(abs(p) - s * abs(factor)) / s) > APART:
         return "power_factor", miss
     return None
@@ -91,18 +92,15 @@ def wiring(values: Mapping[str, float], primary: float | None) -> tuple[str, flo
     is wrong.
     """
     least = LOADED * (primary or 5.0)
-    factors: dict[str, float] = {}
-    for phase, *names in _ELECTRIC:
-        amps, power, volt = (values.get(name) for name in names)
-        if amps is None or power is None or not volt or abs(amps) < least:
-            continue
-        factors[phase] = power * 1000 / (abs(amps) * volt)
-    if len(factors) < len(_PHASES):
-        return None
-    phase = min(factors, key=lambda each: factors[each])
-    best = max(factors.values())
-    if best > 0.8 and factors[phase] < LOW_FACTOR:
-        return phase, factors[phase]
+    factors: list[float] = []
+    for current, power, voltage in _ELECTRIC:
+        amps, kw, volt = values.get(current), values.get(power), values.get(voltage)
+        if amps is None or kw is None or not volt or abs(amps) < least:
+            return None
+        factors.append(kw * 1000 / (abs(amps) * volt))
+    worst = min(factors)
+    if worst < LOW_FACTOR and max(factors) > 0.8:
+        return _PHASES[factors.index(worst)], worst
     return None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.energy.engine.units import GRAIN, BaseUnit, fits
 
@@ -52,17 +52,17 @@ class Context:
     contract_kw: int | None = None
     jump: int | None = None
     """Times the last measured interval beyond which one is told; what that is, a site decides."""
+    most: int = field(init=False)
+    """Base units an hour. 1.2·√3·U·I of the current transformer's primary."""
 
-    @property
-    def most(self) -> int:
-        """Base units an hour. 1.2·√3·U·I of the current transformer's primary."""
-        if self.unit.digits != 3:  # no electrical energy
-            return self.unit.most
-        if self.ct_primary is not None:
-            return isqrt(3 * (self.ct_primary * self.voltage * _CT_SHARE) ** 2) // 10 + 1
-        if self.contract_kw is not None:
-            return self.contract_kw * 1000 * _OVER_CONTRACT
-        return self.unit.most
+    def __post_init__(self) -> None:
+        most = self.unit.most
+        if self.unit.digits == 3:  # electrical energy
+            if self.ct_primary is not None:
+                most = isqrt(3 * (self.ct_primary * self.voltage * _CT_SHARE) ** 2) // 10 + 1
+            elif self.contract_kw is not None:
+                most = self.contract_kw * 1000 * _OVER_CONTRACT
+        object.__setattr__(self, "most", most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,7 @@ class Finding:
         return cls(*state)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """A gain (grains) in a time (ms); of how many gains it is the fastest."""
 
     gain: int = 0

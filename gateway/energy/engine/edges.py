@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.energy.engine.units import GRAIN, rounded
 
@@ -28,8 +28,7 @@ AROUND: Final = 180_000
 """ms between two readings around an edge up to which they make it measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """The running total (grains) at a time (ms UTC); `failed` names the check that the way here failed."""
 
     t: int

@@ -92,16 +92,18 @@ class MeterSeries:
         self._series: dict[str, Series] = {}
         self._newest: int | None = None
 
-    def take(self, quantity: str, t: int, value: int | None) -> Iterator[tuple[str, Outcome]]:
-        """Take in a reading of a counter, or of a gauge in GAUGES (grains); yields (quantity, interval or
+    def take(self, quantity: str, t: int, value: int | None) -> list[tuple[str, Outcome]]:
+        """Take in a reading of a counter, or of a gauge in GAUGES (grains); gives (quantity, interval or
         finding).
         """
         if quantity in GAUGES:
-            self._powers.setdefault(quantity, Power()).take(t, value)
-            return
+            power = self._powers.get(quantity)
+            if power is None:
+                power = self._powers[quantity] = Power()
+            power.take(t, value)
+            return []
         self._newest = t if self._newest is None else max(self._newest, t)
-        for outcome in self._of(quantity).take(t, value):
-            yield quantity, outcome
+        return [(quantity, outcome) for outcome in self._of(quantity).take(t, value)]
 
     def swap(
         self, t: int, closing: Mapping[str, int] | None = None, opening: Mapping[str, int] | None = None

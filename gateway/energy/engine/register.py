@@ -11,7 +11,7 @@ flowed meanwhile is not known to the unit anyway): so edges are the same whereve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import gcd
 from typing import Any, Final
@@ -99,14 +99,24 @@ class Register:
         self.step = 0
         """The largest amount (grains) of which every reading was a multiple."""
 
-    def take(self, t: int, raw: int) -> Iterator[Point | Finding]:
+    def take(self, t: int, raw: int) -> Iterable[Point | Finding]:
         """Take in a reading (ms, grains)."""
         self.step = gcd(self.step, raw)
-        if self._last is None:
-            self._last = _Seen(t, raw, raw, t)
-            return
         last = self._last
-        agrees = bool(self._doubted) and self._agrees(*self._doubted[-1], t, raw)
+        if last is None:
+            self._last = _Seen(t, raw, raw, t)
+            return ()
+        if self._doubted:
+            return self._weigh(last, t, raw)
+        gain = self._gain(last, t, raw)
+        if gain is None:
+            self._doubted = [(t, raw)]
+            return ()
+        return self._believe(t, raw, *gain)
+
+    def _weigh(self, last: _Seen, t: int, raw: int) -> Iterator[Point | Finding]:
+        """A reading behind those that are in doubt."""
+        agrees = self._agrees(*self._doubted[-1], t, raw)
         # A leap that goes on is confirmed: seen from before it, it only looks slower with every read.
         goes_on = agrees and last.raw < self._doubted[0][1] and self._doubted[-1][1] <= raw
         gain = None if goes_on else self._gain(last, t, raw)
@@ -205,15 +215,12 @@ class Register:
             return _whole(raw, seen.total), (), ""
         gain, elapsed = raw - seen.raw, t - seen.since
         if gain >= 0:
-            back = self._returned(seen, t, raw)
-            if back is not None:
+            if self._old is not None and (back := self._returned(seen, t, raw)) is not None:
                 return back
-            impossible = is_impossible(self._context, gain, elapsed, self.step)
-            return (
-                None
-                if impossible or is_leap(self._context, self._rate, gain, elapsed, self.step)
-                else (gain, (), "")
-            )
+            if is_impossible(self._context, gain, elapsed, self.step):
+                return None
+            leap = is_leap(self._context, self._rate, gain, elapsed, self.step)
+            return None if leap else (gain, (), "")
         over = rollover(self._context, self._rate, seen.raw, raw, elapsed=elapsed, step=self.step)
         if over is None:
             return None
@@ -241,10 +248,10 @@ class Register:
 
     def _believe(
         self, t: int, raw: int, gain: int, findings: tuple[Finding, ...] = (), failed: str = ""
-    ) -> Iterator[Point | Finding]:
+    ) -> list[Point | Finding]:
         last = self._last
         assert last is not None
-        yield from self._release(last)
+        released = self._release(last)
         failed, self._unknown = failed or self._unknown, ""
         self._rate_before = self._rate
         if gain > 0 and not failed:
@@ -252,12 +259,14 @@ class Register:
         unchanged = raw == last.raw and not findings and not failed
         self._before = last
         self._last = _Seen(t, raw, last.total + gain, last.since if unchanged else t, failed, findings)
+        return released
 
-    def _release(self, seen: _Seen) -> Iterator[Point | Finding]:
-        if not seen.released:
-            seen.released = True
-            yield from seen.findings
-            yield Point(seen.t, seen.total, seen.failed)
+    @staticmethod
+    def _release(seen: _Seen) -> list[Point | Finding]:
+        if seen.released:
+            return []
+        seen.released = True
+        return [*seen.findings, Point(seen.t, seen.total, seen.failed)]
 
     def _drop(self) -> Iterator[Finding]:
         """What was in doubt was a glitch."""

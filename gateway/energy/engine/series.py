@@ -8,7 +8,7 @@ readings around them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -120,32 +120,27 @@ class Series:
         self._still, recent, self._apart, self._tainted, self._withdrawn = watched
         self._recent = deque(map(tuple, recent), maxlen=_HOUR)
 
-    def take(self, t: int, value: int | None) -> Iterator[Outcome]:
+    def take(self, t: int, value: int | None) -> list[Outcome]:
         """Take in a reading; one of the same time as the last says nothing new, one before it is not used and
         told.
         """
         if self._t is not None and t <= self._t:
             if t < self._t:
-                yield Finding("out_of_order", t, {}, {"after": self._t})
-                return
-            if is_duplicate(self._value, value):
-                assert self._value is not None
-                assert value is not None
-                yield Finding("duplicate", t, {"kept": self._value, "dropped": value})
-            if self._value is not None or value is None:
-                return
+                return [Finding("out_of_order", t, {}, {"after": self._t})]
+            if value is None or self._value is not None:
+                return _duplicate(t, self._value, value)
             self._failing -= 1
         self._t, self._value = t, value
         if value is None:
             self._failing += 1
-            return
+            return []
         if self._failing:
             self._failed[t], self._failing = self._failing, 0
-        yield from self._follow(self._register.take(t, value))
+        return self._follow(self._register.take(t, value))
 
-    def swap(self, t: int, closing: int | None = None, opening: int | None = None) -> Iterator[Outcome]:
+    def swap(self, t: int, closing: int | None = None, opening: int | None = None) -> list[Outcome]:
         """The meter was exchanged at `t`."""
-        yield from self._follow(self._register.swap(t, closing, opening))
+        return self._follow(self._register.swap(t, closing, opening))
 
     def step_back(self, t: int, by: int | None = None) -> Iterator[Outcome]:
         """The right clock says `t` (ms) for the next reading, which is before what was said of the last.
@@ -197,12 +192,26 @@ class Series:
         if coarse is not None and self._t is not None:
             yield Finding("resolution", self._t, {"step": coarse})
 
-    def _follow(self, outcomes: Iterator[Point | Finding]) -> Iterator[Outcome]:
+    def _follow(self, outcomes: Iterable[Point | Finding]) -> list[Outcome]:
+        found: list[Outcome] = []
         for outcome in outcomes:
             if isinstance(outcome, Finding):
-                yield outcome
-            else:
-                yield from self._reach(outcome)
+                found.append(outcome)
+            elif not self._stays(outcome):
+                found += self._reach(outcome)
+        return found
+
+    def _stays(self, point: Point) -> bool:
+        """Whether a point stands in the quarter hour of the one before it, as most do, and nothing failed on
+        the way: no interval ends.
+        """
+        last = self._point
+        if last is None or self._failed or point.failed or not last.t < point.t:
+            return False
+        if point.t // QUARTER != last.t // QUARTER:
+            return False
+        self._point = point
+        return True
 
     def _reach(self, point: Point) -> Iterator[Outcome]:
         """The intervals that end between the last point and this one."""
@@ -332,6 +341,13 @@ class Series:
         if apart is not None and not self._apart:
             yield Finding("incoherent", self._recent[0][0], {"register": energy, "power": sum(powers)})
         self._apart = apart is not None
+
+
+def _duplicate(t: int, known: int | None, value: int | None) -> list[Outcome]:
+    """What a second reading of the same time says."""
+    if known is None or value is None or not is_duplicate(known, value):
+        return []
+    return [Finding("duplicate", t, {"kept": known, "dropped": value})]
 
 
 def _gap(last: Point, point: Point, shape: str, failed: int) -> Finding:
