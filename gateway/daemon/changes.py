@@ -135,15 +135,17 @@ def _entries(section: str, old: Loaded, new: Loaded) -> Iterator[ConfigurationCh
     after = {getattr(entry, key): entry for entry in getattr(new.config, section)}
     for name in after:
         if name not in before:
+            added = f"{noun} {name}"
             yield ConfigurationChange(
-                f"{noun} {name} was added",
+                f"{added} was added",
                 _fields(section, name, change="added"),
                 _concerned(section, name, new),
             )
     for name in before:
         if name not in after:
+            removed = f"{noun} {name}"
             yield ConfigurationChange(
-                f"{noun} {name} was removed",
+                f"{removed} was removed",
                 _fields(section, name, change="removed"),
                 _concerned(section, name, old),
             )

@@ -11,6 +11,7 @@ from mqtt_parts import broker_at
 from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt import BrokerLink
 from gateway.mqtt.double import MemoryLink
+from gateway.mqtt.limits import UNLIMITED
 from gateway.mqtt.link import MAX_UNACKED, Outgoing
 from gateway.wire import Topics
 from tests.fake_broker import PUBACK, Ear, FakeBroker, packet, publish
@@ -159,6 +160,30 @@ async def test_messages_arrive_in_order(side):
         side.send(TOPICS.replay, b"%d" % number)
     await until(lambda: len(ear.messages) == 3)
     assert ear.messages == [(TOPICS.replay, b"0"), (TOPICS.replay, b"1"), (TOPICS.replay, b"2")]
+    await connection.close()
+
+
+async def test_a_second_subscription_costs_no_room_and_no_message(side):
+    connection, ear = await opened(side)
+    connection.publish(messages(2))
+    connection.subscribe_again()
+    assert connection.room == MAX_UNACKED - 2
+    side.send(TOPICS.replay, b"after it")
+    await until(lambda: ear.messages == [(TOPICS.replay, b"after it")])
+    await until(lambda: len(side.sent) == 2)
+    side.acknowledge(2)
+    await until(lambda: connection.idle)
+    assert not connection.refused_topics
+    assert ear.errors == []
+    await connection.close()
+    connection.subscribe_again()  # too late, and no harm
+
+
+async def test_a_broker_without_limits_has_none_and_no_words_of_its_own(side):
+    connection, _ = await opened(side)
+    assert connection.limits == UNLIMITED
+    assert connection.words == ""
+    assert side.link.skipped == 0
     await connection.close()
 
 

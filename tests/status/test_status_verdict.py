@@ -195,6 +195,30 @@ def test_one_trouble_of_a_platform_hides_no_other(facts: Snapshot, causes: set[s
     assert all(f'cause="{cause}"' in exposition(facts).decode() for cause in causes)
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (waiting("connecting", since=NOW - 5_000), ("the connection to the platform", "bağlantı kuruluyor")),
+        (
+            waiting(in_vain=5.0),
+            ("the platform has confirmed nothing yet", "platform henüz bir şey onaylamadı"),
+        ),
+        (
+            replace(journal(newest=None), uptime=20.0, uplinks=()),
+            ("nothing has been stored yet", "henüz bir şey kaydedilmedi"),
+        ),
+        (
+            replace(bus(state="down", error="", since=NOW - 5_000), uptime=20.0, uplinks=()),
+            ("a line is being opened", "bir hat açılıyor"),
+        ),
+    ],
+)
+def test_what_is_waited_for_while_it_starts_is_said(facts: Snapshot, said: tuple[str, str]) -> None:
+    assert judge(facts).state == "starting"
+    for language, words in zip(("en", "tr"), said, strict=True):
+        assert words in headline(judge(facts), facts, Locale(language, "Europe/Istanbul", NOW)).text
+
+
 @pytest.mark.parametrize("language", ["en", "tr"])
 def test_not_all_meters_answer_while_one_has_not_been_polled_yet(language: str) -> None:
     f = Locale(language, "Europe/Istanbul", NOW)

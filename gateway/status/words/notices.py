@@ -43,7 +43,7 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
         case "starting" | "delivering" if answering < len(active):
             return Notice("busy", _("Starting: %(of_them)s of %(all)s meters have answered.") % counts)
         case "starting":
-            return Notice("busy", _("Starting: the connection to the platform is being made."))
+            return Notice("busy", _starting(verdict, f))
         case "delivering" if verdict.until is not None:
             text = _("All meters answer. What has waited is being delivered, until about %(time)s.")
             return Notice("busy", text % {"time": f.moment(verdict.until)})
@@ -60,6 +60,18 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
         answering,
     )
     return Notice(level, text % counts)
+
+
+def _starting(verdict: StatusVerdict, f: Locale) -> str:
+    """What is waited for although every meter has answered."""
+    _, awaited = f.gettext, {finding.cause for finding in verdict.findings if finding.level == "busy"}
+    if "connecting" in awaited:
+        return _("Starting: the connection to the platform is being made.")
+    if "first_delivery" in awaited:
+        return _("Starting: the platform has confirmed nothing yet.")
+    if "journal_starting" in awaited:
+        return _("Starting: nothing has been stored yet.")
+    return _("Starting: a line is being opened.")
 
 
 def notices(verdict: StatusVerdict, now: Snapshot, f: Locale) -> list[Notice]:
