@@ -66,8 +66,14 @@ async def discover(driver: Driver, read: Read) -> Driver:
     index = meant[discovery.nth - 1]
     model, common = models[index], _common(models, index)
     maker = await _maker(common, discovery, read)
-    rows = [] if common is None else _rows(driver, discovery, common)
-    rows += _rows(driver, discovery, model)
+    own = _rows(driver, discovery, model)
+    if not own:
+        raise BadFrame(
+            f"the SunSpec model {model.id} at {model.start} says that it has "
+            f"{model.end - model.start - _HEADER} registers: none of its values fits in there",
+            hint="restart the device, or bring its firmware up to date; else use the driver of its model",
+        )
+    rows = [*([] if common is None else _rows(driver, discovery, common)), *own]
     inputs = 0
     for beside in _beside(models, index, discovery, alone=len(meant) == 1):
         found = _rows(driver, discovery, beside)

@@ -12,9 +12,13 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.common.files import read_regular
+
 UPGRADE = Path("/var/lib/submeter-upgrade")
 UPGRADE_VARIABLE = "SUBMETER_UPGRADE"
 """Names another folder than the installed one's."""
+MOST_BYTES: Final = 1 << 24
+"""What is longer is no object of ours."""
 WRITABLE: Final = {"journal.db": (2, 2), "history.db": (1, 2), "learnt.json": (1, 1)}
 """By file: the oldest and the newest version that this program can write. Where they differ, every statement
 works on both: a step adds, and what is new of it is used where it is there.
@@ -36,7 +40,7 @@ def upgrade_folder() -> Path:
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none that can be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_regular(path, MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -12,13 +12,15 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from gateway.common.files import sync_folder
+from gateway.common.files import read_regular, sync_folder
 from gateway.field import carried_count, newer_carried
 
 log = logging.getLogger(__name__)
 
 NAME = "pulses.json"
 BLOCK = 4096
+MOST_BYTES = 1 << 20
+"""A longer file was not written by us."""
 WHOLE = "the journal had lost it, the second copy of a clean stop goes on"
 MENDED = "the journal is older than the second copy: pulses of up to a minute before the stop may be missing"
 
@@ -43,7 +45,7 @@ class RegisterCopy:
         that is whole.
         """
         try:
-            body = json.loads(self.path.read_bytes(), parse_constant=_no_constant)
+            body = json.loads(read_regular(self.path, MOST_BYTES), parse_constant=_no_constant)
             state = body["state"]
             if body["crc"] != zlib.crc32(_text(state).encode()) or not isinstance(state["pulses"], dict):
                 raise ValueError("its checksum is wrong")  # noqa: TRY301 - one place says it
@@ -81,6 +83,8 @@ class RegisterCopy:
     def _write(self, data: bytes) -> None:
         # Padded with spaces to whole blocks: what is there already is overwritten in place, and needs no
         # room.
+        if self._spare.is_symlink() or not self._spare.is_file():
+            self._spare.unlink(missing_ok=True)
         data = data.ljust(-(-len(data) // BLOCK) * BLOCK)
         handle = os.open(self._spare, os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.common.files import read_regular
 from gateway.common.trial import WRITABLE, newest_writable
 from gateway.config import Bus, Config, Meter, SerialBus
 from gateway.field.facts import BUS_NAMES, METER_NAMES, SECONDS, BusFacts, Fact, MeterFacts, Value, check
@@ -126,12 +127,10 @@ def _counters_key(bus: Bus, meter: Meter) -> str:
 
 def _read(path: Path) -> dict[str, dict[str, Fact]]:
     """What the file holds; nothing of it when it is not ours, and no single fact that is none."""
-    if not path.exists():
-        return {}
     try:
-        if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            raise ValueError("it is no file of ours")  # noqa: TRY301 - one way out for whatever is wrong with it
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = json.loads(read_regular(path, MOST_BYTES))
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError, RecursionError) as error:
         log.warning(
             "%s is not readable, so what was learnt about lines and meters is learnt again: %s", path, error
@@ -167,6 +166,7 @@ def _facts(known: Mapping[str, Any]) -> dict[str, Fact]:
 def _write(path: Path, body: str) -> None:
     fresh = path.with_name(path.name + ".new")
     try:
+        fresh.unlink(missing_ok=True)  # what else may stand there is never waited for
         fresh.write_text(body + "\n", encoding="utf-8")
         os.replace(fresh, path)  # noqa: PTH105 - named for what it is
     except OSError as error:

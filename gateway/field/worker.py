@@ -369,7 +369,7 @@ class BusWorker:
             wait = max(0.0, cost - poll.spent) / SHARE
             if not polled.lost and self.line.has_transaction_ids:
                 wait *= 2  # the patience for a gateway that may be slow was not saved for
-            polled.mark_lost(error, ended, min(wait, CAP))
+            polled.mark_lost(error, ended, 0.0 if self.line.may_be_half_open else min(wait, CAP))
             return
         polled.mark_ok(ended)
         schedule.again(slow=poll.slow_failed, static=poll.static_failed)

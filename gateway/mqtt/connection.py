@@ -31,6 +31,7 @@ from gateway.mqtt.link import DEAF, MAX_UNACKED, TO_THE_LOOP, Hearing, Listener,
 from gateway.mqtt.reasons import (
     every_code,
     farewell,
+    no_answer,
     no_connack,
     packets_too_small,
     qos_0_only,
@@ -130,7 +131,7 @@ class PahoConnection:
                 await self._ready
         except TimeoutError:
             self._abandon()
-            raise LinkDown(f"no answer within {OPEN_TIMEOUT:g} s", cause="silent") from None
+            raise no_answer(OPEN_TIMEOUT, to="SUBSCRIBE" if self._connected else "") from None
         except BaseException:
             self._abandon()
             raise

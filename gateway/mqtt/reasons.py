@@ -206,6 +206,20 @@ def no_connack(*, tls: bool) -> UplinkError:
     return NoConnack("the broker closed the connection instead of answering", hint=hint, cause="no_answer")
 
 
+def no_answer(seconds: float, to: str = "") -> UplinkError:
+    """The broker has said nothing for too long; `to` is the packet that it has not answered, when it had
+    accepted us before.
+    """
+    if to:
+        what = f"the broker accepts the connection, and does not answer {to} within {seconds:g} s"
+        return LinkDown(what, hint="look into the broker's log", cause="silent")
+    return LinkDown(
+        f"no answer within {seconds:g} s",
+        hint="check that the port speaks MQTT, and whether a firewall or a proxy holds the connection",
+        cause="silent",
+    )
+
+
 def refusal(code: int, words: str = "") -> UplinkError:
     """CONNACK said no; `words` is what `said` gives."""
     known = meaning(code)

@@ -344,6 +344,13 @@ async def test_a_list_without_an_end_is_read_as_far_as_it_is_known() -> None:
     assert (await values("sunspec-inverter", device))["active_power"] == -4.0
 
 
+@pytest.mark.parametrize("length", [0, 1])
+async def test_a_model_too_short_for_any_of_its_values_is_no_meter_that_is_well(length: int) -> None:
+    device = Device(common(), [103, length, *[0] * length])
+    with pytest.raises(BadFrame, match=f"103 at 40070 says that it has {length} registers"):
+        await resolve(load_driver("sunspec-inverter"), device.ask)
+
+
 async def test_a_maker_cannot_act_on_who_reads_its_name() -> None:
     driver = await resolve(load_driver("sunspec-inverter"), Device(common("BAD\x1b[2J"), inverter()).ask)
     assert driver.variant.startswith("BAD\\x1b[2J model 103")

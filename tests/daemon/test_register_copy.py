@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,21 @@ def test_what_is_not_whole_is_nothing(tmp_path: Path, caplog, spoilt) -> None:
     assert "cannot be used" in caplog.text
     assert copy.save(STATE)
     assert copy.load()["pulses"] == STATE
+
+
+@pytest.mark.parametrize(
+    "put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)]
+)
+@pytest.mark.parametrize("name", [NAME, f"{NAME}.new"])
+def test_what_stands_in_its_place_is_not_waited_for_nor_written_through(
+    tmp_path: Path, name: str, put
+) -> None:
+    copy = RegisterCopy(tmp_path)
+    put(tmp_path / name)
+    assert copy.load() == {}
+    assert copy.save(STATE)
+    assert not copy.path.is_symlink()
+    assert RegisterCopy(tmp_path).load()["pulses"] == STATE
 
 
 def test_a_changed_digit_is_found(tmp_path: Path) -> None:

@@ -173,6 +173,17 @@ def test_each_errno_of_a_port_has_its_words(tmp_path, code, cause, word) -> None
         (OSError(errno.EHOSTUNREACH, "No route to host"), "no_route", "no route to host"),
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "no_route", "unreachable"),
         (OSError(errno.ECONNRESET, "Connection reset by peer"), "hung_up", "reset"),
+        (OSError(errno.ECONNRESET, "Connect call failed ('192.0.2.1', 502)"), "hung_up", "reset by peer"),
+        (
+            OSError(errno.EHOSTUNREACH, "Connect call failed ('192.0.2.1', 502)"),
+            "no_route",
+            "no route to host",
+        ),
+        (
+            NoAddressWorked([("::1", OSError(errno.ETIMEDOUT, "Connect call failed ('::1', 502)"))]),
+            "silent",
+            "timed out",
+        ),
         (OSError(errno.EACCES, "Permission denied"), "permission", "denied"),
         (OSError(errno.EMFILE, "Too many open files"), "other", "open files"),
         (TimeoutError(), "no_name_server", "looking up"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,21 @@ async def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
     assert home.meter(BUS, meter(1)).learn("pause", 0.1)
     await home.save()
     assert (tmp_path / LEARNT_FILE).is_dir()
+
+
+@pytest.mark.parametrize(
+    "put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)]
+)
+@pytest.mark.parametrize("name", [LEARNT_FILE, f"{LEARNT_FILE}.new"])
+async def test_what_stands_in_its_place_is_not_waited_for(tmp_path: Path, name: str, put) -> None:
+    path = tmp_path / LEARNT_FILE
+    put(tmp_path / name)
+    home = Learnt(path)
+    assert home.meter(BUS, meter(1)).learn("pause", 0.1)
+    async with asyncio.timeout(30):
+        await home.save()
+    assert path.is_file()
+    assert Learnt(path).meter(BUS, meter(1)).pause == 0.1
 
 
 @pytest.mark.parametrize(

@@ -152,3 +152,36 @@ async def test_a_device_that_ends_the_connection_for_one_register_gives_the_othe
         await worker.stop()
         await task
     assert readings[-1].absent == {NAMES[7]: "timeout"}
+
+
+@pytest.mark.parametrize("meters", [1, 3])
+async def test_behind_a_half_open_connection_meters_are_asked_at_once_on_the_next_one(meters: int) -> None:
+    async def serve(client: Client) -> None:
+        first, asked = plant.connections == 1, 0
+        while True:
+            request = await client.request()
+            asked += 1
+            if not first or asked <= 4 * meters:  # then it has lost its power without a word
+                client.send(request.number, request.unit, request.answer)
+
+    readings: list[Reading] = []
+    async with served(serve) as plant:
+        bus = TcpBus(name="bus", type="tcp", host="127.0.0.1", port=plant.port, timeout="300ms")
+        tasks = [MeterTask(meter(unit, interval="100ms"), driver()) for unit in range(1, meters + 1)]
+        worker = BusWorker(bus, tasks, readings.append)
+        task = asyncio.create_task(worker.run())
+        for _ in range(2400):
+            await asyncio.sleep(0.025)
+            if (
+                plant.connections > 1
+                and len({r.meter for r in readings[-3 * meters :] if r.values}) == meters
+            ):
+                break
+        await worker.stop()
+        await task
+    assert plant.connections > 1
+    first, last = (
+        next(i for i, r in found if r.missing)
+        for found in (list(enumerate(readings)), list(enumerate(readings))[::-1])
+    )
+    assert last - first < 60, "and not after the wait of a meter that is dead: hundreds of polls"

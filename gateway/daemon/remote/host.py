@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gateway import __version__, status
+from gateway.common.files import read_regular
 from gateway.common.log_lines import RecentLines
 from gateway.config import Config, Uplink
 from gateway.daemon.actions import DaemonActions, RunningDaemon
@@ -156,7 +157,7 @@ def _bundle(config: Config, facts: dict[str, Any]) -> dict[str, Any]:
 
     learnt = Path(config.journal.directory) / "learnt.json"
     try:
-        facts["learnt"] = json.loads(learnt.read_text(encoding="utf-8")[:MAX_LEARNT])
+        facts["learnt"] = json.loads(read_regular(learnt, MAX_LEARNT))
     except (OSError, ValueError):
         facts["learnt"] = None
     return make_bundle(config, facts)

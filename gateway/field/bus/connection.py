@@ -178,8 +178,20 @@ class BusConnection:
             raise error
         await self.open()
 
+    @property
+    def may_be_half_open(self) -> bool:
+        """Whether everybody is silent on a connection that was good, or was given up for that: then the next
+        request tells, and keeps nobody waiting.
+        """
+        good = self.first.answered and not isinstance(self.bus, SerialBus)
+        return good and (self.trouble is not None or self._all_silent)
+
+    @property
+    def _all_silent(self) -> bool:
+        return len({id(each) for each in self._silent}) == len(self._stations)
+
     def _half_open(self) -> None:
-        if len(self._silent) >= DEAF and len({id(each) for each in self._silent}) == len(self._stations):
+        if len(self._silent) >= DEAF and self._all_silent:
             self.lost(BusDown(f"{self.bus.place} is connected but silent", hint="it is opened again"))
 
     def _become(self, state: BusState) -> None:

@@ -164,7 +164,9 @@ class MeterReader:
             reading.missing = poll.error.reason if poll.error else replies.first_reason
             if poll.error is None and reading.missing == BadFrame.reason:
                 poll.error = poll.unfit or BadFrame(
-                    f"meter {meter} gave nothing but damaged or foreign frames"
+                    f"meter {meter} gave nothing but damaged or foreign frames",
+                    hint="two meters with one address, another master, or a disturbed line: submeter doctor "
+                    f"{meter} tells",
                 )
         self.skipped.tell()
         self._polls += 1

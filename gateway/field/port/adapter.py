@@ -160,7 +160,8 @@ def _unreached(bus: TcpBus, error: Exception) -> Told:
     if isinstance(error, TimeoutError) and error.errno is None:
         error = OSError(errno.ETIMEDOUT, f"timed out: no answer within {CONNECT:g} s")
     code = _errno(error)
-    words = getattr(error, "strerror", None) or (os.strerror(code) if code else str(error))
+    told = getattr(error, "strerror", None) or str(error)
+    words = os.strerror(code) if code and told.startswith("Connect call failed") else told  # asyncio's words
     match code:
         case errno.ECONNREFUSED:
             hint = (
