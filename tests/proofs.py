@@ -88,7 +88,7 @@ PROOFS = {
             "packaging",
             "systemd",
             "gateway/daemon/service",
-            "gateway/common/trial.py",
+            "gateway/common/file_versions.py",
             "gateway/provisioning",
             "requirements/runtime.lock",
         ),

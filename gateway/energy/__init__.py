@@ -2,7 +2,7 @@
 last digit, and what follows from them for a building. Pure.
 """
 
-from gateway.energy import consumption, load, netting, reactive, tree
+from gateway.energy import building_load, consumption, netting, reactive, tree
 from gateway.energy.building import (
     EXPORT,
     IMPORT,
@@ -55,10 +55,10 @@ __all__ = [
     "Series",
     "Tariff",
     "base_unit",
+    "building_load",
     "consumption",
     "counter_of",
     "day_sum",
-    "load",
     "netting",
     "next_version",
     "reactive",

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.common.file_versions import WRITABLE, newest_writable
 from gateway.common.files import read_regular
-from gateway.common.trial import WRITABLE, newest_writable
 from gateway.config import Bus, Config, Meter, SerialBus
 from gateway.field.facts import BUS_NAMES, METER_NAMES, SECONDS, BusFacts, Fact, MeterFacts, Value, check
 from gateway.field.meter.counters import CounterMemory, energy_ratio

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from gateway.common.trial import WRITABLE, newest_writable
+from gateway.common.file_versions import WRITABLE, newest_writable
 from gateway.errors import HistoryDamaged, HistoryError
 
 FILE: Final = "history.db"

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.common.trial import read_object
+from gateway.common.file_versions import read_object
 from gateway.errors import GatewayError
 from gateway.host.machine import MachineFiles
 

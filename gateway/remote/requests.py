@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gateway.common.file_versions import read_object
 from gateway.common.files import write_durably
-from gateway.common.trial import read_object
 
 FOLDER = "requests"
 """In the state directory of the daemon."""

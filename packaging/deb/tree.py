@@ -12,7 +12,7 @@ from pathlib import Path
 from deb.libraries import BuildError, unpack
 from deb.manual import completion, manual
 from deb.target import Target
-from gateway.common.trial import WRITABLE
+from gateway.common.file_versions import WRITABLE
 
 ROOT = Path(__file__).parents[2]
 HOME = Path("opt/submeter")

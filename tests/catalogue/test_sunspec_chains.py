@@ -197,8 +197,8 @@ async def test_where_a_list_breaks_off_is_told_once(caplog) -> None:
         async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
             return registers_of(await device.ask(function, address, count))
 
-    seat = Meter(id="pv", bus="bus", address=1, driver="sunspec-inverter")
-    bus, task = TcpBus(name="bus", type="tcp", host="h"), MeterTask(seat, load_driver("sunspec-inverter"))
+    config = Meter(id="pv", bus="bus", address=1, driver="sunspec-inverter")
+    bus, task = TcpBus(name="bus", type="tcp", host="h"), MeterTask(config, load_driver("sunspec-inverter"))
     worker = BusWorker(bus, [task], lambda _: None, port=DevicePort({}))
     for _ in range(3):
         assert (await worker.meter("pv").read()).values["active_power"] == -1.0

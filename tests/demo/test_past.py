@@ -22,7 +22,7 @@ from gateway.demo.show.past_building import (
     quarters,
 )
 from gateway.demo.show.site import ANALYSER, METERS, stamp_drivers, write_analyser
-from gateway.energy import GRAIN, QUARTER, Calendar, load, reactive
+from gateway.energy import GRAIN, QUARTER, Calendar, building_load, reactive
 from gateway.history import History, HistoryReader, Projection
 from gateway.history.projection import Committed
 from gateway.model import Reading
@@ -110,11 +110,11 @@ def test_the_night_load_is_one_that_the_engine_tells(reader) -> None:
         values = {
             each.start: each.value for each in reader.intervals(NIGHT[0], "active_energy_import", day, day)
         }
-        found = load.base_load(values, calendar, closed=True)
+        found = building_load.base_load(values, calendar, closed=True)
         assert found is not None
         bases.append(found.power)
-    assert load.has_risen(bases[-1], bases[:-2])
-    assert not load.has_risen(bases[-3], bases[:-3])
+    assert building_load.has_risen(bases[-1], bases[:-2])
+    assert not building_load.has_risen(bases[-3], bases[:-3])
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.config.rules import load_rules, rules_path
 from gateway.energy import Calendar, DatedRules, Tariff
+from gateway.energy.building_load import base_load, compare, has_risen, is_closed, peak, tenth
 from gateway.energy.consumption import by_band, cost, degree_days, generated, used, yield_direction
-from gateway.energy.load import base_load, compare, has_risen, is_closed, peak, tenth
 from gateway.energy.netting import over_all, over_hours, self_consumption, self_sufficiency
 from gateway.energy.reactive import ReactiveDay, budget, charged, is_breach, registers
 from gateway.energy.tree import TRANSFORMERS, TreeMeter, rests, suspicion, uncertainty

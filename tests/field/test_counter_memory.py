@@ -188,11 +188,11 @@ async def poll_after_reload(
     await before.meter("m1").read()
     await before.stop()
     words.update({11: energy, 21: serial})
-    seat = meter(1).model_copy(update=change)
-    learnt.keep(Config(gateway={"id": "g"}, buses=(after_on,), meters=(seat,)))
-    task = MeterTask(seat, driver(SWAP, name=seat.driver))
+    config = meter(1).model_copy(update=change)
+    learnt.keep(Config(gateway={"id": "g"}, buses=(after_on,), meters=(config,)))
+    task = MeterTask(config, driver(SWAP, name=config.driver))
     after = BusWorker(after_on, [task], lambda _: None, events.append, port=port, learnt=learnt)
-    reading = await after.meter(seat.id).read()
+    reading = await after.meter(config.id).read()
     await after.stop()
     return reading, events
 

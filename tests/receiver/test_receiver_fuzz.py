@@ -84,7 +84,7 @@ class Undo(Exception):
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
+def store(tmp_path_factory):
     opened = SqliteStore(tmp_path_factory.mktemp("fuzz") / "p.db")
     yield opened
     opened.close()
@@ -95,7 +95,7 @@ def shelf(tmp_path_factory):
 @example(changes=[(("intervals", 0, "values", 0), 10**30)], packed=True)
 @example(changes=[(("t0",), 2**53 - 1), (("tables", 0, "dt", 0), 2**53 - 1)], packed=True)
 @example(changes=[(("events", 1, "to"), 2**53 - 1)], packed=False)
-def test_a_changed_message_is_refused_or_stored(shelf, changes, packed):
+def test_a_changed_message_is_refused_or_stored(store, changes, packed):
     message = deepcopy(whole())
     for path, value in changes:
         put(message, path, value)
@@ -104,16 +104,16 @@ def test_a_changed_message_is_refused_or_stored(shelf, changes, packed):
     if found is None:
         return
     taken, _ = found
-    with suppress(Undo), shelf.atomic():
-        assert shelf.take([taken, taken]).batches == 1
-        ledger = shelf.ledger("gw-1")
+    with suppress(Undo), store.atomic():
+        assert store.take([taken, taken]).batches == 1
+        ledger = store.ledger("gw-1")
         ledger.missing()
         for epoch, known in ledger.epochs.items():
             for receipt in receipts(epoch, known, {1, 4}, pages=3):
                 assert parse(Receipt, receipt.to_bytes()) == receipt
-        for text in shelf.conn.execute("SELECT fields FROM event").fetchall():
-            assert shelf.conn.execute("SELECT json_valid(?)", text).fetchone() == (1,)
-        assert shelf.conn.execute("SELECT count(*) FROM value").fetchone()[0] == taken.batch.values
+        for text in store.conn.execute("SELECT fields FROM event").fetchall():
+            assert store.conn.execute("SELECT json_valid(?)", text).fetchone() == (1,)
+        assert store.conn.execute("SELECT count(*) FROM value").fetchone()[0] == taken.batch.values
         raise Undo
 
 

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 from forwarder_parts import connected, data, drained, seqs, settled
-from uplink_parts import E1, T0, Running, config
+from uplink_parts import BOOT, E1, EARLIER, T0, FakeClock, Running, config, row
 
 from gateway.model import Ranges
 from gateway.mqtt.double import MemoryLink
+from gateway.uplink.outgoing.clock_hold import ClockHold
 from tests.waiting import until
 
 pytestmark = pytest.mark.virtual_time
@@ -75,3 +76,48 @@ async def test_after_a_restart_the_hold_is_not_begun_anew(kept):
         connection = await connected(link)
         await drained(connection, 1)
         assert (data(connection)[0]["seq"], data(connection)[0]["clock"]) == (2, "unsynced")
+
+
+def test_the_verdict_on_a_batch():
+    clock = FakeClock(synced=False, uptime=10_000)
+    hold = ClockHold(clock, 60.0)
+    mine, earlier, good = (
+        row(1, clock="unsynced", uptime=9_000),
+        row(2, clock="unsynced", boot=EARLIER),
+        row(3),
+    )
+    hold.met(mine)
+    assert hold.release(mine).wait
+    assert not hold.release(earlier).wait
+    assert not hold.release(good).wait
+    assert not hold.released()
+    clock.synced = True
+    assert hold.released()
+    assert not hold.released(), "once"
+    assert hold.release(mine).t0 == T0 + 9_000
+    assert list(hold.anchors()) == [], "nothing unsynced has been sent"
+    assert mine.boot == BOOT
+
+
+def test_no_hold_at_all():
+    clock = FakeClock(synced=False, uptime=10_000)
+    hold = ClockHold(clock, 0.0)
+    mine = row(1, clock="unsynced", uptime=10_000)
+    hold.met(mine)
+    assert not hold.release(mine).wait
+    clock.synced = True
+    assert [event.fields["t"] for event in hold.anchors()] == [T0 + 10_000]
+    assert list(hold.anchors()) == []
+
+
+def test_a_clock_that_is_lost_and_found_again_is_anchored_again():
+    clock = FakeClock(synced=True, uptime=100_000)
+    hold = ClockHold(clock, 10.0)
+    hold.met(row(1, uptime=1_000))
+    assert list(hold.anchors()) == []
+    clock.synced = False
+    assert list(hold.anchors()) == []
+    late = row(2, clock="unsynced", uptime=99_000)
+    assert not hold.release(late).wait, "this boot holds no more"
+    clock.synced = True
+    assert [event.kind for event in hold.anchors()] == ["clock_anchor"]

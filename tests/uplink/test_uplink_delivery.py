@@ -8,6 +8,7 @@ from uplink_parts import E1, E2, outbox, row
 from gateway.common.troubles import Troubles
 from gateway.model import Ranges
 from gateway.uplink.delivery import Delivery, Settling, key_of
+from gateway.uplink.delivery.conflicts import Conflicts, derived_epoch
 from gateway.uplink.delivery.delivery import ABOUT_ONE_BATCH
 from gateway.uplink.delivery.receipts import LAG, Receipts
 from gateway.uplink.delivery.window import GRACE
@@ -327,3 +328,18 @@ async def test_trouble_with_the_journal_is_said_once_and_its_end(caplog):
     assert caplog.text.count("the trouble with the journal is over") == 1
     settles.trouble(OSError(28, "No space left on device"))
     assert "the journal cannot be asked: [Errno 28]" in caplog.text
+
+
+def test_a_derived_epoch_depends_on_identity_and_content_alone():
+    assert derived_epoch(row(1)) == derived_epoch(row(1))
+    assert len({derived_epoch(row(1)), derived_epoch(row(2)), derived_epoch(row(1, value=9))}) == 3
+    assert derived_epoch(row(1)) == derived_epoch(row(1, clock="unsynced")), (
+        "a repaired time is no other content"
+    )
+
+
+def test_conflicts_are_handled_once_and_bounded():
+    conflicts = Conflicts()
+    assert conflicts.report(E1, [3, 4]) == [(E1, 3), (E1, 4)]
+    assert conflicts.report(E1, [3, 4, 5]) == [(E1, 5)]
+    assert len(conflicts.report(E1, range(10, 5000))) < 1000

@@ -128,3 +128,20 @@ def test_the_id_of_a_bad_command_is_repeated_when_it_is_one(name, told):
     reply = Replays(outbox(0), 0.0).command(json.dumps({"id": name, "epoch": "?"}).encode(), 0.0)
     assert (reply.id, reply.ok) == (told, False)
     assert len(reply.error) <= 500
+
+
+@pytest.mark.parametrize(
+    ("payload", "asked"),
+    [
+        (b"not json", "?"),
+        (b'{"id": 5}', "?"),
+        (b'{"id": "a"}', "a"),
+        (b"[]", "?"),
+        (b'{"id": "a\\u001b"}', "?"),
+    ],
+)
+def test_a_bad_command_is_answered(payload, asked) -> None:
+    reply = Replays(MemoryJournal(), 0.0).command(payload, 0.0)
+    assert reply is not None
+    assert (reply.id, reply.ok) == (asked, False)
+    assert reply.error

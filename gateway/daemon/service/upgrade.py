@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import Protocol
 
+from gateway.common.file_versions import read_object, upgrade_folder
 from gateway.common.text import visible
-from gateway.common.trial import read_object, upgrade_folder
 from gateway.status import UpgradeView
 
 log = logging.getLogger(__name__)

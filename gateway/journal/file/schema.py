@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from sqlite_utils import Database, Migrations
 
-from gateway.common.trial import WRITABLE, newest_writable
+from gateway.common.file_versions import WRITABLE, newest_writable
 from gateway.errors import JournalError, JournalTooNew
 from gateway.journal.damage import DAMAGE, DISK, damaged, primary, translate
 from gateway.journal.paths import read_regular, real

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from gateway.common.file_versions import upgrade_folder
 from gateway.common.text import visible
-from gateway.common.trial import upgrade_folder
 from gateway.config import Config, load_config
 from gateway.errors import CommandRefused, GatewayError
 from gateway.host import Clock

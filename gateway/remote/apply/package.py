@@ -14,8 +14,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.common.file_versions import read_object
 from gateway.common.files import put_in_place
-from gateway.common.trial import read_object
 from gateway.errors import CommandRefused
 
 PACKAGE = "submeter-gateway"

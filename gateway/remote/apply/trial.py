@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.common.file_versions import read_object
 from gateway.common.files import sync_folder, write_durably
-from gateway.common.trial import read_object
 from gateway.remote.apply.change import Change
 
 MARK = "trial.json"

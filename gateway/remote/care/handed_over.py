@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import get_args
 
+from gateway.common.file_versions import read_object
 from gateway.common.text import visible
-from gateway.common.trial import read_object
 from gateway.errors import GatewayError
 from gateway.host import write_secret
 from gateway.remote.requests import apply_folder, hand_over, read_results, request_folder

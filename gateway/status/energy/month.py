@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from gateway.energy import DaySum, load
+from gateway.energy import DaySum, building_load
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import Figures, by_day
@@ -138,12 +138,12 @@ def _means(figures: Figures, meter: str, first: date, last: date) -> tuple[float
     if facts.open_slots.start % HOUR or facts.open_slots.stop % HOUR:
         figures.of(meter, first, last)  # all at once: hours alone do not say what a part of one took
     for day, one in figures.sums_of(meter, first, last).items():
-        if load.is_closed(day, figures.calendar, facts.open_days):
+        if building_load.is_closed(day, figures.calendar, facts.open_days):
             parts = [(1, one.sum, one.intervals)]
         else:
-            opened = range(max(facts.open_slots.start, load.NIGHT.stop), facts.open_slots.stop)
+            opened = range(max(facts.open_slots.start, building_load.NIGHT.stop), facts.open_slots.stop)
             parts = [
-                (0, *_within(figures, meter, one, load.NIGHT)),
+                (0, *_within(figures, meter, one, building_load.NIGHT)),
                 (2, *_within(figures, meter, one, opened)),
             ]
         for place, value, known in parts:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from gateway.energy import load
+from gateway.energy import building_load
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import QUARTER, DaySums, DayValues, Figures, by_day, total
@@ -160,7 +160,7 @@ def _today_says(figures: Figures, meter: str, f: Locale) -> str:
     return _("Today until now: %(change)s usual") % {"change": change}
 
 
-def usual_today(figures: Figures, meter: str) -> load.DayComparison | None:
+def usual_today(figures: Figures, meter: str) -> building_load.DayComparison | None:
     """Today so far beside its like days."""
     slots = _whole_slots(figures)
     if not slots:
@@ -170,7 +170,9 @@ def usual_today(figures: Figures, meter: str) -> load.DayComparison | None:
         by_slot = figures.slots(day, figures.of(meter, day, day).get(day, []))
         days[day] = {slot: value for slot, value in enumerate(by_slot) if value is not None}
     newest = max(days.get(figures.today, {0: 0}), default=0)
-    return load.compare(figures.today, [slot for slot in slots if slot <= newest], days, figures.calendar)
+    return building_load.compare(
+        figures.today, [slot for slot in slots if slot <= newest], days, figures.calendar
+    )
 
 
 def _whole_slots(figures: Figures) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from gateway.energy import load, netting
+from gateway.energy import building_load, netting
 from gateway.status.energy import charts
 from gateway.status.energy.bars import WhByBar, bar_name, bars_of, bars_of_series, hours_table, tick, unit
 from gateway.status.energy.charts import Bar, Numbers
@@ -146,7 +146,7 @@ def _sun_table(period: Period, given: WhByBar, used: WhByBar, fed: WhByBar, f: L
     return DataTable(heads, rows)
 
 
-def peak_of(figures: Figures, period: Period, meter: str = "") -> load.DemandPeak | None:
+def peak_of(figures: Figures, period: Period, meter: str = "") -> building_load.DemandPeak | None:
     """The highest demand of a period; of the building with the name of the sub meter that rose most."""
     last = min(period.last, figures.today)
     found = figures.peak(meter, period.first, last)
@@ -162,7 +162,7 @@ def peak_of(figures: Figures, period: Period, meter: str = "") -> load.DemandPea
         for each in figures.facts.meters
         if each.parent and not each.generates
     }
-    told = load.peak(figures.quarters(near), below, row.value if row else 15)
+    told = building_load.peak(figures.quarters(near), below, row.value if row else 15)
     return told if told and told.start == found.start else found
 
 
@@ -185,8 +185,10 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
             }
         view.facts.append((_("Peak"), f"{f.number(found.power / 1000, 0)} kW", when + more))
     day = figures.today - timedelta(1)
-    closed = load.is_closed(day, figures.calendar, facts.open_days)
-    base = load.base_load(figures.quarters(figures.of(meter, day, day)), figures.calendar, closed=closed)
+    closed = building_load.is_closed(day, figures.calendar, facts.open_days)
+    base = building_load.base_load(
+        figures.quarters(figures.of(meter, day, day)), figures.calendar, closed=closed
+    )
     if base is not None:
         text = _("never switched off: %(share)s of yesterday") % {"share": f.percent(base.share)}
         view.facts.append((_("Base load"), f"{f.number(base.power / 1000, 1)} kW", text))

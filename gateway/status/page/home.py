@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from gateway.energy import Calendar, load
+from gateway.energy import Calendar, building_load
 from gateway.errors import HistoryError
 from gateway.status.energy import charts
 from gateway.status.energy.facts import EnergyHistory
@@ -204,8 +204,8 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
         power = f.number(found.power / 1000, 0 if found.power >= 10_000 else 1)
         rows.append((_("Peak"), f"{power} kW", more, f"{address}#peak"))
     day = figures.today - timedelta(1)
-    closed = load.is_closed(day, figures.calendar, figures.facts.open_days)
-    base = load.base_load(figures.quarters(figures.used(day, day)), figures.calendar, closed=closed)
+    closed = building_load.is_closed(day, figures.calendar, figures.facts.open_days)
+    base = building_load.base_load(figures.quarters(figures.used(day, day)), figures.calendar, closed=closed)
     if base is not None:
         more = _("never switched off: %(share)s of yesterday") % {"share": f.percent(base.share)}
         rows.append((_("At night"), f"{f.number(base.power / 1000, 1)} kW", more, f"{address}#night"))

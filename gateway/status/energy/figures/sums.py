@@ -16,7 +16,7 @@ from gateway.energy import (
     Calendar,
     DaySum,
     Tariff,
-    load,
+    building_load,
     sum_of_quarters,
 )
 from gateway.status.energy.facts import BuildingFacts, EnergyReader
@@ -145,19 +145,19 @@ class SumFigures(QuarterFigures):
 
     # ---- the highest
 
-    def peak(self, meter: str, first: date, last: date) -> load.DemandPeak | None:
+    def peak(self, meter: str, first: date, last: date) -> building_load.DemandPeak | None:
         """The highest demand of a meter, or of what the building drew."""
         rules = self.facts.rules
         row = rules.demand_minutes(first) if rules else None
         if row is not None and row.value * 60_000 != QUARTER:
             days = self.of(meter, first, last) if meter else self.drawn(first, last)
-            return load.peak(self.quarters(days), {}, row.value)
+            return building_load.peak(self.quarters(days), {}, row.value)
         sums = self.sums_of(meter, first, last) if meter else self.series_sums("drawn", first, last)
-        best: load.DemandPeak | None = None
+        best: building_load.DemandPeak | None = None
         for day, one in sums.items():
             if one.peak and (best is None or one.peak[1] * 4 > best.power):
                 start = self.calendar.quarters(day)[0] + one.peak[0] * QUARTER
-                best = load.DemandPeak(start, one.peak[1] * 4)
+                best = building_load.DemandPeak(start, one.peak[1] * 4)
         return best
 
 

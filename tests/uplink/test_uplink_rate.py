@@ -1,4 +1,4 @@
-"""How fast the backlog goes, when live batches go, and how patience grows and comes back."""
+"""How fast the backlog goes, when live batches go, and when a silent platform is tried again."""
 
 import pytest
 from hypothesis import given
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gateway.uplink.delivery.retry_timer import RetryTimer
 from gateway.uplink.outgoing.rate import TokenBucket, live_offset, start_delay
 
-# -- pace
+# -- the rate
 
 
 @given(st.floats(0.1, 5000), st.lists(st.floats(0, 2), min_size=1, max_size=60))
@@ -54,7 +54,7 @@ def test_only_a_long_outage_delays_the_backlog():
     assert start_delay(301.0, 0.0, lambda: 0.5) == 0.0
 
 
-# -- patience
+# -- the time of the next try
 
 
 def test_patience_doubles_to_five_minutes_and_is_restored_by_progress():

@@ -43,7 +43,7 @@ def with_flying(error: UplinkError, flying: Sequence[Flying]) -> UplinkError:
     return type(error)(f"{error.message}; {in_words(flying)}", hint=error.hint, cause=error.cause)
 
 
-class Refusals:
+class BrokerTroubles:
     """What the broker of one uplink refuses, and which consumers are silent, told once each."""
 
     def __init__(self, troubles: Troubles) -> None:
