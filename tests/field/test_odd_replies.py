@@ -289,6 +289,28 @@ async def test_what_differs_now_and_then_is_not_believed() -> None:
         assert line.port.form.units == {}
 
 
+@pytest.mark.parametrize("which", [1, 3])
+async def test_one_reply_without_a_number_ends_neither_the_connection_nor_the_trust_in_numbers(
+    which: int,
+) -> None:
+    served = 0
+
+    async def serve(client: Client) -> None:
+        nonlocal served
+        while True:
+            request = await client.request()
+            served += 1
+            client.send(0 if served == which else request.number, request.unit, request.answer)
+
+    async with line_to(serve, timeout="1s") as (line, plant):
+        who = station(line)
+        right, failed = await ask_all(line, who)
+        assert (right + failed, failed <= 1) == (12, True)
+        assert plant.connections == 1
+        assert line.port.has_transaction_ids
+        assert line.port.form.number == "asked"
+
+
 @pytest.mark.parametrize("numbers", ["its own", "a count", "the newest"])
 async def test_a_gateway_that_is_always_one_reply_late_gives_no_wrong_value(numbers: str) -> None:
     late = 0

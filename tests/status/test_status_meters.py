@@ -179,6 +179,18 @@ def test_every_quantity_of_the_vocabulary_stands_in_one_cell():
             assert all(len(row.cells) == len(table.columns) for row in table.rows)
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_rows_stand_in_the_order_of_the_vocabulary_however_a_meter_gives_them(backwards):
+    names = ["apparent_power", "active_power", "voltage_l1n", "reactive_power", "frequency", "power_factor"]
+    known = [name for name in QUANTITIES if name in names]
+    assert known not in (names, names[::-1])
+    views = tuple(value(name, 1.25) for name in (reversed(names) if backwards else names))
+    found = tables(meter("x", "X", 1, views), locale("en"))
+    power = next(table for table in found if table.kind == "power")
+    labels = [Words(locale("en")).quantity(name) for name in known if "power" in name]
+    assert [row.label.partition(",")[0] for row in power.rows] == labels
+
+
 def test_phases_stand_side_by_side_with_one_number_of_digits():
     power = tables(METERS[0], locale())[0]
     assert power.columns == ("Toplam", "L1", "L2", "L3")

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gateway.common.troubles import Troubles
 from gateway.common.wait import wait_for_event
 from gateway.config import Pulse
 from gateway.errors import GatewayError
@@ -75,7 +76,9 @@ class PulseInputs:
         self._due: float | None = None
         self._woken = asyncio.Event()
         self._stopping = False
-        self._said: dict[str, list[str]] = {}
+        self._troubles = Troubles(log)
+        self._silent: set[str] = set()
+        """Inputs that do not count, as it was last said."""
 
     def _input(self, pulse: Pulse, carried: object) -> PulseInput:
         pins = self._pins.kept
@@ -214,7 +217,7 @@ class PulseInputs:
 
     def problems(self) -> list[str]:
         """What keeps inputs from counting, a line each."""
-        return [_problem(names, error) for error, names in self._said.items()]
+        return list(self._troubles.open.values())
 
     def _find(self, meter: str) -> PulseInput:
         if meter not in self.inputs:
@@ -274,19 +277,19 @@ class PulseInputs:
         self._pins.only({entry.config.pin for entry in self.inputs.values()})
 
     def _say(self) -> None:
-        """Log what was lost once when it is lost, once when it is back."""
+        """Say what keeps inputs from counting, those with the same trouble together, and who counts again."""
         failed: dict[str, list[str]] = {}
         for entry in self.inputs.values():
             if entry.error:
                 failed.setdefault(entry.error, []).append(entry.config.id)
+        for error in self._troubles.open.keys() - failed.keys():
+            self._troubles.forget(error)
         for error, names in failed.items():
-            if self._said.get(error) != names:
-                log.warning("%s", _problem(names, error))
-        for name in {name for names in self._said.values() for name in names} - {
-            name for names in failed.values() for name in names
-        }:
+            self._troubles.begin(error, _problem(names, error), kind=tuple(names))
+        silent = {name for names in failed.values() for name in names}
+        for name in self._silent - silent:
             log.info("pulse input %s counts again", name)
-        self._said = failed
+        self._silent = silent
 
 
 def _problem(names: Sequence[str], error: str) -> str:
