@@ -76,7 +76,7 @@ class Forwarder:
         self._receipt_topics = {self._topics.receipt(consumer): consumer for consumer in config.receipts}
         self.commands = {self._topics.replay: self._replay} if config.replay else {}
         self._troubles = Troubles(log, f"uplink {config.name}: ")
-        self._broker_troubles = BrokerTroubles(self._troubles)
+        self._broker = BrokerTroubles(self._troubles)
         self._delivery = Delivery(config.receipts, timing.patience, timing.silence)
         self._patience = Patience(timing, self._delivery, self._troubles, chance)
         account = account or config.name
@@ -158,14 +158,14 @@ class Forwarder:
         try:
             connection = await open_unless(self._stopping, opening, self._reconnect.name)
         except UplinkError as error:
-            self._broker_troubles.ended(None)
+            self._broker.ended(None)
             return self._reconnect.failed(error)
         return 0.0 if connection is None else await self._serve(connection)
 
     async def _serve(self, connection: Connection) -> float:
         self._connection, self._protocol = connection, connection.protocol
         self._reconnect.connected(connection.protocol)
-        self._broker_troubles.connected(connection, self._heard)
+        self._broker.connected(connection, self._heard)
         self._settling.count_backlog()
         now = time.monotonic()
         outage = self._reconnect.outage(now, self._clock.wall(), self._settling.oldest_t0)
@@ -198,7 +198,7 @@ class Forwarder:
         wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known)
         if isinstance(self._reconnect.error, LinkTakenOver):
             self._sender.pardon()
-        self._broker_troubles.ended(fault, flying)
+        self._broker.ended(fault, flying)
         return wait
 
     async def _farewell(self, connection: Connection) -> None:
@@ -224,7 +224,7 @@ class Forwarder:
         now = time.monotonic()
         for tag, code in acks:
             if isinstance(tag, str):
-                self._broker_troubles.refused_beside(tag, code, self._words)
+                self._broker.refused_beside(tag, code, self._words)
         if (self._topics.meters, TOO_LARGE) in acks:
             self._meters.forget()  # it is said again, compressed
         self._sender.acknowledged(acks, now)
@@ -267,9 +267,9 @@ class Forwarder:
             self._sender.offer_again(sealed)
         for sealed, code in outcome.unfit:
             self._sender.unfit(sealed, code, self._words, time.monotonic())
-        self._broker_troubles.refused_batches(outcome.refused, self._words)
+        self._broker.refused_batches(outcome.refused, self._words)
         if outcome.accepted and not outcome.refused:
-            self._broker_troubles.accepted()
+            self._broker.accepted()
 
     @property
     def _words(self) -> str:
@@ -312,14 +312,12 @@ class Forwarder:
         self._settling.count_backlog()
         self._reconnect.steady()
         if self._connection is not None:
-            self._broker_troubles.subscribed(self._connection, self._heard)
+            self._broker.subscribed(self._connection, self._heard)
             if (fault := self._patience.ended(self._connection, now)) is not None:
                 self.lost(fault)
                 return
         self._sender.tick(self._waiting, now)
-        self._broker_troubles.silent(
-            self._delivery.silent(now), self._config.receipts, now, self._clock.wall()
-        )
+        self._broker.silent(self._delivery.silent(now), self._config.receipts, now, self._clock.wall())
         self.batch_limit = self._sender.batch_limit
         self._say_retained(now)
 
@@ -391,9 +389,9 @@ class Forwarder:
             last_delivery_age=age(delivery.delivered_at),
             last_error=str(error or "") or self._troubles.latest,
             receipts=delivery.confirmed,
-            refused_topics=tuple(self._broker_troubles.topics),
-            cause=error.cause if error else self._broker_troubles.why,
-            hangs_up=self._broker_troubles.hangs_up,
+            refused_topics=tuple(self._broker.topics),
+            cause=error.cause if error else self._broker.why,
+            hangs_up=self._broker.hangs_up,
             in_vain=self._patience.in_vain,
             set_aside=self._sender.set_aside,
             skipped=self._link.skipped,
