@@ -217,7 +217,8 @@ class PulseInputs:
 
     def problems(self) -> list[str]:
         """What keeps inputs from counting, a line each."""
-        return list(self._troubles.open.values())
+        troubles = self._troubles.open
+        return list(troubles.values())
 
     def _find(self, meter: str) -> PulseInput:
         if meter not in self.inputs:
@@ -282,7 +283,7 @@ class PulseInputs:
         for entry in self.inputs.values():
             if entry.error:
                 failed.setdefault(entry.error, []).append(entry.config.id)
-        for error in self._troubles.open.keys() - failed.keys():
+        for error in set(self._troubles.open) - set(failed):
             self._troubles.forget(error)
         for error, names in failed.items():
             self._troubles.begin(error, _problem(names, error), kind=tuple(names))
