@@ -107,8 +107,8 @@ REASONS: dict[str, str] = {
     ),
     "scan, known setting, every address, each rate in turn: slowest": (
         "At 2400 baud 247 silent addresses alone cost 27 s of the wire, each question that names a meter "
-        "0.1 s and more: inverters and heat meters whose few registers bear nothing out are told from the "
-        "others by up to 75 of them."
+        "0.12 s: inverters and heat meters whose few registers bear nothing out are told from the others by "
+        "up to 50 of them. Of 110 other draws at 2400 baud 3 took 45.6 to 46.3 s of the wire."
     ),
     "CPU of engine and history beside polling": (
         "On a machine with a load of 10 to 15 three pairs gave 2.9, 5.9 and 6.0 %; the engine's own thread "

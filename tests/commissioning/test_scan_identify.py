@@ -77,7 +77,14 @@ async def test_what_the_meter_says_of_its_maker_decides_among_twins() -> None:
 
 @pytest.mark.parametrize(
     ("name", "share"),
-    [("inepro-pro380", 0.8), ("inepro-pro1", 0.6), ("sungrow-sh-meter", 0.3), ("sofar-g3-meter", 0.3)],
+    [
+        ("inepro-pro380", 0.5),
+        ("inepro-pro1", 0.6),
+        ("sungrow-sh-meter", 0.3),
+        ("sofar-g3-meter", 0.3),
+        ("entes-mpr3x", 0.8),
+        ("dynaflox-ultrad", 0.6),
+    ],
 )
 async def test_a_meter_like_the_one_before_costs_few_questions(name: str, share: float) -> None:
     driver = next(driver for driver in PLAIN if driver.name == name)
@@ -86,6 +93,26 @@ async def test_a_meter_like_the_one_before_costs_few_questions(name: str, share:
     found = await identify(again.ask, LIBRARY, before=[one])
     assert found.candidates == one.candidates
     assert again.asked <= share * first.asked
+
+
+async def test_what_the_probe_has_shown_to_be_there_is_not_asked_for_again() -> None:
+    driver = next(driver for driver in PLAIN if driver.name == "bernecker-mpm3pm")
+    plain, probed = Meter(driver), Meter(driver)
+    one = await identify(plain.ask, LIBRARY)
+    two = await identify(probed.ask, LIBRARY, there=[(3, 0, 2)])
+    assert (two.candidates, two.values) == (one.candidates, one.values)
+    assert probed.asked < plain.asked
+
+
+async def test_on_a_line_a_meter_that_is_recognised_is_not_compared_with_those_without_a_serial_port() -> (
+    None
+):
+    driver = next(driver for driver in PLAIN if driver.name == "spiraxsarco-tva")
+    line, host = Meter(driver), Meter(driver)
+    one = await identify(line.ask, LIBRARY)
+    two = await identify(host.ask, LIBRARY, on_a_line=False)
+    assert one.candidates == two.candidates
+    assert line.asked < host.asked
 
 
 @pytest.mark.parametrize("name", [driver.name for driver in PLAIN[::20]])

@@ -25,6 +25,10 @@ _KEYS: Final = (
     "temperature_flow", "temperature_return", "volume", "heat_energy",
 )  # fmt: skip
 """What is looked at first: values within narrow bounds, or that belong to one kind of meter."""
+_COUNTERS: Final = frozenset(
+    {"active_energy_import", "active_energy_export", "active_energy_total", "heat_energy", "cooling_energy"}
+)
+_UNCOMPARED: Final = ("energy", "demand", "thd_", "reactive_", "apparent_", "displacement_")
 STRONG: Final = 4
 """Checks that speak for a table by chance only if it reads the same registers as the right one."""
 _COUNTED: Final = 40
@@ -32,6 +36,14 @@ _VOLTAGES: Final = 3
 """Voltages within their bands that no other table's registers show by chance."""
 _REFUSALS: Final = 8
 """Questions that a meter must have refused, so that the places which it has tell something."""
+_BY_CHANCE: Final = 1e-4
+"""Chance below which a meter that refuses most of what it is asked for has a table's places for a reason, by
+the rule of succession.
+"""
+_ALIKE_REFUSALS: Final = 20
+"""Questions that a meter must have refused like one that was found on this line before, and whose places it
+has, to be of its model.
+"""
 _APART: Final = 4
 """Places of one table that the meter of another hardly has."""
 
@@ -96,15 +108,17 @@ class TableFit(WeighedTable):
         """Whether so much speaks for it that only tables on the same registers are possible beside it."""
         return self.fitting >= self.enough
 
-    def sure(self, refusals: int) -> bool:
-        """Whether not every other table is possible beside it; of the meter's `refusals` see `narrow`."""
-        return self.strong or self.narrow(refusals)
+    def sure(self, reader: Reader) -> bool:
+        """Whether not every other table is possible beside it."""
+        return self.strong or self.narrow(reader)
 
-    def narrow(self, refusals: int) -> bool:
+    def narrow(self, reader: Reader) -> bool:
         """Whether a voltage and the frequency, three voltages, or both temperatures of a heat meter are in
         their bands: the registers of another table hardly show that by chance. Nor does a meter that refuses
-        what it lacks have several places of another table, with a value in its band among them.
+        what it lacks have several places of another table, with a value in its band among them; or, where
+        none of them has a band, so many that it would hardly have them all.
         """
+        refusals = len(reader.refusals)
         good = {finding.names[0] for finding in self.findings if finding.good}
         volts = sum(name.startswith("voltage") for name in good)
         return (
@@ -112,6 +126,7 @@ class TableFit(WeighedTable):
             or volts >= _VOLTAGES
             or "temperature_flow" in good
             or (self.fitting > 0 and self.apart >= _APART and refusals >= _REFUSALS)
+            or (not self.lacks and (1 / (refusals + 2)) ** self.apart < _BY_CHANCE)
         )
 
 
@@ -119,8 +134,7 @@ def still_open(
     left: dict[str, CandidateTable], fits: list[TableFit], reader: Reader
 ) -> dict[str, CandidateTable]:
     """The tables that may be the meter's beside those that fit."""
-    refusals = len(reader.refusals)
-    strong, narrow = any(fit.strong for fit in fits), any(fit.narrow(refusals) for fit in fits)
+    strong, narrow = any(fit.strong for fit in fits), any(fit.narrow(reader) for fit in fits)
     if not strong and not narrow:
         return left
     near = CandidateTable.beside if strong else CandidateTable.touches
@@ -139,9 +153,10 @@ def telling(tables: Iterable[CandidateTable]) -> Span:
 
 
 async def tried(table: CandidateTable, reader: Reader, *, enough: int = STRONG) -> list[TableFit]:
-    """The table's fit, when it fits; what tells most quickly is read first."""
+    """The table's fit, when it fits: by what tells most quickly, then by all that is compared."""
     first = keys(table.rows)
-    for rows in (first[:1], first, table.rows):
+    more = tuple(row for row in table.rows if compared(row.name)) or table.rows
+    for rows in (first[:1], first, more):
         if not await filled(table.rows, rows, reader):
             return []
         fit = weighed(table, rows, reader, enough=enough)
@@ -150,20 +165,44 @@ async def tried(table: CandidateTable, reader: Reader, *, enough: int = STRONG) 
     return [fit]
 
 
+async def by_differences(fits: list[TableFit], reader: Reader) -> list[TableFit]:
+    """Those of several that still fit by the rows in which they differ: the others tell nothing."""
+    kept = []
+    shared = set.intersection(*({*fit.table.spans} for fit in fits))
+    for fit in fits:
+        rows = tuple(row for row in fit.table.rows if compared(row.name) or not {*row.spans} <= shared)
+        await filled(fit.table.rows, rows, reader)
+        again = weighed(fit.table, rows, reader, enough=fit.enough)
+        if again.whole and not again.against:
+            kept.append(again)
+    return kept
+
+
 async def tried_again(
     table: CandidateTable, refused: Sequence[Place], left: dict[str, CandidateTable], reader: Reader
-) -> list[TableFit]:
-    """The fit of a table that a meter of this line has, which has `refused` these places. What that one was
-    not, by a place that this one refuses as well, is taken out of `left`.
+) -> tuple[list[TableFit], bool]:
+    """The fit of a table that a meter of this line has, which has `refused` these places; and whether this
+    one is of the same model: it can be read with the table, and refuses as well what ruled the others out
+    that are possible beside it. Those are taken out of `left`.
     """
     fits = await tried(table, reader, enough=_ALIKE)
-    if not fits or not fits[0].sure(len(reader.refusals)):
-        return fits
-    for name, other in still_open(left, fits, reader).items():
-        place = next((place for place in refused if other.has(Span(*place))), None)
-        if place is not None and await reader.alone(*place) is None and not reader.spent:
+    if not fits or fits[0].blank or not refused:
+        return fits, False
+    for place in refused:
+        if await reader.alone(*place) is not None:
+            return fits, False
+        if fits[0].sure(reader) or len(reader.refusals) >= _ALIKE_REFUSALS:
+            break
+    near = CandidateTable.beside if fits[0].strong else CandidateTable.touches
+    for name, other in [*left.items()]:
+        told = next((place for place in refused if other.has(Span(*place))), None)
+        if told is None or not near(other, table):
+            continue
+        if await reader.alone(*told) is not None:
+            return fits, False
+        if not reader.spent:
             del left[name]
-    return fits
+    return fits, not reader.spent
 
 
 async def all_tried(tables: Iterable[CandidateTable], fits: list[TableFit], reader: Reader) -> list[TableFit]:
@@ -191,12 +230,12 @@ async def filled(every: tuple[Row, ...], wanted: tuple[Row, ...], reader: Reader
     return not hopeless()
 
 
-def best_of(fits: list[TableFit], refusals: int, *, whole: bool) -> list[TableFit]:
+def best_of(fits: list[TableFit], reader: Reader) -> list[TableFit]:
     """Without those that have nothing for them when others have, or that read nothing but zeros; a table that
-    is a part of a larger one, for which more speaks, is that of a smaller meter. `whole`: every table was
-    weighed; where the meter fell silent before, only those that no other can be taken for are left.
+    is a part of a larger one, for which more speaks, is that of a smaller meter. Where the meter fell silent
+    before every table was weighed, only those are left that no other can be taken for.
     """
-    fits = [fit for fit in fits if (fit.fitting or not fit.blank) and (whole or fit.sure(refusals))]
+    fits = [fit for fit in fits if (fit.fitting or not fit.blank) and (not reader.spent or fit.sure(reader))]
     if any(fit.fitting for fit in fits):
         fits = [fit for fit in fits if fit.fitting]
     kept = []
@@ -244,6 +283,11 @@ def _apart(spans: Iterable[Span]) -> int:
     every = set(spans)
     ends = {(span.function, span.end) for span in every}
     return sum((span.function, span.address) not in ends for span in every)
+
+
+def compared(name: str) -> bool:
+    """Whether a technician or physics compares it with something, so that it is read in any case."""
+    return name in _COUNTERS or not any(part in name for part in _UNCOMPARED)
 
 
 def readings(driver: Driver) -> tuple[Row, ...]:

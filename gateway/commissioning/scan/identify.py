@@ -18,6 +18,8 @@ from gateway.commissioning.scan.candidates import (
     TableFit,
     all_tried,
     best_of,
+    by_differences,
+    compared,
     filled,
     keys,
     readings,
@@ -42,14 +44,11 @@ NAMING: Final = (_DEVICE_ID, bytes((17,)))
 _MARKER: Final = (0x5375, 0x6E53)
 """SunS (SunSpec Alliance, Information Model Specification, 6.2)."""
 _BASES: Final = (40000, 50000, 0)
+"""Where it may begin; the usual one first."""
 _MOST_READS: Final = 400
 _PATIENCE: Final = 10
 _TOLD: Final = frozenset({"serial_number", "ct_ratio", "ct_primary", "ct_secondary"})
 """Attributes that are asked for: what a technician compares with the case and with the plates."""
-_COUNTERS: Final = frozenset(
-    {"active_energy_import", "active_energy_export", "active_energy_total", "heat_energy", "cooling_energy"}
-)
-_UNCOMPARED: Final = ("energy", "demand", "thd_", "reactive_", "apparent_", "displacement_")
 _MOST_RATIO: Final = 5000
 
 
@@ -88,14 +87,15 @@ async def identify(
     before: Iterable[Identified] = (),
     says: Says = _silent,
     on_a_line: bool = True,
+    there: Iterable[Place] = (),
 ) -> Identified:
     """What answers. `before`: meters of this line whose tables are asked for first; `says`: what it, one of
     these, says to functions 17 and 43/14, asked for where it may tell more; `on_a_line`: whether meters with
-    a serial port are the likelier ones. Raises BusDown.
+    a serial port are the likelier ones; `there`: places that it is known to have. Raises BusDown.
     """
     drivers = list(library)
-    reader = Reader(ask, most=_MOST_READS, patience=_PATIENCE)
-    known = {each.candidates[0].name: each.refused for each in before if each.candidates}
+    reader = Reader(ask, most=_MOST_READS, patience=_PATIENCE, there=there)
+    known = {each.candidates[0].name: each for each in before if each.candidates}
     how, found = await _told_apart(drivers, known, reader, on_a_line=on_a_line)
     sure = how == "identity" and len(found) == 1
     told = "" if sure else await says(tuple(found))
@@ -114,7 +114,7 @@ def _on_a_line(driver: Driver) -> bool:
 
 
 async def _told_apart(
-    drivers: list[Driver], known: Mapping[str, Sequence[Place]], reader: Reader, *, on_a_line: bool
+    drivers: list[Driver], known: Mapping[str, Identified], reader: Reader, *, on_a_line: bool
 ) -> tuple[How, list[Driver]]:
     """The tables that the meter names, by its identity or by the models of SunSpec; else those that can be
     read whole and that nothing speaks against, the best first.
@@ -126,30 +126,40 @@ async def _told_apart(
     tables = [CandidateTable(driver) for driver in drivers if not driver.discovery]
     left = {table.driver.name: table for table in tables}
     fits: list[TableFit] = []
-    for name, refused in known.items():
+    for name, model in known.items():
         table = still_open(left, fits, reader).get(name)
         if table is None:
             continue
         if named := await _named([left.pop(name)], tables, reader):
             return "identity", named
         if not table.identity:
-            fits += await tried_again(table, refused, left, reader)
+            again, same = await tried_again(table, model.refused, left, reader)
+            if same:
+                return "physics", [*model.candidates]
+            fits += again
     while left := still_open(left, fits, reader):
         usual = [table for table in left.values() if not on_a_line or _on_a_line(table.driver)]
+        if not usual and any(fit.fitting or not fit.blank for fit in fits):
+            break  # on a line nobody would believe in a meter without a serial port beside these
         span = telling(usual or left.values())
         having = [left.pop(name) for name, table in [*left.items()] if table.has(span)]
-        if not reader.has([span]) and await reader.alone(span.function, span.address, span.words) is None:
+        if not await reader.answers(span):
             continue
         if named := await _named(having, tables, reader):
             return "identity", named
         fits = await all_tried([table for table in having if not table.identity], fits, reader)
-    fits = best_of(fits, len(reader.refusals), whole=not reader.spent)
+    fits = best_of(fits, reader)
+    if len(fits) > 1:
+        fits = best_of(await by_differences(fits, reader), reader)
     # One that names itself may lack the place that ruled its table out.
     near = [table for table in tables if not fits or any(table.beside(fit.table) for fit in fits)]
     if named := await _named(near, tables, reader):
         return "identity", named
-    again = any(fit.strong and fit.driver.name in known for fit in fits)
-    if not again and (devices := await _sunspec(drivers, reader)):
+    if any(fit.strong and fit.driver.name in known for fit in fits):
+        bases: Sequence[int] = ()
+    else:
+        bases = _BASES[:1] if any(fit.strong for fit in fits) else _BASES
+    if devices := await _sunspec(drivers, bases, reader):
         return "identity", devices
     return "physics", [fit.driver for fit in fits]
 
@@ -186,9 +196,9 @@ def _commonest(tables: list[CandidateTable]) -> list[Driver]:
     return [table.driver for table in sorted(naming, key=lambda table: -count[table.identity])]
 
 
-async def _sunspec(drivers: list[Driver], reader: Reader) -> list[Driver]:
-    """The SunSpec tables whose models the device has."""
-    for base in _BASES:
+async def _sunspec(drivers: list[Driver], bases: Sequence[int], reader: Reader) -> list[Driver]:
+    """The SunSpec tables whose models the device has, which begin at one of these addresses."""
+    for base in bases:
         words = await reader.alone(3, base, len(_MARKER))
         if words is not None and tuple(words) == _MARKER:
             break
@@ -234,8 +244,8 @@ async def _with_values(how: How, found: list[Driver], ask: Ask, reader: Reader, 
             raise
         except BusError:
             return Identified(how, tuple(found), says=says, refused=reader.refusals)
-    await reader.fill(span for row in readings(driver) if _compared(row.name) for span in row.spans)
-    rows = tuple(row for row in readings(driver) if reader.has(row.spans) or _compared(row.name))
+    await reader.fill(span for row in readings(driver) if compared(row.name) for span in row.spans)
+    rows = tuple(row for row in readings(driver) if reader.has(row.spans) or compared(row.name))
     values, absent = read_from(rows, reader.words)
     told = await _attributes(driver, reader)
     return Identified(
@@ -248,11 +258,6 @@ async def _with_values(how: How, found: list[Driver], ask: Ask, reader: Reader, 
         _ratio(told),
         reader.refusals,
     )
-
-
-def _compared(name: str) -> bool:
-    """Whether a technician or physics compares it with something, so that it is read in any case."""
-    return name in _COUNTERS or not any(part in name for part in _UNCOMPARED)
 
 
 async def _attributes(driver: Driver, reader: Reader) -> dict[str, str]:

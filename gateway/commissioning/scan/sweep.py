@@ -27,6 +27,9 @@ from gateway.common.text import visible
 from gateway.errors import BadFrame, NoReply, Refused
 
 _PROBE: Final = struct.pack(">BHH", 3, 0, 2)
+_PROBED: Final = bytes((3, 4))
+_PROBED_SIZE: Final = 6
+"""How its answer begins, and its bytes."""
 _NOT_THERE: Final = (1, 2, 3)
 """Refusals that another probe would meet, too."""
 _NOBODY: Final = (10, 11)
@@ -266,7 +269,10 @@ class Sweep:
 
     async def _identify(self, unit: int) -> Identified:
         self._reads = self._bad = self._bytes_lost = 0
-        refused = self._answers[unit].exception
+        answer = self._answers[unit]
+        refused = answer.exception
+        # Under another master's requests nobody knows what an answer was to.
+        own = (answer.pdu[:2], len(answer.pdu)) == (_PROBED, _PROBED_SIZE) and "master" not in self._troubles
 
         async def ask(function: int, address: int, count: int) -> list[int]:
             if refused in _NOT_THERE and struct.pack(">BHH", function, address, count) == _PROBE:
@@ -279,6 +285,7 @@ class Sweep:
             before=[found.identified for found in reversed(self._found)],
             says=lambda found: self._says(unit, found),
             on_a_line=bool(self._settings),
+            there=[struct.unpack(">BHH", _PROBE)] if own else (),
         )
 
     async def _garbled(self, unit: int) -> bool:

@@ -82,14 +82,23 @@ class Reader:
     """Reads what was not read yet, as far as the meter answers."""
 
     def __init__(
-        self, ask: Ask, *, most: int = _MOST_READS, patience: int = _PATIENCE, seconds: float = inf
+        self,
+        ask: Ask,
+        *,
+        most: int = _MOST_READS,
+        patience: int = _PATIENCE,
+        seconds: float = inf,
+        there: Iterable[Place] = (),
     ) -> None:
-        """`most` reads in all, within `seconds`; no more after `patience` in a row that were not answered."""
+        """`most` reads in all, within `seconds`; no more after `patience` in a row that were not answered.
+        `there`: places that the meter is known to have, though not what stands there now.
+        """
         self.ask = ask
         self._most, self.patience = most, patience
         self._until = time.monotonic() + seconds
         self.words: Words = {}
         self._alone: dict[Place, list[int] | None] = {}
+        self._there = frozenset(there)
         self.reads = self.silences = 0
 
     async def alone(self, function: int, address: int, count: int) -> list[int] | None:
@@ -102,6 +111,11 @@ class Reader:
                 return None
             self._alone[place] = await self._read(*place)
         return self._alone[place]
+
+    async def answers(self, span: Span) -> bool:
+        """Whether the meter gives these registers, asked for where it is not known. Raises BusDown."""
+        place = (span.function, span.address, span.words)
+        return place in self._there or self.has([span]) or await self.alone(*place) is not None
 
     @property
     def spent(self) -> bool:
@@ -133,21 +147,25 @@ class Reader:
         enough: Callable[[], bool] = lambda: False,
         telling: Callable[[Span], int] = lambda _: 0,
     ) -> None:
-        """Read these spans into `words`, until it is enough; neighbours come together, and where that is
-        refused one by one, the most `telling` first. Raises BusDown.
+        """Read these spans into `words`, until it is enough; neighbours come together, with what was read
+        between them before, and where that is refused one by one, the most `telling` first. Raises BusDown.
         """
         missing = sorted(
             {span for span in spans if not self.has([span])}, key=lambda span: (span.function, span.address)
         )
         group: list[Span] = []
         for span in missing:
-            joined = group and span.function == group[0].function and group[-1].end >= span.address
+            joined = group and span.function == group[0].function and self._read_between(group[-1], span)
             if group and not (joined and span.end - group[0].address <= _AT_ONCE):
                 await self._read_group(group, enough, telling)
                 group = []
             group.append(span)
         if group:
             await self._read_group(group, enough, telling)
+
+    def _read_between(self, one: Span, next_: Span) -> bool:
+        """Whether nothing is between two spans, or only what was read before."""
+        return all((one.function, at) in self.words for at in range(one.end, next_.address))
 
     async def _read_group(
         self, group: list[Span], enough: Callable[[], bool], telling: Callable[[Span], int]
