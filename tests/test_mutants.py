@@ -233,3 +233,11 @@ def test_the_survivors_of_a_page_are_found_again_in_the_code_of_today(tmp_path: 
     assert len(results) == 9
     page.write_text(PAGE.replace("2026-11-26, commit", "Drawn and met first: 2026-11-26, commit"))
     assert again.read_page(page).drawn == record.drawn, "once met again, it stays where it was drawn"
+
+
+def test_a_survivor_is_put_at_the_line_where_its_code_stands_today(tmp_path: Path) -> None:
+    (tmp_path / "gateway").mkdir()
+    (tmp_path / "gateway" / "a.py").write_text("\n" * 11 + "def up(low):\n    return low + 1\n")
+    now = again.relined(PAGE, tmp_path)
+    assert now == PAGE.replace("| gateway/a.py | 9 |", "| gateway/a.py | 13 |") != PAGE
+    assert again.relined(now, tmp_path) == now

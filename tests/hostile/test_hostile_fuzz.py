@@ -84,7 +84,7 @@ def fuzz(target: str, seconds: float, findings: Path) -> None:
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=seconds + 120,
+        timeout=seconds + 900,  # a busy machine loads and traces everything slowly before it begins
         check=False,
     )
     found = [f"{path.name}: {path.read_bytes()!r}" for path in findings.iterdir()]

@@ -1,5 +1,5 @@
-"""python -m tests.mutants [--map] [--survivors] [--again TESTS…] [--most N] [--only PART] [--report]: does
-some test notice when the code is wrong?
+"""python -m tests.mutants [--map] [--survivors] [--again TESTS…] [--most N] [--only PART] [--report]
+[--lines]: does some test notice when the code is wrong?
 
 Takes a copy of the committed state (that of the last --map), samples SAMPLE mutants of the central modules
 with a fixed seed, and runs for each, in a process of its own, the tests that run its line, the quickest
@@ -14,6 +14,7 @@ files alone (again.py); what is killed by none of them stays as it is on the pag
 --most N     stop after N mutants
 --only PART  modules whose path has PART in it, a regular expression
 --report     run nothing, write docs/mutants.md and the section of docs/proofs.md
+--lines      run nothing, put each survivor of docs/mutants.md at the line where its code stands today
 
 A mutant is killed when a test fails or does not end in its time. What survives is listed in docs/mutants.md;
 tests/mutants/reasons.txt says why, one line each: module | what it was | what it became | reason.
@@ -42,12 +43,13 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from tests.mutants.again import counterpart, read_page
+from tests.mutants.again import counterpart, read_page, relined
 from tests.mutants.operators import Mutant, compiles, mutants
 from tests.mutants.reach import MARKS, OPTIONS
 from tests.mutants.report import write_report
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "mutants.md"
 STATE = ROOT / "build" / "mutants"
 SEED = 20261126
 SAMPLE = 480
@@ -417,7 +419,11 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=10**6)
     parser.add_argument("--only", default="")
     parser.add_argument("--report", action="store_true")
+    parser.add_argument("--lines", action="store_true")
     wanted = parser.parse_args()
+    if wanted.lines:
+        PAGE.write_text(relined(PAGE.read_text(), ROOT))
+        return
     STATE.mkdir(parents=True, exist_ok=True)
     base, results_file = STATE / "base", STATE / "results.json"
     results: dict[str, Any] = json.loads(results_file.read_text()) if results_file.exists() else {}

@@ -68,3 +68,16 @@ def counterpart(base: Path, module: str, line: int, was: str, became: str) -> tu
         and compiles(mutant.apply(source))
     ]
     return (min(same, key=lambda each: abs(each.line - line)), source) if same else None
+
+
+def relined(text: str, base: Path) -> str:
+    """The page with each survivor at the line where its code stands today; one whose code is gone stays as
+    it is.
+    """
+
+    def row(found: re.Match[str]) -> str:
+        module, line, was, became = found.groups()
+        same = counterpart(base, module, int(line), was, became)
+        return found[0] if same is None else found[0].replace(f"| {line} |", f"| {same[0].line} |", 1)
+
+    return _SURVIVOR.sub(row, text)
