@@ -63,11 +63,14 @@ def connect(path: Path) -> Database:
     Raises HistoryDamaged for a file that is none or fails its check, HistoryError for one of a newer version
     and for what the file system refuses.
     """
+    if path.exists() and not path.is_file():
+        raise HistoryDamaged(f"{path} is no file", hint="its copy of last night takes its place")
     try:
         conn = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
     except sqlite3.Error as error:
         raise HistoryError(
-            f"{path} cannot be opened: {error}", hint="look at the rights of its folder"
+            f"{path} cannot be opened: {error}",
+            hint="look at the rights of its folder, and whether the disk is full (df, df -i)",
         ) from error
     try:
         return _prepared(conn, path)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from gateway.common.files import owner_of, write_durably
+from gateway.common.files import MAX_SECRET, owner_of, read_regular, write_durably
 from gateway.errors import GatewayError
 
 KEY_FILE: Final = "signing.key"
@@ -41,7 +41,7 @@ def same_fingerprint(one: str, other: str) -> bool:
 def known_fingerprint(directory: Path) -> str:
     """The fingerprint of the key in a state directory; empty while there is none."""
     try:
-        public = bytes.fromhex((directory / PUBLIC_FILE).read_text(encoding="ascii").strip())
+        public = bytes.fromhex(read_regular(directory / PUBLIC_FILE, MAX_SECRET).decode("ascii").strip())
     except (OSError, ValueError):
         return ""
     return fingerprint(public) if public else ""

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.hazmat.primitives.serialization import load_pem_private_key as load_pem
 
+from gateway.common.files import MAX_SECRET, read_regular
 from gateway.errors import GatewayError
 from gateway.host.identity import KEY_FILE, PUBLIC_FILE, write_secret
 
@@ -27,7 +28,7 @@ class SigningKey:
     def __init__(self, directory: Path, name: str = KEY_FILE) -> None:
         path = directory / name
         try:
-            key = load_pem(path.read_bytes(), None)
+            key = load_pem(read_regular(path, MAX_SECRET), None)
         except (OSError, ValueError, TypeError) as error:
             why = (error.strerror if isinstance(error, OSError) else None) or "it is no key"
             raise GatewayError(

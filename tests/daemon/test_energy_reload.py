@@ -286,3 +286,24 @@ async def test_a_history_that_cannot_be_written_is_a_trouble_until_it_can(site, 
         assert "cannot be written" in site.energy.trouble
     await site.energy._in_thread(site.energy._save)
     assert not site.energy.trouble
+
+
+async def test_a_trouble_that_lasts_is_logged_once_and_another_one_anew(
+    tmp_path, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(worker, "FIRST", 0.0)
+    monkeypatch.setattr(worker, "AGAIN", 0.0)
+    site = Site(tmp_path)
+    said = iter(["is full"] * 3 + ["is read-only"] * 3)
+
+    async def begin() -> None:
+        what = next(said, None)
+        site.energy._stopping = what is None
+        raise HistoryError(f"the disk {what}")
+
+    monkeypatch.setattr(site.energy, "_begin", begin)
+    async with asyncio.timeout(200):
+        await site.energy.run()
+    assert [caplog.text.count(what) for what in ("disk is full", "disk is read-only")] == [1, 1]
+    await site.energy.stop()
+    await site.journal.close()

@@ -1,9 +1,11 @@
 """The file of intervals: what it holds, what is published of it, what becomes of it when it is damaged."""
 
+import os
 import sqlite3
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -243,6 +245,19 @@ def test_a_damaged_history_is_made_again_from_its_copy_and_the_journal_behind_it
     held = HistoryReader(tmp_path).intervals("m", "active_energy_import", date(2026, 11, 1), date(2027, 1, 1))
     assert {each.start: (each.value, each.quality) for each in held} == before
     assert (tmp_path / "history.db.damaged").exists()
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_moved_aside_like_a_damaged_one(tmp_path, put) -> None:
+    put(tmp_path / FILE)
+    history = History(tmp_path, ISTANBUL)
+    assert "is no file" in history.found.damaged
+    assert (tmp_path / FILE).is_file()
+    assert os.path.lexists(tmp_path / f"{FILE}.damaged")
+    history.close()
+    again = History(tmp_path, ISTANBUL)
+    assert not again.found.damaged
+    again.close()
 
 
 def test_without_a_copy_what_the_journal_holds_comes_back_and_nothing_gets_another_value(tmp_path) -> None:

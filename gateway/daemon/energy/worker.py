@@ -188,9 +188,10 @@ class EnergyWorker:
             except (HistoryError, JournalError) as error:
                 if self._stopping:
                     return  # the file was closed before the last batches came
+                if str(error) != self.trouble:  # once: a disk may stay full for days
+                    log.error("the history of intervals: %s; it is tried again", error)  # noqa: TRY400
                 self.trouble = str(error)
                 self._distrust = str(error) if isinstance(error, HistoryDamaged) else ""
-                log.error("the history of intervals: %s; it is tried again", error)  # noqa: TRY400 - a sentence
                 await asyncio.sleep(AGAIN)
             finally:
                 rest.cancel()
