@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,6 +14,7 @@ import click
 from gateway import __version__
 from gateway.cli.language import LANGUAGES, N_, _, choose, in_words, speaking
 from gateway.cli.prose import HelpContext, say
+from gateway.common.on_demand import load
 from gateway.errors import GatewayError
 
 COMMANDS = {
@@ -111,7 +111,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"gateway.cli.{cmd_name}").command
+        command: click.Command = load(f"gateway.cli.{cmd_name}").command
         return prepare(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

@@ -16,6 +16,7 @@ from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
 from gateway.errors import GatewayError
 from gateway.host import CONFIG, STATE
+from gateway.remote.apply import Applier, Places, state_folder
 
 _PATH = click.Path(path_type=Path, file_okay=False)
 
@@ -61,8 +62,6 @@ def command(
     patience: float,
 ) -> None:
     """Do what is there."""
-    from gateway.remote.apply import Applier, Places, state_folder
-
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     if os.geteuid() != 0:
         raise GatewayError(_("this is for root"), hint=_("submeter-apply.service runs it"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from gateway.backup import Left, Sealer, new_key, send_backup, write_backup
 from gateway.cli.language import N_, _, in_words
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
@@ -16,9 +16,6 @@ from gateway.common.files import replacing
 from gateway.config import Config, load_config
 from gateway.errors import BackupError, GatewayError
 from gateway.host import CONFIG
-
-if TYPE_CHECKING:
-    from gateway.backup import Left, Sealer
 
 LEAST_WORDS = 12
 """Characters of a passphrase."""
@@ -100,8 +97,6 @@ def _into_directory(path: Path, config: Config, directory: str, recipient: str) 
 
 
 def _to_platform(path: Path, config: Config, name: str, recipient: str) -> None:
-    from gateway.backup import send_backup
-
     uplink = next(each for each in config.uplinks if each.name == name)
     try:
         sent = send_backup(path, config, uplink, recipient)
@@ -115,8 +110,6 @@ def _to_platform(path: Path, config: Config, name: str, recipient: str) -> None:
 
 
 def _make_key(place: Path) -> None:
-    from gateway.backup import new_key
-
     secret, recipient = new_key()
     try:
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -147,8 +140,6 @@ def _name(config: Config) -> str:
 
 def _write(path: Path, config: Config, target: Path, recipient: str | None, words: str | None) -> None:
     """Beside, then in its place at once: a backup is there whole or not at all."""
-    from gateway.backup import Sealer, write_backup
-
     try:
         with replacing(target, mode=0o600) as body:
             left = write_backup(path, config, _sealer(Sealer, body, recipient, words))

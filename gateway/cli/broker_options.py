@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gateway.cli.language import N_
 from gateway.common.address import BrokerAddress
+from gateway.config import a_broker, plain_text
 from gateway.errors import GatewayError
-
-if TYPE_CHECKING:
-    from gateway.mqtt import Broker
+from gateway.model import METER_ID
+from gateway.mqtt import Broker, check_files
 
 _READABLE = click.Path(exists=True, dir_okay=False)
 _OPTIONS = (
@@ -41,9 +41,6 @@ def broker_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def broker_at(url: str, name: str, client_id: str, **account: Any) -> Broker:
     """The account of a command at a broker. Raises GatewayError for what cannot be one."""
-    from gateway.config import a_broker, plain_text
-    from gateway.mqtt import Broker, check_files
-
     check_text("--broker", url, a_broker)
     check_text("--username", account.get("username"), plain_text)
     made = Broker(name, BrokerAddress.of(url), client_id, **account)
@@ -63,7 +60,6 @@ def check_text(option: str, value: str | None, rule: Callable[[str], str]) -> No
 
 def check_gateway(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """The argument GATEWAY: an id. Raises GatewayError."""
-    from gateway.model import METER_ID
 
     def rule(text: str) -> str:
         if not METER_ID.fullmatch(text):

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +16,10 @@ from gateway.cli.broker_options import broker_at, broker_options, check_gateway
 from gateway.cli.language import N_, _
 from gateway.cli.prose import say
 from gateway.errors import GatewayError
-
-if TYPE_CHECKING:
-    from gateway.remote.sending import CareAnswer
+from gateway.host import signing
+from gateway.model import QUANTITIES
+from gateway.remote.sending import CareAnswer, CareSender, Order, key_in
+from gateway.wire.care import ROOT_COMMANDS
 
 WAIT, TRIAL = 60.0, 420.0
 """s that an answer, and the outcome of a trial, is waited for unless told otherwise."""
@@ -42,8 +43,6 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def new_key(file: Path) -> None:
     """A new file, for its owner alone."""
-    from gateway.host import signing
-
     signing.new_key(file)
     public = signing.SigningKey(file.parent, file.name).public
     print(f"ed25519:{base64.b64encode(public).decode()} {file.stem}")
@@ -82,9 +81,6 @@ def _told(_answer: CareAnswer) -> None:
 def _send(
     gateway: str, verb: str, payload: str, *, sign_with: Path, seconds: float | None, account: dict[str, Any]
 ) -> dict[str, Any]:
-    from gateway.remote.sending import CareSender, Order, key_in
-    from gateway.wire.care import ROOT_COMMANDS
-
     url = account.pop("broker")
     if not url:
         raise click.UsageError(_("--broker is missing: write --broker mqtts://HOST:8883"))
@@ -106,8 +102,6 @@ def _send(
 @click.option("--json", "as_json", is_flag=True, help=N_("Print it as JSON."))
 def read(send: Send, meters: tuple[str, ...], *, as_json: bool) -> None:
     """One paragraph for each meter."""
-    from gateway.model import QUANTITIES
-
     found = send("read", json.dumps({"meters": meters}))["readings"]
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))

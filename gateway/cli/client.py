@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket as sockets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import quote
+
+import httpx
 
 from gateway.errors import ControlError
 from gateway.host import SOCKET_VARIABLE, socket_path
-
-if TYPE_CHECKING:
-    import httpx
 
 UNIT = "submeter-gateway"
 TIMEOUT = 60.0
@@ -62,8 +61,6 @@ class ControlClient:
     """
 
     def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
-        import httpx
-
         self._path = path
         self._http: httpx.Client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(path)),
@@ -169,8 +166,6 @@ class ControlClient:
         return messages
 
     def _ask(self, method: str, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
-        import httpx
-
         try:
             response = self._http.request(method, path, params=query)
             body = response.json()

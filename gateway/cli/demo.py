@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.language import N_, _, in_words
+from gateway.demo.show import run_demo
 from gateway.errors import GatewayError
 
 _HELP = N_("""Run the whole product on this machine: simulated meters on serial lines and over TCP, \
@@ -61,8 +62,6 @@ def command(seconds: float | None, port: int, host: str, directory: Path | None)
         )
     if find_spec("amqtt") is None:
         raise GatewayError("the demo needs its embedded broker", hint="pip install 'submeter-gateway[demo]'")
-    from gateway.demo.show import run_demo
-
     if directory is None:
         place = Path(tempfile.mkdtemp(prefix="submeter-demo-"))
     else:

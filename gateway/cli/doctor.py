@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from gateway.catalogue import Driver, library
+from gateway.check import load
+from gateway.cli.client import control_client
+from gateway.cli.doctor_words import DoctorReport
 from gateway.cli.language import N_, in_words
 from gateway.cli.lending import borrowed
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
+from gateway.commissioning.doctor import (
+    BusSurroundings,
+    ExaminedPart,
+    RealPorts,
+    SampleBatch,
+    examine_bus,
+    examine_machine,
+    examine_uplink,
+    target_of,
+)
+from gateway.commissioning.ports import serial_ports
+from gateway.commissioning.scan import LineSetting, likely_settings
+from gateway.config import Bus, Config, Meter, SerialBus, Uplink
 from gateway.errors import ConfigError, GatewayError, JournalError
 from gateway.host import CONFIG, kernel_synced, socket_path
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gateway.catalogue import Driver
-    from gateway.cli.doctor_words import DoctorReport
-    from gateway.commissioning.doctor import ExaminedPart, SampleBatch
-    from gateway.config import Bus, Config, Meter, Uplink
+from gateway.journal import JournalReader
 
 BLIND = 2
 """Exit code when it could not be looked at."""
@@ -45,9 +55,6 @@ until then is said. It exits 0 when everything is sound, 1 when something is not
 @socket_option
 def command(*, where: str | None, as_json: bool, file: Path | None, socket: Path | None) -> None:
     """Look at everything, shortest first; then say what to do, worst first."""
-    from gateway.check import load
-    from gateway.cli.doctor_words import DoctorReport
-
     path = file or CONFIG
     try:
         config, drivers = load(path)
@@ -80,17 +87,12 @@ class _Visit:
         socket: Path | None,
         report: DoctorReport,
     ) -> None:
-        from gateway.commissioning.ports import serial_ports
-        from gateway.config import SerialBus
-
         self._config, self._path, self._drivers, self._socket = config, path, drivers, socket
         self._report = report
         self._ports = serial_ports({b.name: b.port for b in config.buses if isinstance(b, SerialBus)})
 
     def parts(self, where: str | None) -> list[tuple[str, Callable[[], ExaminedPart]]]:
         """What to look at, the shortest first. Raises GatewayError for a name that is not there."""
-        from gateway.config import SerialBus
-
         config = self._config
         meters = [meter for meter in config.meters if meter.enabled]
         found: list[tuple[str, Callable[[], ExaminedPart]]] = []
@@ -116,18 +118,11 @@ class _Visit:
         return found
 
     def _machine(self) -> ExaminedPart:
-        from gateway.commissioning.doctor import examine_machine
-
         place = socket_path(self._socket)
         return examine_machine(self._path, self._config, self._drivers, place, ports=self._ports)
 
     def _bus(self, bus: Bus, meters: list[Meter]) -> ExaminedPart:
         """A bus, which a running daemon lends meanwhile."""
-        from gateway.catalogue import library
-        from gateway.commissioning.doctor import BusSurroundings, RealPorts, examine_bus, target_of
-        from gateway.commissioning.scan import LineSetting, likely_settings
-        from gateway.config import SerialBus
-
         targets = [target_of(meter, self._drivers[meter.driver]) for meter in meters]
         settings: list[LineSetting] = []
         if isinstance(bus, SerialBus):
@@ -140,8 +135,6 @@ class _Visit:
 
     def _free_ports(self) -> tuple[str, ...]:
         """Ports that nobody has open and no bus is configured on."""
-        from gateway.config import SerialBus
-
         configured = {Path(bus.port).resolve() for bus in self._config.buses if isinstance(bus, SerialBus)}
         return tuple(
             port.name
@@ -151,9 +144,6 @@ class _Visit:
 
     def _uplink(self, uplink: Uplink) -> ExaminedPart:
         """An uplink; a running daemon that holds the connection is asked how it is."""
-        from gateway.cli.client import control_client
-        from gateway.commissioning.doctor import examine_uplink
-
         config, running, sample = self._config, None, None
         client = control_client(self._socket)
         if client is not None:
@@ -173,9 +163,6 @@ class _Visit:
 
 def newest_batch(directory: Path) -> SampleBatch | None:
     """The newest batch of a gateway that does not run; None when there is none, or it may not be read."""
-    from gateway.commissioning.doctor import SampleBatch
-    from gateway.journal import JournalReader
-
     try:
         reader = JournalReader(directory)
     except JournalError:

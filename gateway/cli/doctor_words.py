@@ -7,8 +7,12 @@ import json
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from gateway.cli import wiring_words
 from gateway.cli.doctor_causes import ALIKE, CAUSES, EVIDENCE, FEATURES, OBSERVATIONS, STAGES, WHO
 from gateway.cli.language import _, figure, in_words, locale
 from gateway.cli.prose import say
@@ -21,11 +25,7 @@ from gateway.commissioning.doctor import (
     worst_first,
 )
 from gateway.commissioning.wiring import WiringFinding
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from gateway.errors import GatewayError
+from gateway.errors import GatewayError
 
 _EVERY = 15.0
 """s between two lines about the progress where there is no terminal."""
@@ -188,8 +188,6 @@ def _of_evidence(each: Evidence, found: Diagnosis) -> str:
 
 
 def _of_wiring(found: Diagnosis) -> str:
-    from gateway.cli import wiring_words
-
     facts = {name: value for name, value in found.facts.items() if name not in {"finding", "input"}}
     number = int(float(found.facts["input"])) or None
     return wiring_words.text(WiringFinding(str(found.facts["finding"]), number, facts))
@@ -283,9 +281,6 @@ def _as_dict(found: Diagnosis) -> dict[str, Any]:
 
 
 def _progress_bar(count: int) -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
     bar = Progress(
         BarColumn(bar_width=8), TextColumn("{task.description}"), console=Console(stderr=True), transient=True
     )

@@ -27,10 +27,12 @@ from gateway.catalogue.listing import (
     vocabulary,
     why_not,
 )
+from gateway.cli import trial
 from gateway.cli.language import N_, _, in_words, ngettext
 from gateway.cli.options import config_option
 from gateway.cli.prose import aligned, entry, said, say, wrapped
 from gateway.common.text import visible
+from gateway.config import load_config
 from gateway.errors import DriverError, GatewayError
 from gateway.host import DRIVERS
 from gateway.model import ATTRIBUTES, QUANTITIES
@@ -50,8 +52,6 @@ def own_tables(directory: Path | None, config: Path | None) -> Path:
     """
     if directory is not None or config is None:
         return directory or DRIVERS
-    from gateway.config import load_config
-
     return Path(load_config(config).drivers.directory)
 
 
@@ -368,8 +368,6 @@ def try_command(
     **wire: Any,
 ) -> None:
     """Print values, findings and proposals; exit 1 unless the table fits."""
-    from gateway.cli import trial
-
     logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
     if meter is not None:
         own, place = trial.configured(meter, file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -17,11 +17,9 @@ from gateway.common.files import read_secret
 from gateway.config import Config, Uplink, load_config
 from gateway.errors import EnrolmentError, EnrolmentRefused, GatewayError
 from gateway.host import CONFIG, STATE
-
-if TYPE_CHECKING:
-    from gateway.provisioning import Enrolled
-    from gateway.remote.enrolment import Certificate, DeviceIdentity
-    from gateway.wire.enrolment import EnrolmentRequest
+from gateway.provisioning import Enrolled, keep_answer
+from gateway.remote.enrolment import Certificate, DeviceIdentity, ask
+from gateway.wire.enrolment import EnrolmentRequest
 
 WAIT = 60.0
 UNANSWERED = 75
@@ -106,8 +104,6 @@ def command(
 def _ask(
     identity: DeviceIdentity, asked: EnrolmentRequest, url: str, account: dict[str, Any], seconds: float
 ) -> Certificate:
-    from gateway.remote.enrolment import ask
-
     broker = broker_at(url, "enroll", f"{identity.gateway}-enroll-{secrets.token_hex(4)}", **account)
     found = identity.install(ask(broker, asked, seconds))
     _installed(found, identity)
@@ -116,8 +112,6 @@ def _ask(
 
 def _by_tokens(config: Config, state: Path, seconds: float) -> int:
     """The exit code: UNANSWERED when it is to be tried again, 1 when the platform refuses one."""
-    from gateway.provisioning import Enrolled
-
     codes = {0}
     for uplink in config.uplinks:
         token = Path(uplink.token_file or "")
@@ -142,8 +136,6 @@ def _by_tokens(config: Config, state: Path, seconds: float) -> int:
 
 
 def _keep(state: Path, enrolled: Enrolled) -> None:
-    from gateway.provisioning import keep_answer
-
     try:
         keep_answer(state, enrolled)
     except OSError as error:
@@ -168,8 +160,6 @@ def _uplink(uplinks: tuple[Uplink, ...], name: str | None) -> Uplink:
 
 
 def _identity(gateway: str, uplink: Uplink) -> DeviceIdentity:
-    from gateway.remote.enrolment import DeviceIdentity
-
     assert uplink.cert is not None
     assert uplink.key is not None
     return DeviceIdentity(gateway, Path(uplink.cert), Path(uplink.key))

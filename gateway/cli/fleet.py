@@ -8,20 +8,22 @@ import logging
 import resource
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gateway.cli.broker_options import check_text
+from gateway.cli.fleet_words import ended, ended_json, standing, verdict_lines
 from gateway.cli.language import N_, _, in_words
 from gateway.cli.prose import say
 from gateway.cli.receive import refuse_missing
 from gateway.common import event_loop
+from gateway.config import a_broker, parse_duration, plain_text
+from gateway.demo.fleet import Cut, Fleet, FleetLedger, FleetPlan, FleetVerdict, judge
 from gateway.errors import GatewayError
-
-if TYPE_CHECKING:
-    from gateway.demo.fleet import Cut, FleetLedger, FleetPlan, FleetVerdict
+from gateway.receiver import open_store
 
 SPARE_FILES = 100
 """Open files beside a connection for each gateway."""
@@ -35,8 +37,6 @@ class _Span(click.ParamType[float]):
     name = "TIME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from gateway.config import parse_duration
-
         if isinstance(value, float):
             return value
         try:
@@ -52,8 +52,6 @@ class _Cut(click.ParamType["Cut"]):
     name = "AT+FOR"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Cut:
-        from gateway.demo.fleet import Cut
-
         at, plus, away = str(value).partition("+")
         if not plus:
             self.fail(
@@ -186,9 +184,6 @@ def command(
         return
     if not options["brokers"]:
         raise click.UsageError(_("--broker is missing: write --broker mqtt://HOST:1883"))
-    from gateway.config import a_broker, plain_text
-    from gateway.demo.fleet import FleetPlan
-
     for broker in options["brokers"]:
         check_text("--broker", broker, a_broker)
     check_text("--username", options["username"], plain_text)
@@ -201,9 +196,6 @@ def command(
 
 
 def _run(plan: FleetPlan, every: float, ledger: Path | None, as_json: bool) -> None:
-    from gateway.cli.fleet_words import ended, ended_json, standing
-    from gateway.demo.fleet import Fleet
-
     _open_files(plan.gateways + SPARE_FILES)
     # A line for each of thousands of gateways that loses its broker helps nobody.
     logging.getLogger("gateway").setLevel(logging.CRITICAL)
@@ -239,12 +231,6 @@ def _open_files(needed: int) -> None:
 
 
 def _judge(path: Path, database: str, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from gateway.cli.fleet_words import verdict_lines
-    from gateway.demo.fleet import FleetLedger, judge
-    from gateway.receiver import open_store
-
     refuse_missing(database)
     ledger = FleetLedger.read(path)
     store = open_store(database, readonly=True)

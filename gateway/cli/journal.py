@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gateway.cli import later
 from gateway.cli.journal_source import journal_source
 from gateway.cli.language import N_, _, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option
@@ -143,9 +148,6 @@ def export(
 @_format
 def salvage(file: Path, target: Path | None, form: str) -> None:
     """Scan the file; it is not changed."""
-    from gateway.journal import PageScan
-    from gateway.wire import decompress
-
     epochs: dict[str, list[int]] = {}
 
     def batches() -> Iterator[dict[str, Any]]:
@@ -155,9 +157,9 @@ def salvage(file: Path, target: Path | None, form: str) -> None:
                 if (sealed.epoch, sealed.seq) not in seen:
                     seen.add((sealed.epoch, sealed.seq))
                     epochs.setdefault(sealed.epoch, []).append(sealed.seq)
-                    yield json.loads(decompress(sealed.body))
+                    yield json.loads(later.wire.decompress(sealed.body))
 
-    with PageScan(file) as scan:
+    with later.journal.PageScan(file) as scan:
         count = write(batches(), target, form) if target else sum(1 for _ in batches())
     f = locale()
     for epoch, seqs in epochs.items():
@@ -182,9 +184,6 @@ def _shown(items: Iterable[Any], total: int, unit: str, done: Any = None) -> Ite
     if not sys.stderr.isatty():
         yield from items
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(unit, total=total)
@@ -202,8 +201,6 @@ def write(batches: Iterable[dict[str, Any]], file: Path, form: str) -> int:
 
 
 def _write(batches: Iterable[dict[str, Any]], target: TextIO, form: str) -> int:
-    import csv
-
     count = 0
     sheet = csv.writer(target) if form == "csv" else None
     if sheet:
@@ -217,9 +214,7 @@ def _write(batches: Iterable[dict[str, Any]], target: TextIO, form: str) -> int:
 
 
 def _values(batch: dict[str, Any]) -> Iterator[list[Any]]:
-    from gateway.wire import decode
-
-    found = decode(json.dumps(batch).encode())
+    found = later.wire.decode(json.dumps(batch).encode())
     for reading in found.readings:
         head = [
             found.gateway,
@@ -236,8 +231,6 @@ def _values(batch: dict[str, Any]) -> Iterator[list[Any]]:
 
 
 def _iso(ms: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -7,9 +7,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from gateway.cli import later
 from gateway.cli.client import ControlClient, control_client
 from gateway.cli.language import _
 from gateway.cli.prose import say
+from gateway.config import load_config
 from gateway.host import STATE
 
 PAGE = 100
@@ -52,9 +54,7 @@ class FileSource:
     """
 
     def __init__(self, directory: Path) -> None:
-        from gateway.journal import JournalReader
-
-        self._reader = JournalReader(directory)
+        self._reader = later.journal.JournalReader(directory)
 
     def status(self) -> dict[str, Any]:
         """The state of the journal, as JSON values."""
@@ -62,13 +62,11 @@ class FileSource:
 
     def rows(self, first: int, last: int, epoch: str | None) -> Iterator[dict[str, Any]]:
         """Batches from `first` to `last`, oldest first, as JSON values."""
-        from gateway.journal import batch_json
-
         for name, low, high in self._reader.epochs():
             at, end = max(first, low), min(last, high)
             while epoch in {None, name} and at <= end:
                 page = self._reader.find(name, at, end, PAGE)
-                yield from map(batch_json, page)
+                yield from map(later.journal.batch_json, page)
                 at = page[-1].seq + 1 if page else end + 1
 
     def close(self) -> None:
@@ -107,8 +105,6 @@ def _folder(config: Path | None) -> Path:
     """The journal's folder by a configuration. Raises ConfigError."""
     if config is None:
         return STATE
-    from gateway.config import load_config
-
     return Path(load_config(config).journal.directory)
 
 

@@ -1,6 +1,6 @@
 """Turkish and English on the command line: which one, and its words, from the same catalogue as the page's.
 
-Nothing of it is loaded for English: `run` and `--help` pay only for what they print.
+The words are loaded when Turkish is spoken: `run` and `--help` in English pay only for what they print.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ import gettext as click_texts  # click takes its own sentences from there
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gateway.status import Locale
+from gateway.cli import later
 
 LANGUAGES = ("tr", "en")
 _spoken = ["en"]
@@ -27,18 +25,14 @@ def _(message: str) -> str:
     """The text in the language of this run."""
     if _spoken[-1] == "en":
         return message
-    from gateway.status import translation
-
-    return translation(_spoken[-1]).gettext(message)
+    return later.status.translation(_spoken[-1]).gettext(message)
 
 
 def ngettext(one: str, many: str, count: int) -> str:
     """The text for a count in the language of this run."""
     if _spoken[-1] == "en":
         return one if count == 1 else many
-    from gateway.status import translation
-
-    return translation(_spoken[-1]).ngettext(one, many, count)
+    return later.status.translation(_spoken[-1]).ngettext(one, many, count)
 
 
 def spoken() -> str:
@@ -46,22 +40,18 @@ def spoken() -> str:
     return _spoken[-1]
 
 
-def locale(timezone: str = "UTC", now: int = 0) -> Locale:
+def locale(timezone: str = "UTC", now: int = 0) -> later.status.Locale:
     """Numbers, times and spans in the language of this run; times in `timezone`, without a date on the day
     of `now` (ms).
     """
-    from gateway.status import Locale
-
-    return Locale(_spoken[-1], timezone, now)
+    return later.status.Locale(_spoken[-1], timezone, now)
 
 
 def in_words(text: str) -> str:
     """An error, a problem or an action, which are written in English, in the language of this run."""
     if _spoken[-1] == "en":
         return text
-    from gateway.status import in_words as said
-
-    return said(text, locale())
+    return later.status.in_words(text, locale())
 
 
 def figure(text: str) -> str:
@@ -97,10 +87,8 @@ def speaking(language: str) -> Iterator[None]:
     domain, before = click_texts.textdomain(), os.environ.get("LANGUAGE")
     _spoken.append(language)
     if language != "en":
-        from gateway.status import DOMAIN, LOCALES
-
-        click_texts.bindtextdomain(DOMAIN, LOCALES)
-        click_texts.textdomain(DOMAIN)
+        click_texts.bindtextdomain(later.status.DOMAIN, later.status.LOCALES)
+        click_texts.textdomain(later.status.DOMAIN)
         os.environ["LANGUAGE"] = language
     try:
         yield

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from gateway.cli.language import _, in_words
 from gateway.cli.prose import said
-
-if TYPE_CHECKING:
-    from gateway.commissioning.trial import PhysicsCheck
+from gateway.commissioning.trial import PhysicsCheck, judge
 
 _FEW = 3
 
@@ -22,8 +19,6 @@ def evidence(check: PhysicsCheck) -> str:
 
 def contradictions(values: Mapping[str, float], absent: Mapping[str, str]) -> list[str]:
     """What of a meter's values physics forbids."""
-    from gateway.commissioning.trial import judge
-
     return [evidence(check) for check in judge(values, absent) if check.good is False]
 
 

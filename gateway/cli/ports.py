@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli.language import N_, _, in_words
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
+from gateway.commissioning.ports import SerialPortInfo, serial_ports
+from gateway.config import SerialBus, load_config
 from gateway.errors import ConfigError
 from gateway.host import CONFIG
-
-if TYPE_CHECKING:
-    from gateway.commissioning.ports import SerialPortInfo
 
 _HELP = N_(
     """List the serial ports: the name that stays, the adapter, who uses it, and what is wrong with it.
@@ -31,8 +29,6 @@ Write the name into `port:` of a bus, or search the line behind it with `submete
 @click.option("--json", "as_json", is_flag=True, help=N_("One JSON object per port instead of words."))
 def command(*, file: Path | None, as_json: bool) -> None:
     """Print a paragraph per port; exit 1 when there is none."""
-    from gateway.commissioning.ports import serial_ports
-
     ports = serial_ports(_configured(file))
     if as_json:
         for port in ports:
@@ -79,8 +75,6 @@ def _show(port: SerialPortInfo) -> None:
 
 def _configured(file: Path | None) -> dict[str, str]:
     """Ports by bus; none when there is no configuration, or none that can be used, and none was named."""
-    from gateway.config import SerialBus, load_config
-
     try:
         buses = load_config(file or CONFIG).buses
     except ConfigError:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from gateway.cli.language import _
+
 UNBOUNDED = 1_000_000
 """Columns of what is no terminal: a line for a line, for whoever searches it."""
 
@@ -119,8 +121,6 @@ class HelpFormatter(click.HelpFormatter):
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """One line, or more between words."""
-        from gateway.cli.language import _
-
         head = (prefix or _("Usage:") + " ") + f"{prog} "
         self.write(
             "\n".join(wrapped(args, head, "    ", self.width)) + "\n" if args else head.rstrip() + "\n"

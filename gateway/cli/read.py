@@ -13,8 +13,10 @@ from typing import Any
 
 import click
 
+from gateway import field
 from gateway.catalogue import Driver, load_driver
 from gateway.check import load
+from gateway.cli import later
 from gateway.cli.client import ControlClient, control_client
 from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option, split_config
@@ -71,9 +73,7 @@ def command(
         origin = _("No gateway is running: read directly, by %(path)s.") % {"path": path}
         answers = event_loop.run(read_meters(config, drivers, chosen)) if chosen else []
         if itself:
-            from gateway.daemon import read_itself
-
-            answers.append(dataclasses.asdict(event_loop.run(read_itself(config))))
+            answers.append(dataclasses.asdict(event_loop.run(later.daemon.read_itself(config))))
     if as_json:
         print(json.dumps({"source": origin, "readings": answers}, indent=2, ensure_ascii=False))
     else:
@@ -140,9 +140,7 @@ async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[M
     answers: dict[str, Answer] = {}
 
     async def read_bus(bus: Bus, mine: list[Meter]) -> None:
-        from gateway.field import BusWorker
-
-        worker = BusWorker(
+        worker = field.BusWorker(
             bus, [MeterTask(meter, drivers[meter.driver]) for meter in mine], lambda _reading: None
         )
         try:
@@ -173,10 +171,8 @@ def _print(origin: str, answers: list[Answer], raw: bool) -> None:
 
 def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
     """One meter: what it is, how old the reading is, a line for each quantity."""
-    from gateway.status import Words
-
     f = locale()
-    words = Words(f)
+    words = later.status.Words(f)
     label = answer.get("label") or ""
     name = answer["meter"] + (f" {label}" if label not in {"", answer["meter"]} else "")
     told = said(visible(f"{name} {_where(answer)}".rstrip()))

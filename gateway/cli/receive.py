@@ -11,19 +11,26 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gateway.cli.broker_options import broker_at, broker_options
 from gateway.cli.language import N_, _
 from gateway.cli.prose import say
+from gateway.cli.receive_words import ended, lines
 from gateway.errors import GatewayError
 from gateway.host import notify
-
-if TYPE_CHECKING:
-    from gateway.platform import PlatformPage
-    from gateway.receiver import Receiver
+from gateway.platform import PlatformPage, listen_address
+from gateway.receiver import (
+    BackupFolder,
+    Receiver,
+    broker_link,
+    build_report,
+    check_names,
+    is_server,
+    schema_check,
+)
 
 _HELP = N_("""Take batches off the broker, store each once, answer with receipts.
 
@@ -107,8 +114,6 @@ def command(
     if report or not url:
         _show_database(database, page, page_names, seconds, report=report, as_json=as_json)
         return
-    from gateway.receiver import BackupFolder, Receiver, broker_link, check_names, is_server
-
     if share and not is_server(database):
         raise click.UsageError(
             _("--share needs a database that receivers can share: write --database postgresql://…")
@@ -158,8 +163,6 @@ def _page(
     database: str, listen: str, names: tuple[str, ...], receiver: Receiver | None = None
 ) -> PlatformPage:
     """The page of all gateways, served from now on. Raises GatewayError."""
-    from gateway.platform import PlatformPage, listen_address
-
     page = PlatformPage(database, listen_address(listen), receiver, names)
     page.start()
     return page
@@ -192,15 +195,10 @@ def _run(receiver: Receiver, seconds: float | None, beside: PlatformPage | None)
         if beside is not None:
             beside.stop()
     counts = receiver.counts
-    from gateway.cli.receive_words import ended
-
     say(ended(receiver.database, counts), err=True)
 
 
 def _report(database: str, as_json: bool) -> None:
-    from gateway.cli.receive_words import lines
-    from gateway.receiver import build_report
-
     refuse_missing(database)
     report = build_report(database)
     if as_json:
@@ -211,8 +209,6 @@ def _report(database: str, as_json: bool) -> None:
 
 def refuse_missing(database: str) -> None:
     """Raise GatewayError for a file that is not there: it would only be made empty."""
-    from gateway.receiver import is_server
-
     if not is_server(database) and not Path(database).exists():
         raise GatewayError(
             f"{database}: no such file", hint="name the database that `submeter receive` writes"
@@ -230,8 +226,6 @@ def _days(text: str) -> int:
 
 
 def _schema_check() -> Callable[[object], str | None]:
-    from gateway.receiver import schema_check
-
     try:
         return schema_check()
     except ImportError as error:

@@ -9,20 +9,26 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
+from gateway.check import load
 from gateway.cli.client import ControlClient, need_client
 from gateway.cli.journal_source import DaemonSource, newest_batches
 from gateway.cli.language import N_, _, in_words, locale, spoken
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
+from gateway.cli.report_facts import JudgedWiring, SiteFacts, report_content
+from gateway.commissioning.report import as_html, open_report, seal_html, seal_json
+from gateway.commissioning.wiring import judge_wiring, read_journalled
 from gateway.errors import GatewayError
-
-if TYPE_CHECKING:
-    from gateway.cli.report_facts import JudgedWiring, SiteFacts
+from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus
+from gateway.host import fingerprint, make_key, same_fingerprint
+from gateway.host.signing import SigningKey, is_signed
+from gateway.receiver import open_store
+from gateway.status import from_json
 
 CHANGED, UNKNOWN, UNREAD = 1, 2, 3
 PHASES = "current_l2"
@@ -76,10 +82,6 @@ def command(
         return
     if key or database:
         raise click.UsageError(_("--key and --database belong to --verify FILE"))
-    from gateway.cli.report_facts import report_content
-    from gateway.commissioning.report import as_html, seal_html, seal_json
-    from gateway.host.signing import SigningKey
-
     with need_client(socket, file) as client:
         facts, directory = gather(client, by, note)
     signing = SigningKey(directory)
@@ -114,12 +116,6 @@ def _say_written(content: Mapping[str, Any], paths: list[Path], key: str) -> Non
 
 def gather(client: ControlClient, by: str = "", note: str = "") -> tuple[SiteFacts, Path]:
     """Everything that a report says, and the state directory. Raises GatewayError."""
-    from gateway.check import load
-    from gateway.cli.report_facts import SiteFacts
-    from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus
-    from gateway.host import make_key
-    from gateway.status import from_json
-
     config, drivers = load(Path(client.configuration()["path"]))
     directory = Path(config.journal.directory)
     key = make_key(directory)
@@ -138,9 +134,6 @@ def gather(client: ControlClient, by: str = "", note: str = "") -> tuple[SiteFac
 
 def _wiring(client: ControlClient, meters: list[str]) -> dict[str, JudgedWiring]:
     """The verdicts that the journal of the last hours allows, of meters with three phases."""
-    from gateway.cli.report_facts import JudgedWiring
-    from gateway.commissioning.wiring import judge_wiring, read_journalled
-
     batches = list(newest_batches(DaemonSource(client), HOURS))
     found = {meter: read_journalled(batches, meter) for meter in meters}
     return {
@@ -169,10 +162,6 @@ def round_trips(client: ControlClient, asked: float, patience: float) -> dict[st
 
 
 def _verify(path: Path, key: str, database: Path | None, *, as_json: bool) -> None:
-    from gateway.commissioning.report import open_report
-    from gateway.host import fingerprint, same_fingerprint
-    from gateway.host.signing import is_signed
-
     try:
         sealed = open_report(path.read_bytes())
     except OSError as error:
@@ -211,8 +200,6 @@ def _verify(path: Path, key: str, database: Path | None, *, as_json: bool) -> No
 
 def _keys_of(database: str | Path, gateway: str) -> list[str]:
     """The keys that a gateway has told the platform."""
-    from gateway.receiver import open_store
-
     store = open_store(database, readonly=True)
     try:
         told = [json.loads(row["description"]) for row in store.rows("meters", gateway)]

@@ -6,18 +6,17 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from gateway.catalogue import Driver
+from gateway.cli import wiring_words
 from gateway.cli.language import _, in_words, locale, ngettext
 from gateway.cli.physics_words import contradictions
+from gateway.commissioning.wiring import WiringVerdict
 from gateway.config import Config, Meter, SerialBus
+from gateway.field import BusForecast, traffic
 from gateway.model import QUANTITIES
-
-if TYPE_CHECKING:
-    from gateway.catalogue import Driver
-    from gateway.commissioning.wiring import WiringVerdict
-    from gateway.field import BusForecast
-    from gateway.status import Locale, Snapshot
+from gateway.status import Locale, Snapshot, Words, judge, notices, sentences
 
 Row = dict[str, str]
 _VERIFIED = ("hardware", "datasheet", "two-sources", "one-source")
@@ -53,8 +52,6 @@ class SiteFacts:
 
 def report_content(facts: SiteFacts) -> dict[str, Any]:
     """The report as JSON values: figures, and beside them the words of the page."""
-    from gateway.status import judge, notices
-
     now = facts.now
     f = locale(now.timezone)
     verdict = judge(now)
@@ -133,8 +130,6 @@ def machine_name() -> str:
 
 
 def _meter(meter: Meter, facts: SiteFacts, f: Locale) -> dict[str, Any]:
-    from gateway.status import Words
-
     words, driver = Words(f), facts.drivers.get(meter.driver)
     reading = facts.readings.get(meter.id, {})
     values, view = dict(reading.get("values", {})), facts.now.meter(meter.id)
@@ -206,8 +201,6 @@ def _gauges(values: Mapping[str, float], words: Any, f: Locale) -> str:
 def _wiring(judged: JudgedWiring | None, f: Locale) -> str:
     if judged is None:
         return _("not judged")
-    from gateway.cli import wiring_words
-
     lines = list(wiring_words.lines(judged.verdict))
     text = ngettext("%(n)s reading in %(span)s", "%(n)s readings in %(span)s", judged.rows) % {
         "n": f.whole(judged.rows), "span": f.span(max(1.0, (judged.last - judged.first) / 1000)),
@@ -245,8 +238,6 @@ def _pulse(key: str, label: str, facts: SiteFacts, f: Locale) -> dict[str, Any]:
 
 
 def _bus(forecast: BusForecast, facts: SiteFacts, f: Locale) -> dict[str, Any]:
-    from gateway.status import sentences
-
     bus = forecast.bus
     view = next((each for each in facts.now.buses if each.name == bus.name), None)
     where = bus.place
@@ -272,8 +263,6 @@ def _bus(forecast: BusForecast, facts: SiteFacts, f: Locale) -> dict[str, Any]:
 
 
 def _uplink(name: str, facts: SiteFacts, f: Locale) -> dict[str, Any]:
-    from gateway.status import Words, sentences
-
     view = next((each for each in facts.now.uplinks if each.name == name), None)
     trip = facts.trips.get(name)
     what = _("the platform's receipt") if view and view.receipts else _("the broker's acknowledgement")
@@ -294,9 +283,6 @@ def _uplink(name: str, facts: SiteFacts, f: Locale) -> dict[str, Any]:
 
 
 def _plan(facts: SiteFacts, f: Locale) -> dict[str, Any]:
-    from gateway.field import traffic
-    from gateway.status import Words, sentences
-
     config = facts.config
     slot, own = config.gateway.commit_interval, config.own_interval
     total = traffic(facts.forecasts, slot, own=own, remounted=config.card.remount)

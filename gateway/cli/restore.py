@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from gateway.backup import opener_for, restore
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
@@ -39,8 +40,6 @@ Result = TypeVar("Result")
 )
 def command(backup: Path, file: Path | None, key: Path | None, *, from_platform: bool) -> None:
     """Restore a backup."""
-    from gateway.backup import opener_for, restore
-
     secret = _opened(key, read_secret) if key is not None else None
     opener = opener_for(secret=secret, ask=_ask if key is None else None)
     with _opened(backup, lambda place: place.open("rb")) as source:

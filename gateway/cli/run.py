@@ -12,6 +12,7 @@ import click
 
 from gateway.cli.language import N_, in_words
 from gateway.cli.options import config_option, only_config
+from gateway.daemon import Daemon, Waiting
 from gateway.errors import ConfigError
 from gateway.host import begin_start
 
@@ -58,8 +59,6 @@ def _format() -> str:
 
 
 async def _run(config: Path, *, wait: bool) -> None:
-    from gateway.daemon import Daemon, Waiting
-
     if wait and not await Waiting(config).run():
         return
     await Daemon(config).run()

@@ -5,22 +5,39 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from gateway.catalogue import library
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.lending import borrowed
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
+from gateway.cli.scan_words import Report
+from gateway.commissioning.ports import serial_ports
+from gateway.commissioning.scan import (
+    HostProbe,
+    LineSetting,
+    SerialProbe,
+    Sweep,
+    Swept,
+    item_lines,
+    likely_settings,
+)
 from gateway.common import event_loop
+from gateway.config import (
+    Config,
+    SerialBus,
+    TcpBus,
+    host_and_port,
+    load_config,
+    parse_config,
+    with_items,
+    write_beside,
+)
 from gateway.errors import ConfigError, GatewayError
 from gateway.host import CONFIG
-
-if TYPE_CHECKING:
-    from gateway.cli.scan_words import Report
-    from gateway.commissioning.scan import Swept
-    from gateway.config import Config
 
 _HELP = N_(
     """Find the meters of a serial line or of a Modbus TCP host, and say which they are.
@@ -53,8 +70,6 @@ _MOST_UNIT = 255
 @socket_option
 def command(*, where: str | None, every: bool, as_json: bool, write: bool, **options: Any) -> None:
     """Search, print what was found; exit 1 when nothing was, 2 when a place could not be searched."""
-    from gateway.cli.scan_words import Report
-
     file: Path | None = options["file"]
     config = _config(file, needed=write)
     places = _places(where, config, every=every)
@@ -75,13 +90,6 @@ def command(*, where: str | None, every: bool, as_json: bool, write: bool, **opt
 
 def search(place: str, config: Config | None, report: Report, options: dict[str, Any]) -> Swept:
     """Search one place, tell the report, and give what was found. Raises GatewayError."""
-    from gateway.catalogue import library
-    from gateway.commissioning.scan import (
-        HostProbe,
-        SerialProbe,
-        Sweep,
-    )
-
     line = (
         SerialProbe(place, direction_pin=_direction_pin(place, config, options))
         if place.startswith("/")
@@ -112,8 +120,6 @@ def search(place: str, config: Config | None, report: Report, options: dict[str,
 
 def _direction_pin(place: str, config: Config | None, options: dict[str, Any]) -> int | None:
     """The pin of a driver that does not switch by itself: as asked for, else as the configuration has it."""
-    from gateway.config import SerialBus
-
     asked: int | None = options.get("direction_pin")
     if asked is not None or config is None:
         return asked
@@ -124,10 +130,6 @@ def _direction_pin(place: str, config: Config | None, options: dict[str, Any]) -
 
 def _settings(place: str, config: Config | None, options: dict[str, Any]) -> list[Any]:
     """The settings to try, the likelier first, within what was asked for."""
-    from gateway.catalogue import library
-    from gateway.commissioning.scan import LineSetting, likely_settings
-    from gateway.config import SerialBus
-
     device = Path(place).resolve()
     own = [
         LineSetting(bus.baudrate, bus.parity, bus.stopbits)
@@ -152,8 +154,6 @@ def _config(file: Path | None, *, needed: bool) -> Config | None:
     """The configuration, if there is one that can be used. Raises ConfigError when one was named, or is
     needed.
     """
-    from gateway.config import load_config
-
     try:
         return load_config(file or CONFIG)
     except ConfigError:
@@ -164,9 +164,6 @@ def _config(file: Path | None, *, needed: bool) -> Config | None:
 
 def _places(where: str | None, config: Config | None, *, every: bool) -> list[str]:
     """Ports and hosts to search. Raises GatewayError when nobody can say which."""
-    from gateway.commissioning.ports import serial_ports
-    from gateway.config import TcpBus
-
     buses = {bus.name: bus for bus in config.buses} if config else {}
     hosts = [bus.place for bus in buses.values() if isinstance(bus, TcpBus)]
     if where is not None:
@@ -191,8 +188,6 @@ def _places(where: str | None, config: Config | None, *, every: bool) -> list[st
 
 def host_of(place: str) -> tuple[str, int]:
     """Host and port. Raises GatewayError for what is neither."""
-    from gateway.config import TcpBus, host_and_port
-
     try:
         host, port = host_and_port(place)
         TcpBus(name="scan", type="tcp", host=host, port=port)
@@ -230,9 +225,6 @@ def existing(config: Config | None) -> tuple[list[dict[str, Any]], list[dict[str
 
 def _write(path: Path, report: Report) -> None:
     """Put the proposed lines into the file. Raises GatewayError; the file is then as it was."""
-    from gateway.commissioning.scan import item_lines
-    from gateway.config import parse_config, with_items, write_beside
-
     text = path.read_text(encoding="utf-8")
     buses = [proposal.bus for proposal in report.proposals if proposal.bus]
     meters = [meter for proposal in report.proposals for meter in proposal.meters]

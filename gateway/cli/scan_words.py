@@ -6,18 +6,17 @@ import dataclasses
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 
 from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
 from gateway.cli.physics_words import contradiction_lines, evidence
 from gateway.cli.prose import say
 from gateway.commissioning.scan import FoundMeter, LineSetting, Proposal, ScanProgress, Swept, propose_lines
+from gateway.errors import GatewayError
 from gateway.model import QUANTITIES
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from gateway.errors import GatewayError
 
 _EVERY = 15.0
 """s between two lines about the progress where there is no terminal."""
@@ -314,9 +313,6 @@ def _time(seconds: float) -> str:
 
 
 def _progress_bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
     bar = Progress(
         BarColumn(bar_width=12),
         TextColumn("{task.description}"),

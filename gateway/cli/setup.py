@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.client import control_client
 from gateway.cli.language import N_, _
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
@@ -18,6 +19,8 @@ from gateway.cli.setup_answers import Setup
 from gateway.cli.setup_meters import meters, names, values
 from gateway.cli.setup_start import serves, start, write
 from gateway.cli.setup_uplink import uplink
+from gateway.commissioning.setup import read_answers, written
+from gateway.config import parse_config
 from gateway.errors import GatewayError
 from gateway.host import CONFIG, SELDOM, card_state
 
@@ -66,9 +69,6 @@ def clock(s: Setup) -> None:
 
 def card(s: Setup) -> None:
     """Whether the card is spared, where the service can do that."""
-    from gateway.commissioning.setup import written
-    from gateway.config import parse_config
-
     place = Path(parse_config(written(s.text, s.answers)).journal.directory)
     there = s.answers.get("card") or {}
     state = card_state(place)
@@ -118,8 +118,6 @@ def command(
     *, step: str | None, answers: Path | None, as_json: bool, file: Path | None, socket: Path | None
 ) -> None:
     """Go through the steps that are left; exit 1 when it is not at its end, or something is open."""
-    from gateway.commissioning.setup import read_answers
-
     if as_json and answers is None:
         raise click.UsageError(_("--json belongs to --answers FILE"))
     given = read_answers(answers.read_text(encoding="utf-8"), str(answers)) if answers else None
@@ -193,8 +191,6 @@ def _go(s: Setup, step: str | None) -> None:
 
 def _say_next(s: Setup, step: str) -> None:
     """Where the answers of a step that was done alone are, and what follows."""
-    from gateway.cli.client import control_client
-
     if step in _WRITTEN and s.text:
         write(s)
     elif step in _WRITTEN:

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.cli.language import in_words
 from gateway.cli.prose import say
 from gateway.cli.questions import ask
+from gateway.commissioning.setup import answers_of, flaws, merged
 from gateway.errors import GatewayError
 from gateway.host import write_secret
 
@@ -20,8 +21,6 @@ class Setup:
 
     def __init__(self, path: Path, socket: Path | None, given: Answers | None) -> None:
         """`given`: the answers of a file; nothing is asked then. Raises GatewayError."""
-        from gateway.commissioning.setup import answers_of, merged
-
         self.path, self.socket, self.asks = path, socket, given is None
         self.kept = path.with_name(path.name + ".setup")
         self.answers: Answers = merged(answers_of(self.text), given or {})
@@ -64,8 +63,6 @@ class Setup:
         needed: bool = True,
     ) -> None:
         """Ask for one key of a section of the configuration."""
-        from gateway.commissioning.setup import flaws
-
         values = self.answers.setdefault(section, {})
 
         def flaw(text: str) -> str:

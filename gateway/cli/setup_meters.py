@@ -6,17 +6,23 @@ import re
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gateway.catalogue import load_driver
 from gateway.cli.language import _, figure, in_words
+from gateway.cli.lending import borrowed
+from gateway.cli.physics_words import contradiction_lines, contradictions
 from gateway.cli.prose import say
 from gateway.cli.questions import ask, confirm
+from gateway.cli.read import answer_lines, read_meters
+from gateway.cli.scan import existing, host_of, search
+from gateway.cli.scan_words import Report
 from gateway.cli.setup_answers import Setup, plain
+from gateway.commissioning.ports import serial_ports
+from gateway.commissioning.setup import answers_of, flaws, named, place_of, said_of, unmet, written
 from gateway.common import event_loop
+from gateway.config import Config, Meter, parse_config, parse_ratio
 from gateway.errors import ConfigError, GatewayError
-
-if TYPE_CHECKING:
-    from gateway.config import Config, Meter
 
 _COMPARED = re.compile(
     r"(voltage|current|active_power)_l[123]n?|voltage_(ln|l12)|current|active_power|power_factor|frequency|"
@@ -28,8 +34,6 @@ _SEARCH = {"addresses": None, "baudrate": None, "parity": None, "stopbits": None
 
 def meters(s: Setup) -> None:
     """Search lines and hosts: of a line the setting of the first find, and all of them when meters lack."""
-    from gateway.commissioning.setup import unmet
-
     if s.asks:
         s.answers["scan"] = _asked_places(s)
         s.keep()
@@ -52,9 +56,6 @@ def meters(s: Setup) -> None:
 
 
 def _asked_places(s: Setup) -> list[str]:
-    from gateway.commissioning.ports import serial_ports
-    from gateway.commissioning.setup import place_of
-
     known = s.answers.get("scan") or [place_of(bus) for bus in s.answers.get("buses", ())]
     default = ", ".join(known or [port.name for port in serial_ports()])
     explain = _("Ports like /dev/ttyUSB0, hosts like 192.0.2.10, with commas between → submeter ports")
@@ -68,8 +69,6 @@ def _places(text: str) -> list[str]:
 
 def _no_place(text: str) -> str:
     """What is wrong with a list of places; empty when nothing is."""
-    from gateway.cli.scan import host_of
-
     for place in _places(text):
         try:
             if not place.startswith("/"):
@@ -83,10 +82,6 @@ def _no_place(text: str) -> str:
 
 def _search(s: Setup, *, one_setting: bool) -> None:
     """Search every place; what the file has already stays as it is."""
-    from gateway.cli.scan import existing, search
-    from gateway.cli.scan_words import Report
-    from gateway.commissioning.setup import answers_of
-
     config = _config_there(s)
     there = answers_of(s.text)
     report = Report(as_json=False, existing=existing(config), proposes=False)
@@ -104,8 +99,6 @@ def _search(s: Setup, *, one_setting: bool) -> None:
 
 
 def _config_there(s: Setup) -> Config | None:
-    from gateway.config import parse_config
-
     try:
         return parse_config(s.text) if s.text else None
     except ConfigError:
@@ -114,8 +107,6 @@ def _config_there(s: Setup) -> Config | None:
 
 def names(s: Setup) -> None:
     """What each meter is called and feeds, and what is above it."""
-    from gateway.commissioning.setup import place_of, said_of
-
     found = s.answers.get("meters")
     if not found:
         raise GatewayError("no meter is known yet", hint="search them: submeter setup meters")
@@ -146,8 +137,6 @@ def _judged(s: Setup, place: int, mine: dict[str, Any], key: str, text: str) -> 
     """What is wrong with one answer about a meter; it is taken for the judgement, and again when it is
     right.
     """
-    from gateway.commissioning.setup import flaws
-
     before = mine.get(key)
     mine[key] = plain(text) if key == "ct" else text
     try:
@@ -175,8 +164,6 @@ def _ask_name(s: Setup, place: int, mine: dict[str, Any]) -> None:
 
 def _ask_parent(s: Setup, place: int, mine: dict[str, Any], main: str) -> None:
     """Below which meter it is: as the file says, else the first one."""
-    from gateway.commissioning.setup import answers_of, named
-
     called = {str(each["id"]): str(each.get("name") or "") for each in named(s.answers)}
     ids = list(called)
     own = ids[place]
@@ -225,8 +212,6 @@ def _ask_ratio(s: Setup, place: int, mine: dict[str, Any], read: str) -> None:
 
 
 def _quotient(text: str) -> float:
-    from gateway.config import parse_ratio
-
     try:
         return round(parse_ratio(plain(text)), 6)
     except ValueError:
@@ -235,13 +220,6 @@ def _quotient(text: str) -> float:
 
 def values(s: Setup) -> None:
     """Read every meter that was found, and say what cannot be."""
-    from gateway.catalogue import load_driver
-    from gateway.cli.lending import borrowed
-    from gateway.cli.physics_words import contradictions
-    from gateway.cli.read import read_meters
-    from gateway.commissioning.setup import written
-    from gateway.config import parse_config
-
     config = parse_config(written(s.text, s.answers))
     folder = Path(config.drivers.directory)
     enabled = [meter for meter in config.meters if meter.enabled]
@@ -278,9 +256,6 @@ def _say_side(meter: Meter, answer: dict[str, Any]) -> None:
 
 def _compared(answer: dict[str, Any]) -> list[str]:
     """The values that a person compares with a display, and everything that cannot be."""
-    from gateway.cli.physics_words import contradiction_lines, contradictions
-    from gateway.cli.read import answer_lines
-
     if answer.get("missing"):
         return answer_lines(answer)
     shown = {

@@ -5,18 +5,18 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from gateway.cli.client import UNIT, control_client
+from gateway.check import check
+from gateway.cli.client import UNIT, ControlClient, control_client
 from gateway.cli.language import _, in_words
 from gateway.cli.prose import say
+from gateway.cli.report import round_trips
 from gateway.cli.setup_answers import Setup
+from gateway.commissioning.setup import written
 from gateway.common.files import write_durably
+from gateway.config import parse_config, write_beside
 from gateway.errors import GatewayError
 from gateway.host import CONFIG
-
-if TYPE_CHECKING:
-    from gateway.cli.client import ControlClient
 
 SYSTEMD = Path("/run/systemd/system")
 """There where systemd runs the machine (sd_booted(3))."""
@@ -28,10 +28,6 @@ _ASK = 5.0
 
 def write(s: Setup) -> None:
     """Write the file, the old one is kept beside it, and check it."""
-    from gateway.check import check
-    from gateway.commissioning.setup import written
-    from gateway.config import parse_config, write_beside
-
     before = s.text
     new = written(before, s.answers)
     parse_config(new, s.path.name)
@@ -123,8 +119,6 @@ def _when_it_runs(s: Setup, *, service: bool) -> ControlClient:
 
 
 def _first_receipt(client: ControlClient, asked: float) -> None:
-    from gateway.cli.report import round_trips
-
     if client.status()["uplinks"]:
         say(_("It runs; waiting for the first receipt …"))
         for name, trip in round_trips(client, asked, WAIT).items():

@@ -10,12 +10,19 @@ from typing import Any
 
 import click
 
+from gateway.cli.client import control_client
+from gateway.cli.doctor import newest_batch
+from gateway.cli.doctor_words import tell
 from gateway.cli.language import _, in_words
 from gateway.cli.prose import say
 from gateway.cli.questions import ask, confirm
 from gateway.cli.setup_answers import Answers, Setup
+from gateway.commissioning.doctor import examine_uplink
+from gateway.commissioning.setup import flaws, make_test_batch, written
+from gateway.config import parse_config
 from gateway.errors import GatewayError
 from gateway.host import kernel_synced, uptime_ms, write_secret
+from gateway.wire import peek_gateway
 
 
 def uplink(s: Setup) -> None:
@@ -44,8 +51,6 @@ def uplink(s: Setup) -> None:
 
 def _wrong(s: Setup, made: Answers, key: str, text: str) -> str:
     """What is wrong with one answer about the uplink; empty when nothing is."""
-    from gateway.commissioning.setup import flaws
-
     value = [text] if key == "receipts" else text
     trial = {**s.answers, "uplinks": [{"name": "city", "url": "mqtts://city:1", **made, key: value}]}
     return in_words(flaws(trial, f"uplinks[0].{key}"))
@@ -112,11 +117,6 @@ def _no_file(text: str) -> str:
 
 def _try(s: Setup, each: Answers) -> None:
     """Every step to the platform, and what the platform says of a batch."""
-    from gateway.cli.doctor_words import tell
-    from gateway.commissioning.doctor import examine_uplink
-    from gateway.commissioning.setup import written
-    from gateway.config import parse_config
-
     config = parse_config(written(s.text, s.answers))
     uplink = next(found for found in config.uplinks if found.name == each["name"])
     synced = kernel_synced() or config.clock.trust == "system"
@@ -141,8 +141,6 @@ def _running(s: Setup, uplink: Any) -> dict[str, Any] | None:
     """What a running daemon that is connected there says of it; a second connection in its name would end
     its own.
     """
-    from gateway.cli.client import control_client
-
     client = control_client(s.socket)
     if client is None:
         return None
@@ -155,10 +153,6 @@ def _running(s: Setup, uplink: Any) -> dict[str, Any] | None:
 
 def _sample(config: Any, *, synced: bool) -> Any:
     """The newest batch of this gateway, else one without readings."""
-    from gateway.cli.doctor import newest_batch
-    from gateway.commissioning.setup import make_test_batch
-    from gateway.wire import peek_gateway
-
     found = newest_batch(Path(config.journal.directory))
     if found is not None and peek_gateway(found.payload) == config.gateway.id:
         return found

@@ -10,7 +10,7 @@ import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -19,9 +19,7 @@ from gateway.cli.language import N_, _, ngettext
 from gateway.cli.prose import say
 from gateway.errors import EnrolmentError
 from gateway.host import notify
-
-if TYPE_CHECKING:
-    from gateway.remote.enrolment import Authority
+from gateway.remote.enrolment import REVOCATIONS, Authority, SigningService
 
 _directory = click.option(
     "--directory",
@@ -51,8 +49,6 @@ def command() -> None:
 
 
 def _authority(directory: Path, days: int = 365) -> Authority:
-    from gateway.remote.enrolment import Authority
-
     return Authority(directory, days=days)
 
 
@@ -62,8 +58,6 @@ def _authority(directory: Path, days: int = 365) -> Authority:
 @click.option("--years", type=click.IntRange(1, 50), default=20, show_default=True, help=N_("How long."))
 def init(directory: Path, name: str, years: int) -> None:
     """Make one where there is none."""
-    from gateway.remote.enrolment import REVOCATIONS, Authority
-
     Authority.make(directory, name, years).close()
     say(
         _("%(file)s: give it to the broker as the authority of its clients (cafile).")
@@ -108,8 +102,6 @@ def certify(gateway: str, file: Any, directory: Path, days: int) -> None:
 @broker_options
 def run(directory: Path, days: int, account: dict[str, Any]) -> None:
     """Answer requests for certificates until SIGTERM or SIGINT."""
-    from gateway.remote.enrolment import SigningService
-
     url = account.pop("broker")
     if not url:
         raise click.UsageError(_("--broker is missing: write --broker mqtts://HOST:8883"))
@@ -157,8 +149,6 @@ def list_(directory: Path, refused: bool) -> None:
 @_directory
 def withdraw(gateway: str, directory: Path) -> None:
     """For a stolen gateway; the list is written anew in any case."""
-    from gateway.remote.enrolment import REVOCATIONS
-
     authority = _authority(directory)
     count = authority.withdraw(gateway)
     authority.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,9 +12,7 @@ from gateway.cli.client import need_client
 from gateway.cli.language import N_, _, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import said
-
-if TYPE_CHECKING:
-    from gateway.status import RemoteView
+from gateway.status import RemoteView, Words, from_json, has_words, judge, notices, sentences
 
 
 @click.command(
@@ -38,15 +36,6 @@ def command(as_json: bool, file: Path | None, socket: Path | None) -> None:
 
 def lines(snapshot: dict[str, Any]) -> list[str]:
     """The snapshot in words, worst things named."""
-    from gateway.status import (
-        Words,
-        from_json,
-        has_words,
-        judge,
-        notices,
-        sentences,
-    )
-
     now = from_json(snapshot)
     f = locale(now.timezone, now.taken)
     words, verdict = Words(f), judge(now)

@@ -16,6 +16,7 @@ from gateway.cli.language import N_, _, figure, in_words, locale
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import aligned, say
 from gateway.cli.questions import confirm, pause
+from gateway.config import parse_config, with_value, write_beside
 from gateway.errors import ControlError, GatewayError
 from gateway.model import QUANTITIES
 
@@ -150,8 +151,6 @@ def _new_meter(client: ControlClient, meter: str, options: Answer) -> Answer:
 
 def _write_serial(client: ControlClient, meter: str, serial: str, options: Answer) -> None:
     """The file says which serial number the meter must have: it says the new one from here on."""
-    from gateway.config import parse_config, with_value, write_beside
-
     path = Path(client.configuration()["path"])
     text = path.read_text(encoding="utf-8")
     new = with_value(text, "meters", meter, "serial", f'"{serial}"')

@@ -6,20 +6,20 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from gateway.cli import wiring_words
 from gateway.cli.client import ControlClient, control_client
 from gateway.cli.journal_source import journal_source, newest_batches
 from gateway.cli.language import N_, _, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
+from gateway.commissioning.wiring import Recorded, WiringVerdict, judge_wiring, read_journalled, read_recorded
+from gateway.config import load_config
 from gateway.errors import ConfigError, ControlError, GatewayError
 from gateway.host import CONFIG
-
-if TYPE_CHECKING:
-    from gateway.commissioning.wiring import Recorded, WiringVerdict
 
 NOT_READ = 2
 """Exit code when there are no values to judge: 1 and 3 are verdicts."""
@@ -75,8 +75,6 @@ def command(
     except GatewayError as error:
         say(f"submeter: {in_words(str(error))}", err=True)
         sys.exit(NOT_READ)
-    from gateway.commissioning.wiring import judge_wiring
-
     verdicts = {name: judge_wiring(each.columns) for name, each in found.items()}
     if as_json:
         answers = {name: _as_json(verdict, found[name]) for name, verdict in verdicts.items()}
@@ -88,8 +86,6 @@ def command(
 
 
 def _from_file(file: Path, meter: str | None) -> Recorded:
-    from gateway.commissioning.wiring import read_recorded
-
     found = read_recorded(file, meter)
     for problem in found.problems:
         say(in_words(str(problem)), err=True)
@@ -105,8 +101,6 @@ def _from_journal(
     meter: str | None, hours: float, config: Path | None, socket: Path | None
 ) -> dict[str, Recorded]:
     """What the journal holds of the meter, or of each; what it lacks is read. Raises GatewayError."""
-    from gateway.commissioning.wiring import read_journalled
-
     with journal_source(socket, None, config) as source:
         batches = list(newest_batches(source, hours))
     names = {name for batch in batches for table in batch.get("tables", ()) for name in table["meter"]}
@@ -126,8 +120,6 @@ def _from_journal(
 
 def _live(client: ControlClient, meter: str) -> Recorded:
     """Read it for a while."""
-    from gateway.commissioning.wiring import Recorded
-
     text = _("The journal holds too little of %(meter)s: it is read for %(span)s (Ctrl-C ends it sooner).")
     say(text % {"meter": meter, "span": locale().span(LIVE)}, err=True)
     rows: list[dict[str, float]] = []
@@ -148,8 +140,6 @@ def _live(client: ControlClient, meter: str) -> Recorded:
 
 
 def _as_json(verdict: WiringVerdict, found: Recorded) -> dict[str, Any]:
-    from gateway.cli import wiring_words
-
     findings = [
         {"kind": each.kind, "input": each.input, "text": wiring_words.text(each)} for each in verdict.findings
     ]
@@ -165,8 +155,6 @@ def _as_json(verdict: WiringVerdict, found: Recorded) -> dict[str, Any]:
 
 def _timezone(file: Path | None) -> str:
     """Of the gateway's configuration; UTC where there is none that can be used."""
-    from gateway.config import load_config
-
     try:
         return load_config(file or CONFIG).gateway.timezone
     except ConfigError:
@@ -174,8 +162,6 @@ def _timezone(file: Path | None) -> str:
 
 
 def _say(verdicts: dict[str, WiringVerdict], found: dict[str, Recorded], timezone: str) -> None:
-    from gateway.cli import wiring_words
-
     for number, (name, verdict) in enumerate(verdicts.items()):
         each = found[name]
         if number:

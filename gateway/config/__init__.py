@@ -21,19 +21,21 @@ from gateway.config.schema import (
 from gateway.config.sections.machine import OWN_ID, PinsSection
 from gateway.config.sections.remote import TRUST, RemoteSection
 from gateway.config.units import Duration, parse_duration, parse_ratio
+from gateway.config.validation import dotted, line_of, validate, value_of
 from gateway.config.yamlfile import (
     MAX_PROBLEMS,
     Block,
     Key,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
     Table,
-    dotted,
     few,
-    line_of,
+    nodes_of,
     odd_character,
     parse_yaml,
     read_text,
-    validate,
-    value_of,
 )
 
 __all__ = [
@@ -49,10 +51,14 @@ __all__ = [
     "Duration",
     "JournalSection",
     "Key",
+    "MappingNode",
     "Meter",
+    "Node",
     "PinsSection",
     "Pulse",
     "RemoteSection",
+    "ScalarNode",
+    "SequenceNode",
     "SerialBus",
     "StatusSection",
     "Table",
@@ -67,6 +73,7 @@ __all__ = [
     "is_address",
     "line_of",
     "load_config",
+    "nodes_of",
     "odd_character",
     "parse_config",
     "parse_duration",

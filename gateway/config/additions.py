@@ -7,9 +7,8 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from gateway.common.files import replacing, write_durably
+from gateway.config.yamlfile import MappingNode, Node, SequenceNode, nodes_of
 from gateway.errors import GatewayError
 
 
@@ -19,21 +18,21 @@ def with_items(text: str, section: str, lines: Sequence[str]) -> str:
     """
     if not lines:
         return text
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = nodes_of(text)
     if root is None:
         return _ended(text) + "\n".join([f"{section}:", *lines]) + "\n"
     value = next((value for key, value in root.value if key.value == section), None)
     if value is None:
         return _ended(text) + "\n" + "\n".join([f"{section}:", *lines]) + "\n"
     rows = text.split("\n")
-    if isinstance(value, yaml.SequenceNode) and value.value and not value.flow_style:
+    if isinstance(value, SequenceNode) and value.value and not value.flow_style:
         last = value.value[-1]
         column = _dash_of(rows, value.value[0])
         at = _end_of(rows, last.start_mark.line, column)
         pad = " " * column
         rows[at:at] = [pad + line.removeprefix("  ") for line in lines]
         return "\n".join(rows)
-    empty = not value.value if isinstance(value, yaml.SequenceNode) else value.value in ("", "null", "~")
+    empty = not value.value if isinstance(value, SequenceNode) else value.value in ("", "null", "~")
     if empty:
         line = _key_line(root, section)
         head, _, rest = rows[line].partition(":")
@@ -52,7 +51,7 @@ def with_value(text: str, section: str, item: str, key: str, value: str) -> str:
     """The text with `key: value` (as YAML has it) at the item of a section that has this `id` or `name`.
     Raises GatewayError for an item that is not there, or that is written in one line.
     """
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = nodes_of(text)
     sections = {name.value: node.value for name, node in root.value} if root else {}
     for node in sections.get(section, ()):
         pairs = {name.value: (name, found) for name, found in node.value}
@@ -84,21 +83,19 @@ def with_keys(text: str, section: str, values: Mapping[str, object]) -> str:
     # Each new key comes first in its section: the last one is put there before the others.
     for key, value in reversed(list(values.items())):
         line = f"{key}: {json.dumps(value, ensure_ascii=False)}"
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = nodes_of(text)
         pairs = {name.value: (name, node) for name, node in root.value} if root else {}
         if section not in pairs:
             text = _ended(text) + f"\n{section}:\n  {line}\n"
             continue
         head, node = pairs[section]
         rows = text.split("\n")
-        if isinstance(node, yaml.MappingNode) and node.flow_style:
+        if isinstance(node, MappingNode) and node.flow_style:
             raise GatewayError(
                 f"{section} is written in one line, with brackets: there is no place for more lines",
                 hint="write each key on a line of its own, and try again",
             )
-        known = (
-            {name.value: found for name, found in node.value} if isinstance(node, yaml.MappingNode) else {}
-        )
+        known = {name.value: found for name, found in node.value} if isinstance(node, MappingNode) else {}
         if key in known and known[key].start_mark.line == known[key].end_mark.line:
             mark = known[key]
             row = rows[mark.start_mark.line]
@@ -117,11 +114,11 @@ def with_keys(text: str, section: str, values: Mapping[str, object]) -> str:
     return text
 
 
-def _key_line(root: yaml.MappingNode, section: str) -> int:
+def _key_line(root: MappingNode, section: str) -> int:
     return int(next(key.start_mark.line for key, _ in root.value if key.value == section))
 
 
-def _dash_of(rows: list[str], item: yaml.Node) -> int:
+def _dash_of(rows: list[str], item: Node) -> int:
     """The column of the dash before an item; an anchor may stand between them, or a new line."""
     number = item.start_mark.line
     while not rows[number].lstrip().startswith("-"):

@@ -13,7 +13,8 @@ from gateway.common.near import did_you_mean
 from gateway.config.explain import Told, explain, shown
 from gateway.config.schema import Config, SerialBus, TcpBus
 from gateway.config.sections.machine import named_pins
-from gateway.config.yamlfile import Key, Table, dotted, few, line_of, load_yaml, parse_yaml, validate
+from gateway.config.validation import dotted, line_of, validate
+from gateway.config.yamlfile import Key, Table, few, load_yaml, parse_yaml
 from gateway.errors import ConfigError, Problem
 
 log = logging.getLogger(__name__)

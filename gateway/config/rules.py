@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.config.yamlfile import load_yaml, validate
+from gateway.config.validation import validate
+from gateway.config.yamlfile import load_yaml
 from gateway.errors import ConfigError
 
 _PACKAGED = Path(__file__).parent / "rules_of_countries"

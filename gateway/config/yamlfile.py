@@ -8,17 +8,38 @@ anybody walks it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from gateway.common.files import MARK, read_regular
 from gateway.common.text import code_point
 from gateway.errors import Problem
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DIGITS",
+    "MAX_PROBLEMS",
+    "Block",
+    "Key",
+    "MappingNode",
+    "Node",
+    "Rows",
+    "ScalarNode",
+    "SequenceNode",
+    "Table",
+    "few",
+    "load_yaml",
+    "nodes_of",
+    "odd_character",
+    "parse_yaml",
+    "read_text",
+    "scalar",
+]
 
 MAX_BYTES = 1 << 20
 """A configuration is a few kilobytes; a megabyte is a wrong file."""
@@ -47,8 +68,6 @@ _WORDS = {"": None, "~": None} | {
 _PLAIN_TAG = "tag:yaml.org,2002:"
 
 Key = str | int
-Model = TypeVar("Model", bound=BaseModel)
-_TAGS = {"serial", "tcp", "rtu-over-tcp"}
 
 
 class Table(dict[str, Any]):
@@ -146,6 +165,16 @@ def parse_yaml(text: str, name: str) -> tuple[Table | None, list[Problem]]:
             )
         ]
     return document, []
+
+
+def nodes_of(text: str) -> Node | None:
+    """Where everything stands in a YAML text, for whoever changes the text itself; None for an empty one.
+    Raises ValueError for what is no YAML.
+    """
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError("the text is no YAML") from error
 
 
 def _in_words(error: yaml.MarkedYAMLError, text: str) -> _Unfit:
@@ -330,56 +359,6 @@ def scalar(text: str) -> Any:
     return text
 
 
-def line_of(document: Any, loc: Sequence[Key]) -> int:
-    """The 1-based line of the deepest part of `loc` that the file has."""
-    line, node = 1, document
-    for key in loc:
-        if (isinstance(node, Table) and key in node) or (
-            isinstance(node, Rows) and isinstance(key, int) and key < len(node)
-        ):
-            line = node.lines[key]  # type: ignore[index]
-            node = node[key]  # type: ignore[index]
-        else:
-            break
-    return line
-
-
-def value_of(document: Any, loc: Sequence[Key]) -> Any:
-    """What stands there; None where the file has nothing."""
-    node = document
-    for key in loc:
-        try:
-            node = node[key]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return node
-
-
-def validate(
-    model: type[Model], document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]
-) -> tuple[Model | None, list[Problem]]:
-    """Check a document against a pydantic model; `explain` turns one pydantic error into (what is wrong,
-    what to write).
-    """
-    try:
-        return model.model_validate(document), []
-    except ValidationError as error:
-        return None, few(_told(error, document, name, explain), name)
-
-
-def _told(
-    error: ValidationError, document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]
-) -> Iterator[Problem]:
-    for item in error.errors(include_url=False):
-        # pydantic names the chosen kind of a union after its index: buses[0].serial.port is buses[0].port in
-        # the file.
-        loc = list(item["loc"])
-        if loc[:1] == ["buses"] and loc[2:3] and loc[2] in _TAGS:
-            del loc[2]
-        what, mend = explain(dict(item))
-        yield Problem(name, line_of(document, loc), dotted(loc), what, mend)
-
-
 def few(problems: Iterator[Problem], name: str) -> list[Problem]:
     """The first MAX_PROBLEMS of them, in the order of the file; a last one says that there are more."""
     told = list(islice(problems, MAX_PROBLEMS))
@@ -387,11 +366,3 @@ def few(problems: Iterator[Problem], name: str) -> list[Problem]:
         last = max(problem.line for problem in told)
         told.append(Problem(name, last, "", f"more than {MAX_PROBLEMS} problems", "mend these first"))
     return sorted(told)
-
-
-def dotted(loc: Sequence[Key]) -> str:
-    """A path as a person writes it: buses[0].port."""
-    path = ""
-    for key in loc:
-        path += f"[{key}]" if isinstance(key, int) else (f".{key}" if path else str(key))
-    return path

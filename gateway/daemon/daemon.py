@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import check, status
-from gateway.common.log_lines import RecentLines
 from gateway.common.text import visible
 from gateway.config import Config
 from gateway.daemon import later
@@ -24,6 +23,7 @@ from gateway.daemon.describe import building_facts
 from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.register_copy import RegisterCopy, merge
 from gateway.daemon.remote.parts import RemoteParts
+from gateway.daemon.service.log_lines import RecentLines
 from gateway.daemon.service.panel import Panel
 from gateway.daemon.service.technician import Technician
 from gateway.daemon.service.upgrade import UpgradeWatch

@@ -5,8 +5,9 @@ A part is loaded when one of its names is asked for: whoever plans or checks nee
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from gateway.common.on_demand import on_demand
 
 if TYPE_CHECKING:
     from gateway.field.facts import Fact, MeterFacts
@@ -108,9 +109,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-        return value
+    __getattr__ = on_demand(globals(), __name__, _HOMES)

@@ -11,14 +11,13 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.common.file_versions import WRITABLE, newest_writable
-from gateway.common.files import read_regular
+from gateway.common.files import read_regular, write_durably
 from gateway.config import Bus, Config, Meter, SerialBus
 from gateway.field.facts import BUS_NAMES, METER_NAMES, SECONDS, BusFacts, Fact, MeterFacts, Value, check
 from gateway.field.meter.counters import CounterMemory, energy_ratio
@@ -164,11 +163,8 @@ def _facts(known: Mapping[str, Any]) -> dict[str, Fact]:
 
 
 def _write(path: Path, body: str) -> None:
-    fresh = path.with_name(path.name + ".new")
     try:
-        fresh.unlink(missing_ok=True)  # what else may stand there is never waited for
-        fresh.write_text(body + "\n", encoding="utf-8")
-        os.replace(fresh, path)  # noqa: PTH105 - named for what it is
+        write_durably(path, f"{body}\n".encode())
     except OSError as error:
         log.warning(
             "%s cannot be written: what was learnt about lines and meters is lost with the next restart: %s",

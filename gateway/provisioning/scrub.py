@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-import yaml
-
-from gateway.config import parse_yaml
+from gateway.config import MappingNode, Node, ScalarNode, SequenceNode, nodes_of, parse_yaml
 from gateway.errors import Problem
 
 HIDDEN = "…"
@@ -48,14 +46,14 @@ def _scalars(text: str) -> Iterator[tuple[str, str]]:
     if parse_yaml(text, "")[0] is None:
         return  # also what is too deep to be walked
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError):
+        root = nodes_of(text)
+    except ValueError:
         return
-    waiting: list[tuple[str, yaml.Node | None]] = [("", root)]
+    waiting: list[tuple[str, Node | None]] = [("", root)]
     seen: set[int] = set()
     while waiting:
         where, node = waiting.pop()
-        if isinstance(node, yaml.ScalarNode):
+        if isinstance(node, ScalarNode):
             yield where, node.value.strip()
             yield from (
                 (f"{where}/{number}", line.strip()) for number, line in enumerate(node.value.split("\n"))
@@ -63,11 +61,11 @@ def _scalars(text: str) -> Iterator[tuple[str, str]]:
         if node is None or id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, SequenceNode):
             waiting += [(f"{where}[{index}]", each) for index, each in enumerate(node.value)]
-        elif isinstance(node, yaml.MappingNode):
+        elif isinstance(node, MappingNode):
             for key, value in node.value:
-                name = key.value if isinstance(key, yaml.ScalarNode) else ""
+                name = key.value if isinstance(key, ScalarNode) else ""
                 if not _KEY.fullmatch(name):
                     waiting.append(("", key))
                 waiting.append((f"{where}.{name}" if where else name, value))

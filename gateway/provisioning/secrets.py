@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from gateway.config import MappingNode, Node, ScalarNode, SequenceNode, nodes_of
 from gateway.errors import Problem
 
 ONE_LINE = {"password": "password_file", "token": "token_file"}
@@ -52,16 +51,16 @@ def find_secrets(text: str, file: str) -> tuple[list[Secret], list[Problem]]:
     none: its mistakes are told by who reads it.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError):
+        root = nodes_of(text)
+    except ValueError:
         return [], []
     found, problems = [], []
     for index, uplink in _uplinks(root):
-        pairs = {key.value: (key, value) for key, value in uplink.value if isinstance(key, yaml.ScalarNode)}
+        pairs = {key.value: (key, value) for key, value in uplink.value if isinstance(key, ScalarNode)}
         named = pairs["name"][1].value if "name" in pairs else ""
         name = named if isinstance(named, str) and _ID.fullmatch(named) else f"uplink{index}"
         for key, (node, value) in pairs.items():
-            if key not in PLACES or not isinstance(value, yaml.ScalarNode):
+            if key not in PLACES or not isinstance(value, ScalarNode):
                 continue
             if key not in ONE_LINE and PEM not in value.value:
                 continue  # the name of a file
@@ -76,11 +75,11 @@ def find_secrets(text: str, file: str) -> tuple[list[Secret], list[Problem]]:
     return sorted(found, key=lambda secret: secret.start), problems
 
 
-def _uplinks(root: yaml.Node | None) -> Iterator[tuple[int, yaml.MappingNode]]:
-    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
-        if key.value == "uplinks" and isinstance(value, yaml.SequenceNode):
+def _uplinks(root: Node | None) -> Iterator[tuple[int, MappingNode]]:
+    for key, value in root.value if isinstance(root, MappingNode) else ():
+        if key.value == "uplinks" and isinstance(value, SequenceNode):
             rows = enumerate(value.value)
-            yield from ((index, row) for index, row in rows if isinstance(row, yaml.MappingNode))
+            yield from ((index, row) for index, row in rows if isinstance(row, MappingNode))
 
 
 def without(text: str, secrets: list[Secret], folder: Path, *, same_lines: bool = False) -> str:

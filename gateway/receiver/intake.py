@@ -11,7 +11,8 @@ from gateway.common.text import visible
 from gateway.errors import GatewayError, WireError
 from gateway.model import METER_ID
 from gateway.receiver.store import Arrival
-from gateway.wire import MAX_MESSAGE, Reply, State, Topics, decode, decompress, parse, schemas
+from gateway.wire import MAX_MESSAGE, Reply, State, Topics, decode, decompress, parse
+from gateway.wire.published import schemas
 
 KINDS = ("data", "state", "meters", "reply")
 BACKUP = "backup"

@@ -6,9 +6,9 @@ and control socket are loaded when they are first asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gateway.common.on_demand import on_demand
 from gateway.status.energy.facts import EnergyHistory
 from gateway.status.snapshot import (
     Beat,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from gateway.status.words.labels import Words
     from gateway.status.words.language import DOMAIN, LANGUAGES, LOCALES, Locale, choose, translation
 
-_LATER = {
+_HOMES = {
     "WINDOW_SECONDS": "technician.window",
     "TechnicianDesk": "technician.window",
     "TechnicianWindow": "technician.window",
@@ -116,10 +116,5 @@ __all__ = [
     "translation",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"{__name__}.{_MODULES[name]}")
-    if name in _LATER:
-        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = on_demand(globals(), __name__, _HOMES, _MODULES)

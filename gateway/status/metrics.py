@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from gateway.model import QUANTITIES
 from gateway.status.findings import State
 from gateway.status.snapshot import Snapshot
 from gateway.status.verdict import judge
-
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,8 +27,6 @@ class _Collector:
 
 def exposition(now: Snapshot) -> bytes:
     """The snapshot in the text format. A number that is stale or absent is left out: its age stays."""
-    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - only who asks for metrics pays
-
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(now))
     return generate_latest(registry)
@@ -48,8 +46,6 @@ def families(now: Snapshot) -> Iterator[Metric]:
 def _gauge(
     name: str, text: str, labels: Iterable[str], samples: Iterable[tuple[tuple[str, ...], float | None]]
 ) -> Metric:
-    from prometheus_client.metrics_core import GaugeMetricFamily  # noqa: PLC0415 - see exposition
-
     family = GaugeMetricFamily(name, text, labels=list(labels))
     for key, value in samples:
         if value is not None:
@@ -60,8 +56,6 @@ def _gauge(
 def _counter(
     name: str, text: str, labels: Iterable[str], samples: Iterable[tuple[tuple[str, ...], float]]
 ) -> Metric:
-    from prometheus_client.metrics_core import CounterMetricFamily  # noqa: PLC0415 - see exposition
-
     family = CounterMetricFamily(name, text, labels=list(labels))
     for key, value in samples:
         family.add_metric(key, value)

@@ -15,7 +15,6 @@ from gateway.wire.batch import (
 )
 from gateway.wire.cut import split
 from gateway.wire.messages import MAX_SMALL, DayManifest, Receipt, Replay, Reply, State, parse
-from gateway.wire.published import schemas
 from gateway.wire.topics import Topics
 
 __all__ = [
@@ -37,7 +36,6 @@ __all__ = [
     "encode",
     "parse",
     "peek_gateway",
-    "schemas",
     "split",
     "with_header",
 ]

@@ -6,17 +6,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gateway.wire.batch import BatchMessage
+from gateway.wire.care import CareReply, CommandStatement, SignedCommand
+from gateway.wire.enrolment import EnrolmentAnswer, EnrolmentRequest
 from gateway.wire.messages import DayManifest, Receipt, Replay, Reply, State
+from gateway.wire.meters import MetersMessage
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schemas of every message, by file name: docs/wire/ is made from them."""
-    # Only the docs need these.
-    from gateway.wire.batch import BatchMessage  # noqa: PLC0415
-    from gateway.wire.care import CareReply, CommandStatement, SignedCommand  # noqa: PLC0415
-    from gateway.wire.enrolment import EnrolmentAnswer, EnrolmentRequest  # noqa: PLC0415
-    from gateway.wire.meters import MetersMessage  # noqa: PLC0415
-
     models: dict[str, type[BaseModel]] = {
         "batch": BatchMessage,
         "care-reply": CareReply,

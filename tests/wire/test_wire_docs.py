@@ -16,9 +16,10 @@ from gateway.config.schema import Config
 from gateway.daemon.describe import MeterDescription
 from gateway.model import Draft, Event, Interval, Reading
 from gateway.uplink.rewrap import reissued
-from gateway.wire import Batch, Receipt, Replay, Reply, State, Topics, encode, schemas, split, with_header
+from gateway.wire import Batch, Receipt, Replay, Reply, State, Topics, encode, split, with_header
 from gateway.wire.__main__ import asyncapi_text, text_of
 from gateway.wire.asyncapi import document
+from gateway.wire.published import schemas
 
 DOCS = Path(__file__).parents[2] / "docs" / "wire"
 README = (DOCS / "README.md").read_text(encoding="utf-8")

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 from gateway import __version__, status
 from gateway.common.files import read_regular
-from gateway.common.log_lines import RecentLines
 from gateway.config import Config, Uplink
+from gateway.daemon import later
 from gateway.daemon.actions import DaemonActions, RunningDaemon
 from gateway.daemon.remote.certificates import certificate_ends
+from gateway.daemon.service.log_lines import RecentLines
 from gateway.errors import GatewayError
 from gateway.model import Event
 from gateway.status import Snapshot
@@ -153,11 +154,9 @@ class GatewayHost:
 
 
 def _bundle(config: Config, facts: dict[str, Any]) -> dict[str, Any]:
-    from gateway.remote.bundle import make_bundle  # noqa: PLC0415 - when somebody asks for it
-
     learnt = Path(config.journal.directory) / "learnt.json"
     try:
         facts["learnt"] = json.loads(read_regular(learnt, MAX_LEARNT))
     except (OSError, ValueError):
         facts["learnt"] = None
-    return make_bundle(config, facts)
+    return later.bundle.make_bundle(config, facts)

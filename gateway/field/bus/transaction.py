@@ -141,7 +141,7 @@ class Transactions(BusConnection):
         """A read that is to prove something. Raises like `read`."""
         self.counters.resyncs += 1
         station.counters.resyncs += 1
-        await self._exchange(station, ReadSeries(function, address, count), sure=True)
+        await self._exchange(station, ReadSeries([(function, address, count)]), sure=True)
 
     async def _until(self, when: float) -> None:
         rest = when - time.monotonic()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Keyed, Span
 from gateway.errors import BadFrame, BusError
-from gateway.field.bus.station import Station
 from gateway.field.meter.planner import Read
-from gateway.field.port.contract import Ask, ReadSeries, Registers, words_of
+from gateway.field.port.contract import Registers, words_of
 from gateway.field.schedule import Due
 from gateway.model import Reading
 
@@ -114,56 +113,12 @@ class Poll:
         """Whether there is time left."""
         return self.spent < self.allowance
 
+    def lacks(self, read: Read, reason: str) -> None:
+        """A read of it brought nothing."""
+        self.replies.fail(read.function, read.address, read.count, reason)
+
     def fail(self, meter: str, uptime: int, error: BusError) -> None:
         """It brought nothing at all; what was due is due again."""
         self.reading = Reading(meter, uptime, missing=error.reason)
         self.error = error
         self.slow_failed, self.static_failed = self.due.slow, self.due.static
-
-
-class PollReads(ReadSeries):
-    """Reads of one poll of a station; those that are answered as soon as they were asked are passed over when
-    one goes through them. `note` is called with every answer.
-    """
-
-    __slots__ = ("_at", "_note", "_reads", "_station", "answers", "poll")
-
-    def __init__(
-        self,
-        reads: Sequence[Read],
-        poll: Poll,
-        station: Station,
-        note: Callable[[PollReads, Registers], None],
-    ) -> None:
-        self.poll = poll
-        self._reads, self._at = reads, 0
-        self._station, self._note = station, note
-        self.begin()
-
-    def __iter__(self) -> Iterator[Read]:
-        while self._at < len(self._reads):
-            yield self.read
-            self._at += 1
-
-    @property
-    def read(self) -> Read:
-        """The read that is under way, or that ended the series."""
-        return self._reads[self._at]
-
-    @property
-    def following(self) -> list[Ask]:
-        """Those behind it, the next one last."""
-        return [read.place for read in self._reads[: self._at : -1]]
-
-    def begin(self) -> None:
-        """What was there before a request."""
-        self.answers = self._station.answers
-        if self._at < len(self._reads):
-            read = self._reads[self._at]
-            self.function, self.address, self.count = read.function, read.address, read.count
-
-    def proceed(self, registers: Registers) -> None:
-        """Take the answer; the next read is under way."""
-        self._note(self, registers)
-        self._at += 1
-        self.begin()

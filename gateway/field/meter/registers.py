@@ -19,10 +19,10 @@ from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Ref
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Station
 from gateway.field.meter.planner import Read, Rules
-from gateway.field.meter.poll import Poll, PollReads
+from gateway.field.meter.poll import Poll
 from gateway.field.meter.quiet import QuietTimes
 from gateway.field.meter.skipped import SPLIT, SkippedRegisters
-from gateway.field.port.contract import Registers
+from gateway.field.port.contract import ReadSeries, Registers
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class RegisterReader:
         """The shortest read that was answered."""
         self._mute = False
         self._tried_rows, self._after, self._loss = -1, (0.0, 0.0), 0.0
-        self.longest = 0
+        self.longest = self._answers = 0  # the latter: its station's, when the read under way was asked
         self._quiet = QuietTimes(meter, line, station)
 
     def forget(self) -> None:
@@ -99,10 +99,11 @@ class RegisterReader:
         missed = 0
         early: list[Read] = []
         ordered = self._in_order(reads, poll, single_rows) if self._unanswered or self._tried else reads
-        run = PollReads(ordered, poll, self.station, self._note)
-        for begun in run:
+        run = self._series(ordered, poll)
+        for at in run:
+            begun = ordered[at]
             if ended is not None:
-                _fail(begun, ended.reason, poll)
+                poll.lacks(begun, ended.reason)
                 continue
             if not self._quiet.idle:
                 self._quiet.offer(allowed=poll.may_learn)
@@ -111,21 +112,21 @@ class RegisterReader:
                 if self._unanswered or poll.after_silence:
                     await self._read_one(begun, poll)
                 else:
-                    await self.fetch(begun, poll, run)
+                    await self._go_on(run, ordered, poll)
                 missed = 0
             except BusDown as error:
-                read = run.read
+                read = ordered[run.at]
                 if poll.answered or first is None:  # else it is the meter's silence that ended the connection
                     first = error
                 poll.answered, ended = False, error
-                _fail(read, error.reason, poll)
+                poll.lacks(read, error.reason)
             except (NoReply, Refused) as error:
-                read, missed = run.read, missed if run.read is begun else 0
+                read, missed = ordered[run.at], missed if run.at == at else 0
                 learning = missed > 0 or (alive and read in self._unanswered)
                 if await self._missed(read, poll, learning=learning):
                     missed = 0
                     continue
-                _fail(read, error.reason, poll)
+                poll.lacks(read, error.reason)
                 first = first or error
                 missed += 1
                 if not poll.answered:
@@ -152,7 +153,7 @@ class RegisterReader:
                 try:
                     await self._read_one(read, poll)
                 except (NoReply, Refused) as error:
-                    _fail(read, error.reason, poll)
+                    poll.lacks(read, error.reason)
                     return
 
     async def _once_more(self, early: Sequence[Read], poll: Poll) -> None:
@@ -179,8 +180,7 @@ class RegisterReader:
 
     def _in_order(self, reads: Sequence[Read], poll: Poll, single_rows: Sequence[Read]) -> Sequence[Read]:
         """Those that were answered go first: a silent one says nothing about the meter."""
-        missed = self._unanswered
-        tried = self._tried
+        missed, tried = self._unanswered, self._tried
         if (
             single_rows
             and not poll.answered
@@ -203,14 +203,21 @@ class RegisterReader:
         else:
             await self.fetch(read, poll)
 
-    async def fetch(self, read: Read, poll: Poll, run: PollReads | None = None) -> bool:
-        """One request, or a run that stands at it; whether it came whole. What is said or raised is about the
-        run's read.
+    async def fetch(self, read: Read, poll: Poll) -> bool:
+        """One request; whether it came whole. Raises NoReply, BusDown, and Refused by the meter's gateway."""
+        reads = (read,)
+        return await self._go_on(self._series(reads, poll), reads, poll)
 
-        Raises NoReply, BusDown, and Refused for a meter that its gateway does not reach.
-        """
-        run = run or PollReads((read,), poll, self.station, self._note)
-        run.begin()
+    def _series(self, reads: Sequence[Read], poll: Poll) -> ReadSeries:
+        def answered(at: int, registers: Registers) -> None:
+            self._note(reads[at], poll, registers)
+            self._answers = self.station.answers
+
+        return ReadSeries([read.place for read in reads], answered)
+
+    async def _go_on(self, run: ReadSeries, reads: Sequence[Read], poll: Poll) -> bool:
+        """A series from where it stands. As `fetch`, about the read then under way."""
+        self._answers = self.station.answers
         try:
             registers = await self.line.go_on(self.station, run)
         except Refused as error:
@@ -220,29 +227,29 @@ class RegisterReader:
                 raise
             self._answered(poll)
             if error.code in SPLIT:
-                await self.skipped.split(run.read, error, poll, self)
-            elif self._persists(run.read, error) and poll.may_learn:
+                await self.skipped.split(reads[run.at], error, poll, self)
+            elif self._persists(reads[run.at], error) and poll.may_learn:
                 began = time.monotonic()
-                await self.skipped.split(run.read, error, poll, self)
+                await self.skipped.split(reads[run.at], error, poll, self)
                 poll.spent += time.monotonic() - began
             else:
-                _fail(run.read, error.reason, poll)
+                poll.lacks(reads[run.at], error.reason)
             return False
         except BadFrame as error:
-            _fail(run.read, error.reason, poll)
+            poll.lacks(reads[run.at], error.reason)
             poll.again = True
             poll.unfit = error if error.hint else poll.unfit
             if not isinstance(error, OthersTalk):  # which says nothing about this meter
-                self._miss(run.read, poll)
+                self._miss(reads[run.at], poll)
             return False
         except NoReply:
             self._after = self.line.silence_before
             self._mute = True
-            self.station.missed = run.read.place
-            if self.station.answers != run.answers:  # the request to re-synchronise was answered: it is there
+            self.station.missed = reads[run.at].place
+            if self.station.answers != self._answers:  # the one to re-synchronise was: it is there
                 poll.answered = True
             raise
-        self._note(run, registers)
+        self._note(reads[run.at], poll, registers)
         return True
 
     def _persists(self, read: Read, error: Refused) -> bool:
@@ -254,11 +261,9 @@ class RegisterReader:
         self._refused[read] = self._refused.get(read, 0) + 1
         return self._refused[read] > SILENT
 
-    def _note(self, run: PollReads, registers: Registers) -> None:
-        """A read of a run was answered."""
-        read = run.read
-        poll, line = run.poll, self.line
-        self._after = line.silence_before
+    def _note(self, read: Read, poll: Poll, registers: Registers) -> None:
+        """A read was answered."""
+        self._after = self.line.silence_before
         self._answered(poll)
         if self._unanswered:
             self._unanswered.pop(read, None)
@@ -269,7 +274,7 @@ class RegisterReader:
             self._proof = min(self._proven, key=lambda each: each.count)
             self.longest = max(self.longest, read.count)
             self.station.answered_reads[read.count] = read.place
-        self.began = self.began or line.asked_at
+        self.began = self.began or self.line.asked_at
         poll.replies.reads.append((read.function, read.address, registers))
 
     def _answered(self, poll: Poll) -> None:
@@ -392,8 +397,4 @@ class RegisterReader:
     def fail(self, read: Read, poll: Poll) -> None:
         """A read is not asked, or in vain."""
         poll.again = True
-        _fail(read, NoReply.reason, poll)
-
-
-def _fail(read: Read, reason: str, poll: Poll) -> None:
-    poll.replies.fail(read.function, read.address, read.count, reason)
+        poll.lacks(read, NoReply.reason)

@@ -9,6 +9,7 @@ import errno
 import grp
 import logging
 import os
+import pwd
 import socket
 import stat
 from pathlib import Path
@@ -256,8 +257,6 @@ def _group(number: int) -> str:
 
 
 def _user() -> str:
-    import pwd  # noqa: PLC0415 - only for an advice
-
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

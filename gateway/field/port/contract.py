@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,23 +31,39 @@ def registers_of(words: Iterable[int]) -> Registers:
 
 
 class ReadSeries:
-    """`function`, `address`, `count` are those of the read that is under way; this one has no other behind
-    it.
+    """Reads of one station, one after the other: `function`, `address`, `count` are those of the one under
+    way, `at` is its place. Who goes through the series gets the places that are not answered yet. `answered`
+    is called with the place and the answer of a read that another one followed at once.
     """
 
-    __slots__ = ("address", "count", "function")
+    __slots__ = ("_answered", "_reads", "address", "at", "count", "function")
 
-    def __init__(self, function: int, address: int, count: int) -> None:
-        self.function, self.address, self.count = function, address, count
+    def __init__(
+        self, reads: Sequence[Ask], answered: Callable[[int, Registers], None] | None = None
+    ) -> None:
+        self._reads, self._answered = reads, answered
+        self._go_to(0)
+
+    def __iter__(self) -> Iterator[int]:
+        while self.at < len(self._reads):
+            yield self.at
+            self._go_to(self.at + 1)
 
     @property
     def following(self) -> list[Ask]:
         """The reads behind it, the next one last."""
-        return []
+        return list(self._reads[: self.at : -1])
 
     def proceed(self, registers: Registers) -> None:
         """Take the answer of a read that another one follows, which is under way from now on."""
-        raise NotImplementedError
+        if self._answered is not None:
+            self._answered(self.at, registers)
+        self._go_to(self.at + 1)
+
+    def _go_to(self, at: int) -> None:
+        self.at = at
+        if at < len(self._reads):
+            self.function, self.address, self.count = self._reads[at]
 
 
 @dataclass(frozen=True, slots=True)

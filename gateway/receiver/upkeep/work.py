@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gateway.receiver.store import is_server, shown
 from gateway.receiver.store.sql import Sql
+from gateway.receiver.upkeep.sqlite import SqliteWork
 
 
 class Work(Protocol):
@@ -53,8 +54,6 @@ class Work(Protocol):
 def open_work(database: Path | str) -> Work:
     """A connection for the upkeep of a database that a receiver has made. Errors of the database."""
     if not is_server(database):
-        from gateway.receiver.upkeep.sqlite import SqliteWork  # noqa: PLC0415 - only what is needed
-
         return SqliteWork(Path(database))
     from gateway.receiver.upkeep.postgres import PostgresWork  # noqa: PLC0415 - needs its library
 

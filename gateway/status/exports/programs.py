@@ -15,10 +15,11 @@ from starlette.routing import Route
 from gateway.errors import HistoryError, JournalError
 from gateway.status.api import as_json, meter_json
 from gateway.status.energy.period import Period
+from gateway.status.exports import later
 from gateway.status.exports.numbers import NUMBERS, answer
+from gateway.status.exports.order import ExportOrder
 from gateway.status.exports.query import Query, WrongQuery, file_period, meter_of, today_of
 from gateway.status.exports.response import Busy, Exports
-from gateway.status.metrics import CONTENT_TYPE, exposition
 from gateway.status.page.answers import SharedAnswers, pack_all, packed_answer
 from gateway.status.page.no_answer import NoAnswer, present
 from gateway.status.page.stream import Streams, event
@@ -83,7 +84,8 @@ class Programs:
     async def metrics(self, _: Request) -> Response:
         """Prometheus text format."""
         return Response(
-            await self._answers.make("metrics", exposition), headers={"content-type": CONTENT_TYPE}
+            await self._answers.make("metrics", _metrics),
+            headers={"content-type": later.metrics.CONTENT_TYPE},
         )
 
     async def description(self, _: Request) -> Response:
@@ -152,8 +154,6 @@ class Programs:
         return await packed_answer(request, numbers, "application/json")
 
     async def _file(self, view: str, request: Request, query: Query) -> Response:
-        from gateway.status.exports.order import ExportOrder  # noqa: PLC0415 - few ask for a file
-
         history, now = self._answers.energy_history(), self._answers.snapshot()
         if history is None:
             raise HistoryError("this gateway computes no energy")
@@ -227,3 +227,7 @@ def _dumps(value: object) -> str:
 
 def _json(text: str) -> Response:
     return Response(text, media_type="application/json")
+
+
+def _metrics(now: Snapshot) -> bytes:
+    return later.metrics.exposition(now)  # loaded here, in the worker thread

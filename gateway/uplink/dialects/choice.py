@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from gateway.config import Uplink
 from gateway.model import ClockLike
 from gateway.mqtt import TO_THE_LOOP, BrokerLink, Hearing, Link
 from gateway.uplink.broker import broker_of
+from gateway.uplink.dialects import later
+from gateway.uplink.dialects.dialect import Dialect
 from gateway.wire import Topics
-
-if TYPE_CHECKING:
-    from gateway.uplink.dialects.dialect import Dialect
 
 
 def dialect_of(config: Uplink, gateway: str) -> Dialect | None:
     """The dialect; None for the native one."""
     match config.dialect:
         case "homeassistant":
-            from gateway.uplink.dialects.homeassistant import HomeAssistant  # noqa: PLC0415
-
             own = config.homeassistant
-            return HomeAssistant(gateway, prefix=own.prefix, expire_after=own.expire_after)
+            return later.HomeAssistant(gateway, prefix=own.prefix, expire_after=own.expire_after)
         case "thingsboard":
-            from gateway.uplink.dialects.thingsboard import ThingsBoard  # noqa: PLC0415
-
-            return ThingsBoard(gateway)
+            return later.ThingsBoard(gateway)
         case "fiware":
-            from gateway.uplink.dialects.fiware import Fiware  # noqa: PLC0415
-
-            return Fiware(gateway, apikey=config.fiware.apikey)
+            return later.Fiware(gateway, apikey=config.fiware.apikey)
         case "sparkplug":
-            from gateway.uplink.dialects.sparkplug import Sparkplug  # noqa: PLC0415
-
             told = config.sparkplug
-            return Sparkplug(gateway, group=told.group, primary_host=told.primary_host)
+            return later.Sparkplug(gateway, group=told.group, primary_host=told.primary_host)
     return None
 
 
@@ -47,6 +37,4 @@ def link_of(config: Uplink, gateway: str, clock: ClockLike, describe: Callable[[
     link = BrokerLink(broker_of(config, gateway), hearing=hearing, synced=lambda: clock.synced)
     if dialect is None:
         return link
-    from gateway.uplink.dialects.link import DialectLink  # noqa: PLC0415
-
-    return DialectLink(dialect, link, Topics(gateway), describe, clock.wall)
+    return later.DialectLink(dialect, link, Topics(gateway), describe, clock.wall)
