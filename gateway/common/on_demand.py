@@ -24,12 +24,10 @@ def on_demand(
 
     def get(name: str) -> Any:
         if name in homes:
-            found = getattr(load(f"{package}.{homes[name]}"), name)
-        elif name in modules:
-            found = load(f"{package}.{modules[name]}")
-        else:
+            return getattr(load(f"{package}.{homes[name]}"), name)
+        if name not in modules:
             raise AttributeError(f"module {known['__name__']!r} has no attribute {name!r}")
-        known[name] = found
-        return found
+        known[name] = load(f"{package}.{modules[name]}")
+        return known[name]
 
     return get
