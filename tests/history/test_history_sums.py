@@ -374,7 +374,7 @@ def test_a_plant_under_snow_keeps_the_sums_of_its_building(tmp_path, restart) ->
         assert until > date.fromordinal(ISTANBUL.place(T0)[0].toordinal() + 8)
 
 
-@pytest.mark.parametrize("ask", ["sums", "taken", "building_sums"])
+@pytest.mark.parametrize("ask", ["sums", "counted", "building_sums"])
 def test_a_file_that_cannot_be_read_is_told_each_time(tmp_path, ask) -> None:
     history = opened(tmp_path)
     fill(history, 3)

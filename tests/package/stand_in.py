@@ -31,8 +31,8 @@ from gateway.cli import main
 main()
 """
 NEWER_FILE = """\
-from gateway.common import trial
-trial.WRITABLE["journal.db"] = (2, 3)
+from gateway.common import file_versions
+file_versions.WRITABLE["journal.db"] = (2, 3)
 from gateway.journal.file import schema
 @schema.migrations()
 def v3_more(db):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.catalogue import load_driver
-from gateway.common import trial as versions
+from gateway.common import file_versions as versions
 from gateway.demo.show.account import Break, judge, resolutions
 from gateway.demo.show.gateway_status import gateway_status
 from gateway.demo.show.self_check import committed, platform
