@@ -10,6 +10,10 @@ from energy_building import energy_history, make_history
 from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
+from gateway.status.energy.bars import bars_of, tick
+from gateway.status.energy.period import Period
+from gateway.status.words.language import Locale
+
 
 @pytest.fixture(scope="module")
 def building(tmp_path_factory):
@@ -105,3 +109,33 @@ async def test_the_night_names_what_runs_and_a_plant_is_no_load(building) -> Non
     assert table.index("Prizler panosu 8") < table.index("Sunucu odası 6") < table.index("Yemekhane")
     assert "Çatı güneş" not in table
     assert "At night 6.0 kW run" in " ".join(Below(alone, "night").text.split())
+
+
+async def test_days_without_data_are_told_where_they_are_not_in_the_sum(tmp_path, building) -> None:
+    """All meters were silent for three days; the same building without the gap is the control."""
+    make_history(tmp_path, NOW, 40, gap=lambda _meter, day: date(2026, 11, 16) <= day <= date(2026, 11, 18))
+    other = Building(CALM)
+    other.history = energy_history(tmp_path)
+    for told, house in (("3 günde veri eksik: toplamda yok.", other), ("", building)):
+        async with client(house) as http:
+            for period in ("month=2026-11", "year=2026", "week=2026-11-16", "from=2026-11-10&to=2026-11-20"):
+                text = (await http.get(f"/energy?{period}&lang=tr")).text
+                assert told in text
+                assert bool(told) == ("veri eksik" in text), period
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "step", "labels"),
+    [
+        ((2026, 1, 1), (2026, 12, 31), "month", "Oca Şub Mar Nis May Haz Tem Ağu Eyl Eki Kas Ara"),
+        ((2024, 11, 1), (2026, 3, 31), "month", "2025 Nis Tem Eki 2026"),
+        ((2022, 1, 1), (2026, 11, 21), "month", "2022 2023 2024 2025 2026"),
+        ((2022, 1, 1), (2026, 11, 21), "day", "2022 2023 2024 2025 2026"),
+        ((2026, 8, 20), (2026, 11, 2), "day", "Eyl Eki Kas"),
+        ((2026, 11, 1), (2026, 11, 21), "day", "2 Pzt 9 Pzt 16 Pzt"),
+    ],
+)
+def test_bars_of_long_ranges_have_few_labels(first, last, step, labels) -> None:
+    period = Period("range", date(*first), date(*last), step)
+    locale = Locale("tr", "Europe/Istanbul", NOW)
+    assert " ".join(filter(None, (tick(period, key, locale) for key in bars_of(period)))) == labels

@@ -20,6 +20,8 @@ _MOST_LINES = 120
 _FOUR_WEEKS = 28
 _LAST = 2
 """Days at the end of a period that have no room for a label."""
+_WEEKS_SHOWN, _YEAR, _FEW_YEARS = 62, 366, 900
+"""Days of a period up to which its Mondays, its months, every third month have a label."""
 CSS_OF_BAND = {"t1": "f1", "t2": "f2", "t3": "f3"}
 _ORDER = ("t3", "t1", "t2")
 """From below: night, day, peak."""
@@ -109,6 +111,7 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     """The bars with what they are compared with, and their table."""
     _ = f.gettext
     groups = bars_of_meter(figures, period, meter)
+    missing = _missing_days(figures, period, meter)
     figures.forget_years(period)
     keys = bars_of(period)
     before, beside_of = _compared_bars(figures, period, meter, keys)
@@ -116,7 +119,7 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     marked = estimated_days(figures, period, meter)
     columns, rows = [], []
     names = band_names(figures, period.first, f)
-    for place, key in enumerate(keys):
+    for key in keys:
         mine = groups.get(key)
         parts = mine.bands if mine else {}
         label = bar_name(period, key, f)
@@ -127,7 +130,7 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
                 _stacked(parts, names, label, f),
                 beside,
                 _("compared: %(kwh)s kWh") % {"kwh": kwh(beside * 1000, f)} if beside is not None else "",
-                tick(period, key, place, f),
+                tick(period, key, f),
                 estimated,
             )
         )
@@ -150,11 +153,34 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     notes = []
     if before:
         notes.append(_("Short line: %(what)s.") % {"what": before_name(period, f)})
+    if missing:
+        text = f.ngettext(
+            "Data is missing on %(n)s day: it is not in the sum.",
+            "Data is missing on %(n)s days: it is not in the sum.",
+            missing,
+        )
+        notes.append(text % {"n": missing})
     if marked:
         dots = _("A dot above a bar: a part of it is estimated; the sum is exact.")
         many = _("A part of it is estimated; the sum is exact. The table says which.")
         notes.append(many if len(keys) > _MOST_LINES else dots)
     return Picture("", svg, table, unit(period, f), tuple(notes))
+
+
+def _missing_days(figures: Figures, period: Period, meter: str) -> int:
+    """Days that are over of which not every quarter hour is known; not those before anything was known, nor
+    the day on which that began.
+    """
+    known = figures.sums_of(meter, period.first, min(period.last, figures.today))
+    if not known:
+        return 0
+    first = min(known)
+    if first > period.first or not known[first].whole:
+        before = figures.sums_of(meter, period.first - timedelta(_FOUR_WEEKS), period.first - timedelta(1))
+        first = period.first if before else first + timedelta(1)
+    last = min(period.last, figures.today - timedelta(1))
+    days = (first + timedelta(number) for number in range((last - first).days + 1))
+    return sum(day not in known or not known[day].whole for day in days)
 
 
 def _without_empty(table: DataTable) -> DataTable:
@@ -295,7 +321,7 @@ def bar_name(period: Period, key: tuple[date, int], f: Locale) -> str:
             return f.month(day)
 
 
-def tick(period: Period, key: tuple[date, int], place: int, f: Locale) -> str:
+def tick(period: Period, key: tuple[date, int], f: Locale) -> str:
     """The label below a bar; most have none."""
     day, slot = key
     match (period.step, period.span):
@@ -311,12 +337,23 @@ def tick(period: Period, key: tuple[date, int], place: int, f: Locale) -> str:
             return f.short_weekday(day.weekday())
         case ("day", "year"):
             return f.month(day, year=False)[:3] if day.day == 1 else ""
+        case ("day", _) if period.days > _WEEKS_SHOWN:
+            return _tick_of_month(period, day, f) if day.day == 1 else ""
         case ("day", _):
             if day.weekday() or (period.last - day).days < _LAST:
                 return ""
             return f"{day.day} {f.short_weekday(0)}"
         case _:
-            return f.month(day, year=False)[:3] if place % 1 == 0 else ""
+            return _tick_of_month(period, day, f)
+
+
+def _tick_of_month(period: Period, day: date, f: Locale) -> str:
+    """The label of a month: of years every third one is named, of many years the years alone."""
+    if period.days <= _YEAR:
+        return f.month(day, year=False)[:3]
+    if day.month == 1:
+        return str(day.year)
+    return f.month(day, year=False)[:3] if period.days <= _FEW_YEARS and day.month % 3 == 1 else ""
 
 
 def unit(period: Period, f: Locale) -> str:

@@ -83,7 +83,7 @@ def bars(
     count = max(1, len(columns))
     width = 100 / count
     gap = width * 0.24
-    out = [_grid(axis, height, number)]
+    out = [_grid(axis, height, number)[0]]
     if count > _MANY:
         out.append(_steps(columns, axis, height))
         out += [_place(at * width, height, bar.label) for at, bar in enumerate(columns) if bar.label]
@@ -181,12 +181,12 @@ def curves(
     known += [value for side in band or () for value in side if value is not None]
     axis = scale(max([*known, limit or 0.0], default=0.0))
     floor = height - _FOOT
-    out = [_grid(axis, height, number, inside=True)]
-    inner = []
+    grid, numbers = _grid(axis, height, number)
+    out, inner = [grid], []
     if band:
         inner.append(_band(band[0], band[1], axis, height))
     inner += [_path(line, axis, height) for line in lines]
-    out.append(_stretched("".join(inner), _WIDE, height))
+    out += [_stretched("".join(inner), _WIDE, height), numbers]
     if limit is not None:
         y = floor - _tall(limit, axis, height)
         out.append(f'<line class="lim" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -318,15 +318,16 @@ def _tall(value: float, axis: Scale, height: int) -> float:
     return max(0.0, value) / axis.top * (height - _FOOT - _TOP)
 
 
-def _grid(axis: Scale, height: int, number: Numbers, *, inside: bool = False) -> str:
-    out = []
+def _grid(axis: Scale, height: int, number: Numbers) -> tuple[str, str]:
+    """The lines of an axis, and the number at the left of each, which stands over the curves."""
+    lines = numbers = ""
     for line in axis.lines:
         y = height - _FOOT - _tall(line, axis, height)
-        out.append(f'<line class="{"x" if not line else "g"}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
-        if inside and line:
+        lines += f'<line class="{"x" if not line else "g"}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
+        if line:
             text = f"{number(line)} {number.unit}" if line == axis.top else number(line)
-            out.append(draw_text(0, y - 5, text, "h", "start"))
-    return "".join(out)
+            numbers += draw_text(0, y - 5, text, "h", "start")
+    return lines, numbers
 
 
 def _gutter(axis: Scale, height: int, number: Numbers) -> str:

@@ -112,12 +112,12 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
     fed = {key: min(value, away.get(key, 0)) for key, value in given.items()}
     used = {key: value - fed[key] for key, value in given.items()}
     columns = []
-    for place, key in enumerate(bars_of(period)):
+    for key in bars_of(period):
         said = {"when": bar_name(period, key, f), "kwh": kwh(used.get(key, 0), f)}
         inside = _("%(when)s: used in the building %(kwh)s kWh") % said
         outside = _("%(when)s: fed to the grid %(kwh)s kWh") % (said | {"kwh": kwh(fed.get(key, 0), f)})
         parts = (("fa", used.get(key, 0) / 1000, inside),)
-        label = tick(period, key, place, f)
+        label = tick(period, key, f)
         columns.append(Bar(parts, label=label, hollow=(fed.get(key, 0) / 1000, outside)))
     says = _("Energy of the sun in kWh: used in the building, and fed to the grid")
     svg = charts.bars(columns, height=190, says=says, number=Numbers(f.number, "kWh"))
