@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from tests.certificates import certificate
 from tests.mosquitto import Mosquitto
 from tests.package.service import DRIVER, PATIENCE, Story
+from tests.ports import free_port
 from tests.rig import until
 
 DROP_IN = """\
@@ -73,6 +75,7 @@ def sandboxed(story: Story, package: Path) -> str:
     finally:
         simulator.terminate()
         simulator.wait(60)
+        story.site.kill("sealed")
         sealed.kill()
         (site / "lgpio.py").unlink()
     return (
@@ -96,10 +99,15 @@ def _counted(story: Story) -> int:
 
 
 def _broker_with_tls(story: Story) -> Mosquitto:
-    """A broker that speaks TLS alone; who signed for it lies where the daemon may read it."""
-    folder = story.site.directory
+    """A broker that speaks TLS to gateways, with a platform at another port of it; who signed for it lies
+    where the daemon may read it.
+    """
+    folder, plain = story.site.directory, free_port()
     cert, key = certificate(folder, "sealed", "/CN=broker", host="IP:127.0.0.1")
-    story.etc.mkdir(exist_ok=True)
     (story.etc / "ca.crt").write_bytes(cert.read_bytes())
     (story.etc / "ca.crt").chmod(0o644)
-    return Mosquitto(folder, f"allow_anonymous true\ncertfile {cert}\nkeyfile {key}\n").start()
+    tls = f"allow_anonymous true\ncertfile {cert}\nkeyfile {key}\n"
+    broker = Mosquitto(folder, f"{tls}listener {plain} 127.0.0.1\n").start()
+    at = ("--broker", f"mqtt://127.0.0.1:{plain}", "--database", str(folder / "sealed.db"))
+    story.site.start("sealed", sys.executable, "-m", "gateway", "receive", *at)
+    return broker
