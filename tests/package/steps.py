@@ -14,6 +14,10 @@ from tests.rig import rig, until
 OFFLINE = ("-o", "Dir::Etc::SourceList=/dev/null", "-o", "Dir::Etc::SourceParts=/dev/null")
 PATIENCE = 3600.0
 """s; emulated, compiling the program takes its time."""
+EMULATED = {"QEMU_GUEST_BASE": "0x100000000"}
+"""An emulated 32-bit process reads the emulator's addresses in /proc/self/smaps; the daemon, which gives back
+memory by them, is right when they differ from its own by what 32 bits do not hold.
+"""
 TEN_SECONDS = 10_000
 """ms."""
 CONFIGURED = "gateway: {id: izm-1, name: Kept}\nclock: {trust: system}\n"
@@ -128,7 +132,7 @@ def runs(tree: Path, package: Path, folder: Path) -> list[str]:
             tree, "sh", "-c", "submeter run /srv/gateway.yaml & read _; kill $!; wait", network=True
         )
         with (folder / "run.log").open("wb") as log, subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=ENVIRONMENT
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env={**ENVIRONMENT, **EMULATED}
         ) as process:  # fmt: skip
             try:
                 # Emulated, it takes its time to start: ten seconds are counted from the first answer.
