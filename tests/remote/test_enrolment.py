@@ -403,7 +403,8 @@ def test_by_hand_nothing_but_files_is_carried(tmp_path, authority):
 
 def test_no_receiver_loads_the_signing_program():
     code = (
-        "import sys, gateway.cli.receive, gateway.receiver; print([n for n in sys.modules if '.remote' in n])"
+        "import sys, gateway.cli.receive, gateway.receiver; "
+        "print([n for n in sys.modules if n.startswith('gateway.remote')])"
     )
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
