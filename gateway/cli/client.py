@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-import httpx
-
+from gateway.cli import later
 from gateway.errors import ControlError
 from gateway.host import SOCKET_VARIABLE, socket_path
 
@@ -62,8 +61,8 @@ class ControlClient:
 
     def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
         self._path = path
-        self._http: httpx.Client = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(path)),
+        self._http: later.httpx.Client = later.httpx.Client(
+            transport=later.httpx.HTTPTransport(uds=str(path)),
             base_url="http://submeter",
             timeout=timeout,
             trust_env=False,
@@ -169,11 +168,11 @@ class ControlClient:
         try:
             response = self._http.request(method, path, params=query)
             body = response.json()
-        except httpx.TimeoutException as error:
+        except later.httpx.TimeoutException as error:
             raise ControlError(
                 "the daemon does not answer in time", hint=f"see its log: journalctl -u {UNIT}"
             ) from error
-        except httpx.HTTPError as error:
+        except later.httpx.HTTPError as error:
             raise ControlError(
                 f"the daemon on {self._path} hung up: {error}",
                 hint=f"was it stopped? systemctl status {UNIT}",

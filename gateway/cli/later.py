@@ -1,15 +1,17 @@
-"""The rooms that a command needs in some of its runs: Turkish, files that no daemon is asked for."""
+"""What a command needs in some of its runs: Turkish, files that no daemon is asked for, a daemon that is."""
 
 from typing import TYPE_CHECKING
 
 from gateway.common.on_demand import on_demand
 
 if TYPE_CHECKING:
+    import httpx
+
     from gateway import daemon, journal, status, wire
 
-__all__ = ["daemon", "journal", "status", "wire"]
+__all__ = ["daemon", "httpx", "journal", "status", "wire"]
 
-_ROOMS = {name: name for name in __all__}
+_MODULES = {name: f"gateway.{name}" for name in ("daemon", "journal", "status", "wire")} | {"httpx": "httpx"}
 
 if not TYPE_CHECKING:
-    __getattr__ = on_demand(globals(), "gateway", {}, _ROOMS)
+    __getattr__ = on_demand(globals(), "", {}, _MODULES)

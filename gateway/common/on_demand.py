@@ -19,7 +19,7 @@ def on_demand(
     known: dict[str, Any], package: str, homes: Mapping[str, str], modules: Mapping[str, str] = _NONE
 ) -> Callable[[str], Any]:
     """The `__getattr__` of a module whose globals are `known`. `homes`: a name → the module of `package` in
-    which it stands; `modules`: a name → the module of `package` that is meant.
+    which it stands; `modules`: a name → the module of `package` that is meant; "": none, the whole name.
     """
 
     def get(name: str) -> Any:
@@ -27,7 +27,7 @@ def on_demand(
             return getattr(load(f"{package}.{homes[name]}"), name)
         if name not in modules:
             raise AttributeError(f"module {known['__name__']!r} has no attribute {name!r}")
-        known[name] = load(f"{package}.{modules[name]}")
+        known[name] = load(f"{package}.{modules[name]}".lstrip("."))
         return known[name]
 
     return get
