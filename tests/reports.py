@@ -369,6 +369,18 @@ ATTACKED = (
         "field/test_two_copies.py::test_what_has_answered_twice_may_give_a_copy_of_an_older_answer",
     ),
     Found(
+        "one second copy of an answer that comes 0.1 to 1.5 s late",
+        "the meters beside it lose up to 40 % of the polls of twenty seconds",
+        "they lose none",
+        "field/test_late_copies.py::test_the_meters_beside_it_keep_their_polls",
+    ),
+    Found(
+        "copies of two answers in a hundred, 0.05 to 1.5 s late, also of older answers",
+        "3 of 1 474 wrong",
+        "0 of 4 349",
+        "field/test_late_copies.py::test_copies_now_and_then_give_no_wrong_value",
+    ),
+    Found(
         "journal deleted beside its intact WAL, or emptied",
         "16 of 54 readings gone in silence",
         "salvaged or told as damage",

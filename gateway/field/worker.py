@@ -331,7 +331,7 @@ class BusWorker:
         the s until somebody wants it.
         """
         poll.after_silence = polled.wants_silence
-        self.line.may_learn = True  # what a lost one takes is the share's anyway
+        self.line.allowance = float("inf")  # what a lost one takes is the share's anyway
         if now:
             poll.allowance = LEARN
             return float("inf")
@@ -340,7 +340,7 @@ class BusWorker:
         if not polled.lost:
             share = 0.0 if time.monotonic() < self._share_free_at else LEAST
             poll.allowance = min(slack, LEARN) or share
-            self.line.may_learn = poll.may_learn
+            self.line.allowance = poll.allowance
         return slack
 
     async def _ensure_open(self, now: bool) -> None:

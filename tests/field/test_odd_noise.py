@@ -145,14 +145,14 @@ def test_a_copy_that_may_be_the_answer_is_left_to_be_judged(same: str) -> None:
     asked, refused = rtu_frame(1, b"\x04\x03\xe8\x00\x02"), rtu_frame(1, b"\x84\x02")
     frame = rtu_frame(1, b"\x04\x04\0\1\0\2") if same == "length" else refused
     repeats = rtu.Repeats()
-    repeats.begin(frame, asked)
+    repeats.begin(frame, asked, 0.0)
     assert repeats.heard(frame, Request(1, 4, 2 if same == "length" else 9)) == 0
     assert repeats.heard(frame, Request(1, 3, 1)) == len(frame)
     assert repeats.unit == 1
-    repeats.begin(frame, asked)
+    repeats.begin(frame, asked, 0.0)
     assert repeats.heard(asked + frame, Request(2, 4, 2)) == len(asked)
     assert repeats.unit is None, "only the request"
-    repeats.begin(b"", asked)
+    repeats.begin(b"", asked, 0.0)
     assert repeats.heard(frame, Request(1, 3, 1)) == 0
     assert repeats.unit is None
 

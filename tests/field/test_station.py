@@ -17,6 +17,11 @@ def station(**more) -> Station:
     return Station(1, Fit(Cost(0.1, 0.001)), MeterFacts({}, {}, Learnt()), **more)
 
 
+def said(made: Station, read, words, sent_at: float, heard_at: float) -> None:
+    made.compare(read, words, sent_at)
+    made.keep(read, words, heard_at)
+
+
 def test_without_any_read_known_to_fit_it_asks_for_the_first_free_length() -> None:
     made = station()
     made.unanswered = {1: 0.0, 2: 0.0, 4: 0.0}
@@ -126,25 +131,25 @@ def test_answers_count_and_end_its_silence() -> None:
 def test_the_same_words_again_may_be_a_second_copy_of_the_answer_before() -> None:
     made = station()
     words = (1, 2)
-    made.compare((4, 0, 2), words, 0.0, 1.0)
+    said(made, (4, 0, 2), words, 0.0, 1.0)
     assert made.repeats((4, 0, 2), 5.0, 5.0) is None, "it is the first"
-    made.compare((4, 10, 2), words, 1.2, 1.3)
+    said(made, (4, 10, 2), words, 1.2, 1.3)
     assert made.repeats((4, 10, 2), 0.1, 0.3) == 0, "0.2 s after that answer"
     assert made.repeats((4, 10, 2), 5.0, 0.1) is None, "too long after it"
-    made.compare((4, 10, 2), words, 1.6, 1.7)
+    said(made, (4, 10, 2), words, 1.6, 1.7)
     assert made.repeats((4, 10, 2), 0.4, 0.1) == 10, "of the same registers, within the shorter time"
     assert made.repeats((4, 10, 2), 0.2, 5.0) is None, "registers often stay as they are"
-    made.compare((4, 10, 2), (3, 4), 1.8, 1.9)
+    said(made, (4, 10, 2), (3, 4), 1.8, 1.9)
     assert made.repeats((4, 10, 2), 5.0, 5.0) is None, "other words"
-    made.compare((3, 10, 2), (3, 4), 2.0, 2.1)
+    said(made, (3, 10, 2), (3, 4), 2.0, 2.1)
     assert made.repeats((4, 10, 2), 5.0, 5.0) is None, "of another function"
 
 
 def test_registers_that_stay_alike_are_believed_after_some_that_were_confirmed() -> None:
     made = station()
-    made.compare((4, 0, 2), (1, 2), 0.0, 1.0)
-    made.compare((4, 10, 2), (1, 2), 1.1, 1.2)
-    made.compare((4, 0, 2), (1, 2), 1.3, 1.4)
+    said(made, (4, 0, 2), (1, 2), 0.0, 1.0)
+    said(made, (4, 10, 2), (1, 2), 1.1, 1.2)
+    said(made, (4, 0, 2), (1, 2), 1.3, 1.4)
     made.alike = ALIKE - 1
     assert made.repeats((4, 0, 2), 1.0, 1.0) == 10
     made.alike = ALIKE
@@ -157,15 +162,15 @@ def test_registers_that_become_alike_are_believed_after_the_same_ones_were_confi
     made = station()
     made.alike = ALIKE
     for value in range(ALIKE + 2):
-        made.compare((4, 0, 2), value, 0.0, 1.0)
-        made.compare((4, 10, 2), value, 1.1, 1.2)
+        said(made, (4, 0, 2), value, 0.0, 1.0)
+        said(made, (4, 10, 2), value, 1.1, 1.2)
         assert made.repeats((4, 10, 2), 1.0, 1.0) == (0 if value < ALIKE else None)
-        made.answered_once(made.pair)
-    made.compare((4, 20, 2), ALIKE + 1, 1.3, 1.4)
+        made.answered_once(made.like)
+    said(made, (4, 20, 2), ALIKE + 1, 1.3, 1.4)
     assert made.repeats((4, 20, 2), 1.0, 1.0) == 10, "others"
     made.doubt_copies()
-    made.compare((4, 0, 2), 99, 0.0, 1.0)
-    made.compare((4, 10, 2), 99, 1.1, 1.2)
+    said(made, (4, 0, 2), 99, 0.0, 1.0)
+    said(made, (4, 10, 2), 99, 1.1, 1.2)
     assert made.repeats((4, 10, 2), 1.0, 1.0) == 0, "something has happened on the line"
 
 
@@ -173,8 +178,8 @@ def test_one_that_has_answered_twice_is_believed_once_silence_has_followed_its_a
     made = station()
     made.alike = ALIKE
     made.answered_twice()
-    made.compare((4, 70, 2), (1, 2), 0.0, 0.1)
-    made.compare((4, 70, 2), (1, 2), 0.2, 0.3)
+    said(made, (4, 70, 2), (1, 2), 0.0, 0.1)
+    said(made, (4, 70, 2), (1, 2), 0.2, 0.3)
     for _ in range(ALONE - 1):
         made.answered_once(None)
         assert made.repeats((4, 70, 2), 1.0, 2.0) == 70

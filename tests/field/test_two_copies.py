@@ -114,9 +114,8 @@ async def test_what_happens_on_the_line_brings_the_check_back_for_all(happens: s
     else:
         await line.read(station(line, 2), 4, 1000, 2)
         port.stray_frames += 1
-    await line.read(who, 4, 9000, 2)
     asked = len(port.asked)
-    await line.read(who, 4, 9100, 2)
+    await line.read(who, 4, 9000, 2)
     assert len(port.asked) == asked + 3, "the read, one of another length, and the read again"
 
 
@@ -168,7 +167,7 @@ async def test_registers_that_are_alike_cost_a_hundredth_of_the_line_at_most(tab
         for first in (100, 200, 300, 400):
             await line.read(who, 4, first, 1)
     extra, known = len(port.asked) - 1600, len(port.asked)
-    assert extra <= 200
+    assert extra <= 200, extra
     for _ in range(1000):
         for first in (100, 200, 300, 400):
             await line.read(who, 4, first, 1)

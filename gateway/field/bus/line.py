@@ -16,7 +16,7 @@ from gateway.config import SerialBus
 from gateway.errors import BadFrame, NoReply, OthersTalk, Refused
 from gateway.field.bus import odd_replies
 from gateway.field.bus.connection import Ended
-from gateway.field.bus.station import Station
+from gateway.field.bus.station import LEFT, Station, Undecided
 from gateway.field.bus.transaction import LATEST, Transactions
 from gateway.field.port.contract import ReadSeries, Registers, words_of
 from gateway.field.port.difference import OddReply
@@ -26,9 +26,11 @@ RECENT = 2.0
 between.
 """
 COPIES = 0.1
-"""s of silence, at least, in which the copies of a station come out that has answered twice."""
+"""s of silence in which a second answer comes out that is under way; at most, where none ever came."""
 ENDINGS = 3
 """Connections that may end during one read, each after an answer."""
+UNUSED = 0.25
+"""s at most that nobody wanted the line and that may be made use of later: nobody loses a poll by that."""
 BABBLE = 2.0
 """s that a line which does not fall silent is waited for."""
 ATTEMPTS = 3
@@ -37,6 +39,9 @@ ATTEMPTS = 3
 
 class BusLine(Transactions):
     """One physical bus: the silence before a request, and what may be believed after a time-out."""
+
+    _unused = 0.0
+    """s in which nobody wanted the line, of late."""
 
     @property
     def silence_before(self) -> tuple[float, float]:
@@ -129,23 +134,49 @@ class BusLine(Transactions):
         return await self._own(station, run, registers)
 
     async def _own(self, station: Station, run: ReadSeries, registers: Registers) -> Registers:
-        """The answer, or that to the same read once more, which is no second copy of another one."""
+        """The answer, or that to the same read once more, which is no second copy of another one. Raises
+        Undecided when that would take the line from others for too long.
+        """
         read = (run.function, run.address, run.count)
         for _ in range(ATTEMPTS):
             soon = min(self._slowest(station, run.count), LATEST)
-            before = station.repeats(read, soon, max(soon, RECENT))
+            recent = max(soon, RECENT)
+            before, like = station.repeats(read, soon, recent), station.like
             if before is None:
-                return registers
-            pair = station.pair
-            self._doubt(station, run.count, max(soon, COPIES) if station.copies else soon)
-            frames = self._stray_frames
-            again = await self._clean(station, run)
-            # Other words of the same registers say that they have moved; of others they prove nothing.
-            if self._stray_frames == frames and (again == registers or before == run.address):
-                station.answered_once(pair)
-                return again
+                break
+            silence = COPIES if station.copies else min(soon, COPIES)
+            if station.copies and not self._may_spend(silence + 2 * station.cost.time(run.count)):
+                raise Undecided(station.unit)
+            began, frames = time.monotonic(), self._stray_frames
+            station.checks += 1
+            self._doubt(station, run.count, silence)
+            try:
+                again = await self._clean(station, run)
+            finally:
+                self._spend(time.monotonic() - began)
+            # Other words of the same registers say that they have moved, if they are no copy either.
+            moved = before == run.address and station.repeats(read, soon, recent) is None
+            if self._stray_frames == frames and (again == registers or moved):
+                station.answered_once(like)
+                registers = again
+                break
             registers = again  # it may be another copy, of what was asked in between
-        raise BadFrame(f"unit {station.unit} answers twice, and nothing tells which answer is whose")
+        else:
+            if station.copies:
+                raise BadFrame(f"unit {station.unit} answers twice, and nothing tells which answer is whose")
+        station.keep(read, registers, self.port.heard_at)
+        return registers
+
+    def _may_spend(self, seconds: float) -> bool:
+        """Whether so many s may go into finding out what an answer is worth: nobody wanted the line for as
+        long, or they are allowed.
+        """
+        return self._unused >= seconds or self.may_learn
+
+    def _spend(self, seconds: float) -> None:
+        unused = min(self._unused, seconds)
+        self._unused -= unused
+        self.spent += seconds - unused
 
     async def _clean(self, station: Station, run: ReadSeries) -> Registers:
         """An exchange without doubt."""
@@ -182,6 +213,7 @@ class BusLine(Transactions):
         """
         port = self.port
         give_up = max(time.monotonic(), self.silent_until) + BABBLE
+        waited = False
         while True:
             # a meter that needs silence needs it from whomever; what it needs after its own answer is its
             # pause
@@ -192,14 +224,17 @@ class BusLine(Transactions):
             now = time.monotonic()
             if now >= ready or now >= give_up:
                 break
+            waited = True
             await sleep_exactly(ready)
+        if not waited:
+            self._unused = min(self._unused + now - ready, UNUSED)
         if port.stray_frames != self._stray_frames:
             # A second answer to the last question looks like the first answer to the next one.
             self._stray_frames = port.stray_frames
             if self._last is not None:
                 other, count = self._last
                 for each in self._stations:
-                    each.doubt_copies()
+                    each.doubt_copies(left=LEFT)
                 other.answered_twice()
                 other.unanswered.setdefault(count, time.monotonic())
                 other.early = None

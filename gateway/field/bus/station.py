@@ -22,6 +22,8 @@ ENOUGH = 10
 FADE = 0.9999
 THIN = 64
 """Answers that are all fitted; later every eighth will do."""
+LATELY = 10.0
+"""s that an answer is kept."""
 MOST_READS = 256
 """Reads whose last answer is kept."""
 FORGET = 60.0
@@ -37,9 +39,13 @@ SOON = 0.5
 ALONE = 8
 """Answers in a row, each with silence behind it, after which one that has answered twice does so no more."""
 ALIKE = 3
-"""Answers like the one before, each confirmed, after which registers are alike; until something on the line
+"""Answers like one before, each confirmed, after which registers are alike; until something on the line
 answers twice, or it is opened anew.
 """
+LEFT = ALIKE - 1
+"""Confirmations that are left when another station answers twice."""
+FREE, RARE = 12, 400
+"""Answers that are confirmed although nothing has answered twice: a few, and one more in so many."""
 
 
 def always_behind(unit: int) -> NoReply:
@@ -50,9 +56,33 @@ def always_behind(unit: int) -> NoReply:
     )
 
 
+class Undecided(BadFrame):
+    """An answer of a unit that has answered twice, which may be a second copy of another one."""
+
+    def __init__(self, unit: int) -> None:
+        super().__init__(
+            f"unit {unit} has answered twice: whether its answer is a second copy of another one is found "
+            "out when the line has time"
+        )
+
+
 def patience_after(took: float) -> float:
     """The s that a station gets whose answer took so long, in halves."""
     return min(math.ceil(2 * PATIENCE * took) / 2, LONGEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """What an answer repeats: the read whose answer that is, and s from it to the request."""
+
+    address: int
+    after: float
+    newest: bool
+    """Whether no other read of its length was answered since."""
+    pair: tuple[int, Probe] | None
+    """That address, and the read that was answered so, when its registers had just moved; None: they stand
+    still.
+    """
 
 
 @dataclass(slots=True)
@@ -114,14 +144,14 @@ class Station:
     """Whether it has answered twice."""
     alike: int = 0
     """Answers like the one before in a row that no second one followed in the silence after them."""
-    said: dict[tuple[int, int], dict[int, tuple[Registers, float]]] = field(default_factory=dict)
-    """The last answer to each read by function and count, then address, the newest one last: words, when it
-    came.
-    """
-    like: tuple[int, float] | None = None
-    """The read whose answer the last one repeats: its address, and s from that answer to the request."""
-    pair: tuple[int, Probe] | None = None
-    """That address, and the read that was answered so and had other words before; None: it had the same."""
+    said: dict[tuple[int, int], dict[Registers, tuple[int, float]]] = field(default_factory=dict)
+    """The answers of late by function and count, the newest one last: words, to which address, when."""
+    held: dict[Probe, tuple[Registers, bool]] = field(default_factory=dict)
+    """The last answer to each read, and whether the one before was another."""
+    like: Like | None = None
+    """What the last answer repeats."""
+    checks: int = 0
+    """Answers that were asked for once more."""
     pairs: Counter[tuple[int, Probe]] = field(default_factory=Counter)
     """How often answers that had become alike were confirmed to be each read's own."""
 
@@ -162,60 +192,69 @@ class Station:
         if self.early is not None:
             self.quickest, self.early = min(self.quickest, self.early), None
 
-    def compare(self, read: Probe, words: Registers, sent_at: float, heard_at: float) -> None:
-        """Keep an answer, and whether it is what a read of the same length was answered with just before, or
-        lately.
-        """
+    def compare(self, read: Probe, words: Registers, sent_at: float) -> None:
+        """Find out which answer to a read of its length an answer repeats, the newest of them, if any."""
+        function, address, count = read
+        answers = self.said.get((function, count), {})
+        own, moving = self.held.get(read, (None, False))
+        self.like = None
+        if words in answers:
+            other, at = answers[words]
+            newest = at >= answers[next(reversed(answers))][1]
+            moved = newest if own is None else own != words or (moving and other == address)
+            self.like = Like(other, sent_at - at, newest, (other, read) if moved else None)
+
+    def keep(self, read: Probe, words: Registers, heard_at: float) -> None:
+        """Keep an answer that is believed."""
         function, address, count = read
         answers = self.said.setdefault((function, count), {})
-        own = answers.get(address)
-        self.like = self.pair = None
-        newest = next(reversed(answers), address)
-        # What has answered twice may give a copy of an older answer, too.
-        for other in [*reversed(answers)] if self.copies else [newest] * bool(answers):
-            said, at = answers[other]
-            if said == words and (other != address or other == newest):
-                self.like = other, sent_at - at
-                if other != address and (own is None or own[0] != words):
-                    self.pair = other, read
-                break
-        if own is None and sum(map(len, self.said.values())) >= MOST_READS:
+        answers.pop(words, None)
+        answers[words] = address, heard_at
+        while heard_at - answers[next(iter(answers))][1] > LATELY:
+            del answers[next(iter(answers))]
+        own, _ = self.held.get(read, (None, False))
+        if own is None and len(self.held) >= MOST_READS:
             self.said.clear()
+            self.held.clear()
             self.pairs.clear()
-            answers = self.said[function, count] = {}
-        answers.pop(address, None)
-        answers[address] = words, heard_at
+        self.held[read] = words, own is not None and own != words
 
     def repeats(self, read: Probe, soon: float, recent: float) -> int | None:
         """The address of the read whose answer the last one, to `read`, may be a second copy of.
 
         It has the same words, within `recent` s of it; of the same registers, which often stay as they are,
         within `soon` s. Registers that stay alike are believed to be so once any were confirmed, those that
-        become alike only when the same ones were.
+        become alike only when the same ones were. Where nothing has answered twice, no more than a few in a
+        thousand are looked into for an answer of longer ago.
         """
-        if self.like is None:
+        like = self.like
+        if like is None:
             return None
-        address, after = self.like
-        if after > (soon if address == read[1] else recent):
-            return None
-        confirmed = self.alike if self.pair is None else self.pairs[self.pair]
-        return address if self.copies or confirmed < ALIKE else None
+        due = like.newest and like.after <= (soon if like.address == read[1] else recent)
+        if self.copies:
+            again = like.address == read[1] and like.pair is None
+            return like.address if due or (like.after <= recent and not again) else None
+        worth = like.pair is not None and self.checks < FREE + self.answers / RARE and like.after <= recent
+        confirmed = self.alike if like.pair is None else self.pairs[like.pair]
+        return like.address if confirmed < ALIKE and (due or worth) else None
 
     def answered_twice(self) -> None:
         """A second answer came, or another read's."""
         self.copies = True
         self.doubt_copies()
 
-    def doubt_copies(self) -> None:
-        """Something on its line answers twice, or may be another thing now."""
-        self.alike = 0
-        self.pairs.clear()
+    def doubt_copies(self, *, left: int = 0) -> None:
+        """Something on its line answers twice, or may be another thing now: so many confirmations count
+        still.
+        """
+        self.alike = min(self.alike, left)
+        self.pairs = Counter({pair: min(count, left) for pair, count in self.pairs.items() if left})
 
-    def answered_once(self, pair: tuple[int, Probe] | None) -> None:
-        """An answer like the one before was its own: in the silence after it no other one came."""
+    def answered_once(self, like: Like | None) -> None:
+        """An answer like another one was its own: no other one came behind it."""
         self.alike += 1
-        if pair is not None:
-            self.pairs[pair] += 1
+        if like is not None and like.pair is not None:
+            self.pairs[like.pair] += 1
         if self.alike >= ALONE:
             self.copies = False
 

@@ -50,8 +50,8 @@ class Transactions(BusConnection):
         """Replies in a row that were as the standard has them in a field, and unit, of which a difference is
         believed.
         """
-        self.may_learn = True
-        """Whether a difference may be looked into now: that takes time which is the others' too."""
+        self.allowance = float("inf")
+        """s that may go now into finding out what replies are worth: they are the others' too."""
         self.spent = 0.0
         """s that this has taken."""
         self._last: tuple[Station, int] | None = None
@@ -105,8 +105,13 @@ class Transactions(BusConnection):
             elif station.unanswered is self._unanswered:
                 station.unanswered = dict(self._unanswered)
 
+    @property
+    def may_learn(self) -> bool:
+        """Whether there is time left for that."""
+        return self.spent < self.allowance
+
     def spent_since(self) -> float:
-        """The s that went into looking into differences, since this was asked last."""
+        """The s that went into that, since this was asked last."""
         spent, self.spent = self.spent, 0.0
         return spent
 
@@ -141,7 +146,8 @@ class Transactions(BusConnection):
         """A read that is to prove something. Raises like `read`."""
         self.counters.resyncs += 1
         station.counters.resyncs += 1
-        await self._exchange(station, ReadSeries([(function, address, count)]), sure=True)
+        registers = await self._exchange(station, ReadSeries([(function, address, count)]), sure=True)
+        station.keep((function, address, count), registers, self.port.heard_at)
 
     async def _until(self, when: float) -> None:
         rest = when - time.monotonic()
@@ -268,7 +274,7 @@ class Transactions(BusConnection):
         self._replied(station, sent_at, heard_at)
         station.heard(run.count, took, turn)
         if not self.port.has_transaction_ids:
-            station.compare((run.function, run.address, run.count), registers, sent_at, heard_at)
+            station.compare((run.function, run.address, run.count), registers, sent_at)
         faded = FADE * self.slowest
         self.slowest = max(faded, turn)
         self.turn_around.add(turn)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from gateway.catalogue import Span
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field.bus.line import BusLine
-from gateway.field.bus.station import Station
+from gateway.field.bus.station import Station, Undecided
 from gateway.field.meter.planner import Read, Rules
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.quiet import QuietTimes
@@ -239,7 +239,7 @@ class RegisterReader:
             poll.lacks(reads[run.at], error.reason)
             poll.again = True
             poll.unfit = error if error.hint else poll.unfit
-            if not isinstance(error, OthersTalk):  # which says nothing about this meter
+            if not isinstance(error, (OthersTalk, Undecided)):  # which say nothing about its registers
                 self._miss(reads[run.at], poll)
             return False
         except NoReply:

@@ -151,7 +151,7 @@ class ModbusPort:
         if not self._framed:
             self._stray_frames, left = self.stray_frames, len(self._unread())
             self.strays += max(0, left - len(self._loose))
-            self.repeats.begin(self._given, self._request.sent)
+            self.repeats.begin(self._given, self._request.sent, time.monotonic())
             self._loose, self._given = bytearray(), b""
         self._answer = asyncio.get_running_loop().create_future()
         self._link.write(self._ask(unit, function, address, count))
@@ -221,8 +221,8 @@ class ModbusPort:
         else:
             rest = data.replace(self._request.sent, b"")
             begun = any(head in rest for head in (self._request.head[:2], self._request.refusal))
-            if self._other is not None:
-                self._fail(OthersTalk(unit, self._other))
+            if (other := self._other or self.repeats.unit) is not None:  # a copy may drown a request
+                self._fail(OthersTalk(unit, other))
             elif len(rest) >= REFUSAL and (begun or any(True for _ in rtu.frames(rest, has_right_crc))):
                 self._fail(BadFrame(f"unit {unit}: {len(rest)} bytes came, but no whole answer"))
             elif rest:

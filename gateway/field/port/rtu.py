@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from gateway.field.port.request import REFUSAL, Request
+from gateway.field.port.request import COPY, REFUSAL, Request
 
 _REQUEST = 8
 """Bytes of a request that reads or writes one thing, and of a reply to a write."""
+_KEPT = 64
+"""Answers that are known again."""
 _LONGEST_UNIT = 247
 _MOST_REGISTERS = 125
 _MOST_BITS = 2000
@@ -62,29 +64,47 @@ def hear(data: bytes, request: Request, check: Check) -> Heard:
 
 
 class Repeats:
-    """What may come once more while the next answer is waited for: the answer before, from a meter that
-    answers twice, and the request to it, from an adapter that hears itself late. Neither can be taken for the
-    next answer, unless that has the same length.
+    """What may come once more while the next answer is waited for: an answer of before, from a meter that
+    answers twice or a converter that keeps one, and the request to the last one, from an adapter that hears
+    itself late. None can be taken for the next answer, unless that has the same length.
     """
 
     def __init__(self) -> None:
         self.unit: int | None = None
         """Whose answer came once more."""
-        self._answer = self._request = b""
+        self._answers: dict[bytes, float] = {}
+        """The newest ones and when the request after each went out, the newest last."""
+        self._request = b""
 
-    def begin(self, answer: bytes, request: bytes) -> None:
-        """Another request goes out; `answer` is empty when the one before had none."""
-        self.unit, self._answer, self._request = None, answer, request if answer else b""
+    def begin(self, answer: bytes, request: bytes, now: float) -> None:
+        """Another request goes out `now`; `answer` is empty when the one before had none. What comes of that
+        unit then may be its answer, late, and no copy.
+        """
+        answers = self._answers
+        self.unit, self._request = None, request if answer else b""
+        if answer:
+            answers.pop(answer, None)
+            answers[answer] = now
+        else:
+            for frame in [frame for frame in answers if frame[:1] == request[:1]]:
+                del answers[frame]
+        while answers and (len(answers) > _KEPT or now - next(iter(answers.values())) > COPY):
+            del answers[next(iter(answers))]
 
     def heard(self, data: bytes, request: Request) -> int:
         """Bytes at the beginning that are one of these frames."""
-        for frame in filter(None, (self._answer, self._request)):
-            pdu = frame[1:-2]
-            fits = frame[0] == request.unit and (request.answered_by(pdu) or request.refused_by(pdu))
-            if data.startswith(frame) and not fits:
-                self.unit = frame[0] if frame is self._answer else self.unit
-                return len(frame)
-        return 0
+        if self._request and data.startswith(self._request):
+            return len(self._request)
+        if len(data) < REFUSAL:
+            return 0
+        frame = data[: REFUSAL + (0 if data[1] & 0x80 else data[2])]
+        pdu = frame[1:-2]
+        if frame not in self._answers or (
+            frame[0] == request.unit and (request.answered_by(pdu) or request.refused_by(pdu))
+        ):
+            return 0
+        self.unit = frame[0]
+        return len(frame)
 
 
 def _answer(data: bytes, request: Request, check: Check) -> tuple[tuple[int, int] | None, bool]:
