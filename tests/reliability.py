@@ -306,9 +306,9 @@ do, ended with one reading that
   the judge of then could not excuse. What it was had not been kept; the judge now goes by what the gateway
   says of its polls, and names what is missing.
 - A physically lost card loses what was not delivered.
-- A second copy of an answer on a serial line has nothing in it that tells. It may be believed once where it comes
-  more than 2 s late, in the first poll after the start, where its words were confirmed three times as those of
-  both registers, or beyond one request in four hundred that is looked into for it.
+- A second copy of an answer on a serial line has nothing in it that tells. It may be believed once where it
+  comes more than 2 s late, in the first poll after the start, where its words were confirmed three times as
+  those of both registers, or beyond one request in four hundred that is looked into for it.
 - In the thirty days, waiting is simulated: the gateway's clock leaps over the time in which nothing is
 under way, and its timers may be
   late by up to five minutes (`make soak` runs them on time, in slots of ten seconds). Polls, commits,
