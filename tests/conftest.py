@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import time
 from contextlib import ExitStack
 
@@ -28,6 +29,9 @@ def pytest_runtest_setup():
 
 
 def pytest_configure(config):
+    # A run in the background of a script ignores Ctrl-C, and so would every command that the tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", "virtual_time: sleeps pass at once and last exactly as long as they say"
     )
