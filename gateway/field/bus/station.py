@@ -146,7 +146,7 @@ class Station:
     """Answers like the one before in a row that no second one followed in the silence after them."""
     said: dict[tuple[int, int], dict[Registers, tuple[int, float]]] = field(default_factory=dict)
     """The answers of late by function and count, the newest one last: words, to which address, when."""
-    held: dict[Probe, tuple[Registers, bool]] = field(default_factory=dict)
+    last_words: dict[Probe, tuple[Registers, bool]] = field(default_factory=dict)
     """The last answer to each read, and whether the one before was another."""
     like: Like | None = None
     """What the last answer repeats."""
@@ -196,7 +196,7 @@ class Station:
         """Find out which answer to a read of its length an answer repeats, the newest of them, if any."""
         function, address, count = read
         answers = self.said.get((function, count), {})
-        own, moving = self.held.get(read, (None, False))
+        own, moving = self.last_words.get(read, (None, False))
         self.like = None
         if words in answers:
             other, at = answers[words]
@@ -212,12 +212,12 @@ class Station:
         answers[words] = address, heard_at
         while heard_at - answers[next(iter(answers))][1] > LATELY:
             del answers[next(iter(answers))]
-        own, _ = self.held.get(read, (None, False))
-        if own is None and len(self.held) >= MOST_READS:
+        own, _ = self.last_words.get(read, (None, False))
+        if own is None and len(self.last_words) >= MOST_READS:
             self.said.clear()
-            self.held.clear()
+            self.last_words.clear()
             self.pairs.clear()
-        self.held[read] = words, own is not None and own != words
+        self.last_words[read] = words, own is not None and own != words
 
     def repeats(self, read: Probe, soon: float, recent: float) -> int | None:
         """The address of the read whose answer the last one, to `read`, may be a second copy of.
