@@ -162,6 +162,8 @@ def test_a_platform_that_never_confirmed_is_no_all_clear_at_any_moment(site: Rig
 def test_a_history_that_cannot_be_kept_and_a_line_that_is_lent_are_said_everywhere(site: Rig) -> None:
     in_the_way = site.directory / "state" / "history.db"
     in_the_way.mkdir(parents=True)
+    # It cannot be moved aside either: somebody's files are there.
+    (in_the_way.with_name("history.db.damaged") / "files").mkdir(parents=True)
     site.start_broker()
     site.start_receiver()
     site.start_gateway()
