@@ -8,7 +8,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -491,6 +491,12 @@ def test_no_folder_has_too_many_modules_side_by_side() -> None:
             folders[str(path.parent.relative_to(ROOT))].append(path.stem)
     full = {folder: names for folder, names in folders.items() if len(names) > MOST_MODULES}
     assert not full
+
+
+def test_no_two_modules_of_the_tests_have_one_name() -> None:
+    """pytest imports them by their names alone: one would be taken for the other."""
+    names = Counter(path.name for path in (ROOT / "tests").glob("*/*.py") if not path.stem.endswith("__"))
+    assert [name for name, times in names.items() if times > 1] == ["conftest.py"]
 
 
 def test_no_module_is_too_long_to_read() -> None:

@@ -9,7 +9,7 @@ import random
 import time
 
 import pytest
-from virtual_line import Kept, Outcome, VirtualLine, polled
+from copying_line import Kept, Outcome, VirtualLine, polled
 
 from gateway.field.bus import line as bus_line
 from gateway.field.bus.line import BusLine
