@@ -18,6 +18,8 @@ ROOT = HERE.parent
 AT_ONCE = 4
 """Processes that share the cores; their tests wait for brokers, timeouts and disks most of the time."""
 TIMED = ("demo", "field", "pulses", "soak")
+TIMED_FILES = ("commissioning/test_doctor_borrows.py", "commissioning/test_doctor_cli.py")
+"""Of other folders: a simulated meter that gets no processor is late, and the doctor says so."""
 CHAOS = "chaos"
 FAILED, NOTHING = 1, 5
 """Of pytest's exit codes."""
@@ -28,9 +30,10 @@ def parts() -> dict[str, list[str]]:
     folders = sorted(path.parent.name for path in HERE.glob("*/test_*.py"))
     side_by_side = [f"tests/{name}" for name in dict.fromkeys(folders) if name not in {*TIMED, CHAOS}]
     side_by_side += sorted(f"tests/{path.name}" for path in HERE.glob("test_*.py"))
+    side_by_side += [f"--ignore=tests/{name}" for name in TIMED_FILES]
     return {
         "side by side": ["-n", str(AT_ONCE), "--dist", "loadfile", *side_by_side],
-        "one after the other": [f"tests/{name}" for name in TIMED],
+        "one after the other": [f"tests/{name}" for name in (*TIMED, *TIMED_FILES)],
         "chaos": [f"tests/{CHAOS}"],
     }
 
