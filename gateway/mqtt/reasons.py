@@ -17,6 +17,7 @@ from gateway.errors import LinkDown, LinkRefused, LinkTakenOver, UplinkError
 TAKEN_OVER = 0x8E
 UNSUPPORTED_VERSION = 0x84
 CLIENT_ID = 0x85
+NOT_AUTHORIZED = 0x87
 RETAIN = 0x9A
 TOO_LARGE = 0x95
 PAYLOAD = 0x99
@@ -136,11 +137,17 @@ MEANINGS = {
         "write the address of the other server in url",
     ),
     0x9D: Meaning("moved", "it has moved to another server", "write the new address in url"),
-    0x9E: Meaning("shared", "it has no shared subscriptions", OPERATOR),
+    0x9E: Meaning(
+        "shared",
+        "it has no shared subscriptions",
+        "start a receiver for each range of gateways, with --gateway and without --share",
+    ),
     0x9F: Meaning("connection_rate", "connections come faster than it allows", LASTING),
     0xA0: Meaning("connect_time", "the time it allows for a connection is over", LASTING),
     0xA1: Meaning("subscription_id", "it has no subscription identifiers, and we send none", OPERATOR),
-    0xA2: Meaning("wildcard", "it has no wildcard subscriptions, and we ask for none", OPERATOR),
+    0xA2: Meaning(
+        "wildcard", "it has no wildcard subscriptions", "name each gateway: submeter receive --gateway ID"
+    ),
 }
 
 _PASSES = {0x80, 0x88, 0x89, 0x8B, 0x8D, 0x91, 0x92, 0x93, 0x95, 0x96, 0x97, 0x98, 0x9F, 0xA0}

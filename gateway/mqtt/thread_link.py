@@ -15,6 +15,7 @@ from gateway.common.wait import wait_for_event
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker_link import open_unless
 from gateway.mqtt.link import Connection, Link, Outgoing
+from gateway.mqtt.reasons import NOT_AUTHORIZED, meaning
 from gateway.mqtt.reconnect import Reconnect
 
 log = logging.getLogger(__name__)
@@ -152,9 +153,18 @@ class ThreadLink:
         return 0.0 if self._fault is None else self._reconnect.lost(self._fault)
 
     def _refused(self, connection: Connection) -> float:
-        topic = next(iter(connection.refused_topics))
-        what = f"the broker refuses the subscription to {topic}{connection.words}"
-        return self._reconnect.failed(LinkRefused(what, hint=self._allow, cause="not_authorized"))
+        topic, code = next(iter(connection.refused_topics.items()))
+        known = meaning(code)
+        if code in {0, 0x80, NOT_AUTHORIZED}:  # 3.1.1 has 0x80 alone; 0: the connection ended there
+            told = f"the broker refuses the subscription to {topic}{connection.words}"
+            refused = LinkRefused(told, hint=self._allow, cause="not_authorized")
+        else:
+            told = (
+                f"the broker refuses the subscription to {topic}: {known.what} (0x{code:02x})"
+                f"{connection.words}"
+            )
+            refused = LinkRefused(told, hint=known.mend, cause=known.cause)
+        return self._reconnect.failed(refused)
 
     def _hand_over(self, connection: Connection) -> None:
         messages = [self._waiting.popleft() for _ in range(min(connection.room, len(self._waiting)))]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from gateway.common.troubles import Troubles
 from gateway.errors import LinkDown, LinkRefused, UplinkError
-from gateway.mqtt import ACCESS_LIST, FIRST_FAILURE, NO_SUBSCRIBERS, Connection, meaning
+from gateway.mqtt import ACCESS_LIST, FIRST_FAILURE, NO_SUBSCRIBERS, NOT_AUTHORIZED, Connection, meaning
 from gateway.uplink.outgoing import Flying, in_words
 
 _CLOSED = "ended"
@@ -28,7 +28,6 @@ ABOUT_A_MESSAGE = frozenset(
     }
 )
 """Causes of an end of the connection that may lie in what was on its way."""
-_NOT_AUTHORIZED = 0x87
 
 
 def about_a_message(error: UplinkError) -> bool:
@@ -99,14 +98,14 @@ class BrokerTroubles:
             else:
                 what = f"the broker ends the connection at the subscription to {topic}: it is left out"
             self._troubles.begin(
-                topic, what, ACCESS_LIST if code in {0, 0x80, _NOT_AUTHORIZED} else meaning(code).mend
+                topic, what, ACCESS_LIST if code in {0, 0x80, NOT_AUTHORIZED} else meaning(code).mend
             )
 
     def refused_beside(self, tag: str, code: int, words: str) -> None:
         """A PUBACK for state, meters or a reply."""
         if code >= FIRST_FAILURE:
             what = f"the broker refuses {tag}: {meaning(code).what} (0x{code:02x}){words}; batches go on"
-            self._troubles.begin(tag, what, ACCESS_LIST if code == _NOT_AUTHORIZED else meaning(code).mend)
+            self._troubles.begin(tag, what, ACCESS_LIST if code == NOT_AUTHORIZED else meaning(code).mend)
             self.topics[tag] = None
         else:
             self._troubles.end(tag)
@@ -129,7 +128,7 @@ class BrokerTroubles:
                     f"offered now and then"
                 )
                 self._troubles.begin(
-                    "batches", what, ACCESS_LIST if code == _NOT_AUTHORIZED else meaning(code).mend
+                    "batches", what, ACCESS_LIST if code == NOT_AUTHORIZED else meaning(code).mend
                 )
 
     def ended(self, fault: UplinkError | None, flying: Sequence[Flying] = ()) -> None:

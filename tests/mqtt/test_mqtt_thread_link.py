@@ -161,14 +161,27 @@ def test_so_is_a_connection_that_fails_while_it_is_served(caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_refused_topic_counts_as_a_refusal_and_says_what_to_allow(caplog):
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (0x80, 'to a; it says "no" → allow reading a at the broker'),
+        (0x87, 'to a; it says "no" → allow reading a at the broker'),
+        (
+            0x9E,
+            'to a: it has no shared subscriptions (0x9e); it says "no" → start a receiver for each range of '
+            "gateways, with --gateway and without --share",
+        ),
+        (0x97, 'to a: a quota is used up (0x97); it says "no" → have the quota raised at the broker'),
+    ],
+)
+def test_a_refused_topic_counts_as_a_refusal_and_says_what_to_allow(caplog, code, told):
     made = Made(allow="allow reading a at the broker")
     opening = made.memory.open
 
     async def refused(*arguments, **options):
         connection = await opening(*arguments, **options)
         if len(made.memory.opened) < 3:
-            connection.refused_topics = {"a": 0x87}
+            connection.refused_topics = {"a": code}
             connection.words = '; it says "no"'
         return connection
 
@@ -177,8 +190,7 @@ def test_a_refused_topic_counts_as_a_refusal_and_says_what_to_allow(caplog):
         third = made.connected(3)
         assert [connection.closed for connection in made.memory.opened] == [True, True, False]
         assert third.sent == []
-    told = 'refuses the subscription to a; it says "no" → allow reading a at the broker'
-    assert caplog.text.count(told) == 1
+    assert caplog.text.count(f"refuses the subscription {told}") == 1
 
 
 def test_a_stop_hands_over_what_was_taken_before():
