@@ -21,7 +21,9 @@ _COMMAND = {"description": "A command of remote care, such as update or config"}
 _ABOUT = """What a Submeter gateway and a platform say to each other over MQTT, QoS 1. The application here \
 is the gateway: what it sends, a platform receives. The rules (key, receipts, gaps, clock) are in \
 README.md beside this file; a platform that ignores keys it has gets every reading exactly once."""
-_CHANNELS: tuple[tuple[str, str, str, tuple[type[BaseModel], ...], bool, str], ...] = (
+_SEALED = "SmallBackup"
+"""A message that is no JSON: nobody but its gateway's owner can open it."""
+_CHANNELS: tuple[tuple[str, str, str, tuple[type[BaseModel] | str, ...], bool, str], ...] = (
     ("data", _P.data, "send", (BatchMessage,), False, "Batches of readings, JSON or JSON in zlib (0x78)"),
     ("state", _P.state, "send", (State,), True, "Whether it is online; also the Last Will"),
     ("meters", _P.meters, "send", (MetersMessage,), True, "What it measures"),
@@ -36,6 +38,7 @@ _CHANNELS: tuple[tuple[str, str, str, tuple[type[BaseModel], ...], bool, str], .
         False,
         "Signed commands, off by default",
     ),
+    ("backup", _P.backup, "send", (_SEALED,), True, "Its small backup, encrypted; off until configured"),
     ("enrolmentRequest", _P.enrolment_request, "send", (EnrolmentRequest,), False, "What is to be certified"),
     (
         "enrolmentAnswer",
@@ -51,7 +54,12 @@ _CHANNELS: tuple[tuple[str, str, str, tuple[type[BaseModel], ...], bool, str], .
 
 def document() -> dict[str, Any]:
     """The whole document, of plain dicts and lists."""
-    models = {model.__name__: model for *_, messages, _kept, _words in _CHANNELS for model in messages}
+    models = {
+        message.__name__: message
+        for *_, messages, _kept, _words in _CHANNELS
+        for message in messages
+        if not isinstance(message, str)
+    }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -78,24 +86,30 @@ def document() -> dict[str, Any]:
     }
 
 
-def _channel(topic: str, messages: tuple[type[BaseModel], ...], words: str) -> dict[str, Any]:
+def _name(message: type[BaseModel] | str) -> str:
+    return message if isinstance(message, str) else message.__name__
+
+
+def _channel(topic: str, messages: tuple[type[BaseModel] | str, ...], words: str) -> dict[str, Any]:
     known = {"gateway": _GATEWAY, "consumer": _CONSUMER, "command": _COMMAND}
     return {
         "address": topic,
         "description": words,
         "parameters": {name: about for name, about in known.items() if f"{{{name}}}" in topic},
         "messages": {
-            model.__name__: {"$ref": f"#/components/messages/{model.__name__}"} for model in messages
+            _name(message): {"$ref": f"#/components/messages/{_name(message)}"} for message in messages
         },
     }
 
 
-def _operation(name: str, action: str, messages: tuple[type[BaseModel], ...], kept: bool) -> dict[str, Any]:
+def _operation(
+    name: str, action: str, messages: tuple[type[BaseModel] | str, ...], kept: bool
+) -> dict[str, Any]:
     bindings = {"qos": 1, "retain": kept} if action == "send" else {"qos": 1}
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{name}"},
-        "messages": [{"$ref": f"#/channels/{name}/messages/{model.__name__}"} for model in messages],
+        "messages": [{"$ref": f"#/channels/{name}/messages/{_name(message)}"} for message in messages],
         "bindings": {"mqtt": bindings},
     }
 
@@ -103,6 +117,17 @@ def _operation(name: str, action: str, messages: tuple[type[BaseModel], ...], ke
 def _messages(models: dict[str, type[BaseModel]]) -> dict[str, Any]:
     told: dict[str, Any] = {
         name: {"name": name, "payload": {"$ref": f"#/components/schemas/{name}"}} for name in models
+    }
+    told[_SEALED] = {
+        "name": _SEALED,
+        "contentType": "application/octet-stream",
+        "payload": {
+            "type": "string",
+            "contentEncoding": "binary",
+            "maxLength": 65536,
+            "description": "`submeter-backup/1`, a line feed, a line of JSON that names for whom it is, "
+            "and what only its key opens",
+        },
     }
     batch = Batch("izm-konak-017", "b7f2c6d05a91e3f4", 41822, 1795278300000, 81234567, "synced")
     told["BatchMessage"]["examples"] = [{"payload": json.loads(encode(batch))}]
