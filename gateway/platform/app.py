@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from gateway.errors import JournalError
 from gateway.platform import metrics, render
-from gateway.platform.render import PER_PAGE, Visit
+from gateway.platform.render import PER_PAGE, FleetPage, Visit
 from gateway.receiver import SEVERITY, FleetReader, FleetRow, FleetTotals, FleetView, Signs, open_reader
 from gateway.status import Guard, Locale, choose, in_words
 
@@ -125,7 +125,9 @@ class _Page:
         def make(fleet: FleetView) -> str:
             first = (visit.page - 1) * PER_PAGE
             rows, count = fleet.page(visit.search, visit.problem, first, PER_PAGE)
-            return render.fleet(visit, fleet.totals(), rows, count, _now())
+            now = _now()
+            today = fleet.today({row.gateway: _midnight(row.timezone, now) for row in rows}, now)
+            return render.fleet(visit, fleet.totals(), FleetPage(rows, count, today), now)
 
         return _html(await self._answers.make(visit, make), visit)
 
@@ -225,6 +227,12 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         return UTC
+
+
+def _midnight(timezone: str, ms: int) -> int:
+    """When the local day began that a time is in, both UTC in ms."""
+    local = datetime.fromtimestamp(ms / 1000, _zone(timezone))
+    return int(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp() * 1000)
 
 
 def _day_of(timezone: str, ms: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +49,23 @@ class Visit:
         return self.url(self.path, **(known | {"page": self.page if self.page > 1 else ""} | change))
 
 
-def fleet(visit: Visit, totals: FleetTotals, rows: list[FleetRow], count: int, now: int) -> str:
-    """The page of all gateways: those that were found, and how many there are."""
-    pages = max(1, -(-count // PER_PAGE))
-    return _render("fleet.html", visit, now, "UTC", totals=totals, rows=rows, count=count, pages=pages)
+@dataclass(frozen=True, slots=True)
+class FleetPage:
+    """Gateways that were found, how many there are in all, and which part of today's polls each answered."""
+
+    rows: list[FleetRow]
+    count: int
+    today: dict[str, float]
+
+
+def fleet(visit: Visit, totals: FleetTotals, found: FleetPage, now: int) -> str:
+    """The page of all gateways."""
+    pages = max(1, -(-found.count // PER_PAGE))
+    today = {gateway: math.floor(part * 1000) / 1000 for gateway, part in found.today.items()}
+    return _render(
+        "fleet.html", visit, now, "UTC",
+        totals=totals, rows=found.rows, count=found.count, pages=pages, today=today,
+    )  # fmt: skip
 
 
 def gateway(visit: Visit, history: GatewayHistory, now: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -178,6 +179,63 @@ def test_who_was_online_is_noted_by_hour(store, work):
         ("gw-2", hour, 3, 0, 7),
         ("gw-2", hour + HOUR, 1, 0, 7),
     ]
+
+
+MIDNIGHT = T0 - T0 % DAY
+POLLED = [
+    {"id": "main", "interval": 600.0},
+    *({"id": "water", "pin": 17}, {"id": "index", "interval": 86_400}, {"id": "fast", "interval": 0}),
+    *({"id": 3, "interval": 600}, {"id": "tiny", "interval": 1e-300}, "main"),
+]
+"""Of these only the first promises polls in an hour: six."""
+
+
+def polled(gateway, hour, count, *, missing=(), seq=1):
+    """Readings of its meter since an hour of today; those of these numbers brought nothing."""
+    readings = [
+        Reading("main", 600_000 * n + 100, missing="timeout")
+        if n in missing
+        else Reading("main", 600_000 * n + 100, {"active_power": 1.0})
+        for n in range(count)
+    ]
+    made = batch(seq, gateway=gateway, readings=readings)
+    return replace(made, t0=MIDNIGHT + hour * HOUR, uptime=0)
+
+
+def test_how_much_of_today_is_here(store, work, database):
+    """Four hours have ended since midnight, the fifth has not; what is not rolled up yet tells nothing."""
+    now = MIDNIGHT + 4 * HOUR + 6 * 60_000
+    made = {
+        "whole": polled("whole", 0, 30),
+        "gaps": polled("gaps", 0, 24, missing=(0, 7, 8)),
+        "away": polled("away", 0, 12),
+        "late": polled("late", 0, 18),
+        "silent": polled("silent", -1, 6),
+        "odd": polled("odd", 0, 24),
+        "untold": polled("untold", 0, 24),
+    }
+    for gateway, one in made.items():
+        meters = {"odd": {"main": 600}}.get(gateway, POLLED)
+        with store.atomic([gateway]):
+            store.take([arrival(one, received=now)])
+            store.describe(gateway, json.dumps({"meters": []}), now - 1)
+            if gateway != "untold":
+                store.describe(gateway, json.dumps({"meters": meters}), now)
+    rollups = Rollups(work)
+    while rollups.turn(now):
+        pass
+    take(store, polled("late", 3, 6, seq=2))
+    reader = open_reader(database)
+    fleet, begun = FleetView(reader), dict.fromkeys([*made, "nobody"], MIDNIGHT)
+    expected = {"whole": 1.0, "gaps": 21 / 24, "away": 0.5, "late": 1.0, "silent": 0.0}
+    assert fleet.today(begun, now) == expected
+    take(store, polled("away", 3, 3, seq=2))
+    while rollups.turn(now):
+        pass
+    assert fleet.today(begun, now) == expected | {"away": 15 / 24}
+    assert fleet.today({"away": MIDNIGHT + HOUR // 2}, now) == {"away": 9 / 18}, "an hour that is whole"
+    assert fleet.today(begun, MIDNIGHT + HOUR + 60_000) == {}, "none is over"
+    reader.close()
 
 
 def day_of(_zone, ms):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -110,6 +111,26 @@ def test_one_gateway_shows_its_past(store, page):
         assert text in html, text
     assert page.get("/gateway/nobody").status_code == 404
     assert page.get("/gateway/..%2f..%2fetc").status_code == 404
+
+
+def test_how_much_of_today_is_here_stands_in_each_row(store, page):
+    now = time.time_ns() // 1_000_000
+    offset = 12 - time.gmtime(now / 1000).tm_hour  # where it is noon
+    noon = f"Etc/GMT{-offset:+d}"
+    fill(
+        store, gateway("gw-1", timezone=noon), gateway("gw-2", timezone=noon), gateway("gw-3", timezone=noon)
+    )
+    hour = now - now % 3_600_000
+    with store.atomic():
+        for name, missing in (("gw-1", 1), ("gw-2", 0)):
+            store.describe(name, json.dumps({"meters": [{"id": "main", "interval": 10}]}), now)
+            for ago in range(1, 20):
+                sql = "INSERT INTO reading_hour VALUES (?, ?, ?, 360, ?, '{}')"
+                store.conn.execute(sql, (name, "main", hour - ago * 3_600_000, missing))
+    rows = re.findall(r"<tr>\s*<th.*?</tr>", page.get("/", params={"lang": "en"}).text, re.DOTALL)
+    today = [re.search(r'data-label="Today">(.*?)<', row)[1] for row in rows if "data-label" in row]
+    assert today == ["99.7%", "100.0%", "–"], "rounded down: whole is what lacks nothing"
+    assert "Bugün" in page.get("/", params={"lang": "tr"}).text
 
 
 def test_the_page_speaks_two_languages_and_needs_no_script(store, page):

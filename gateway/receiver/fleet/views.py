@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.receiver.fleet.problems import DAY, LATELY, SEVERITY, forks
 from gateway.receiver.fleet.reader import FleetReader
 from gateway.receiver.fleet.rows import COLUMNS, FleetRow, folded, row_of
+from gateway.receiver.fleet.today import shares
 from gateway.receiver.store.intervals import Intervals
 from gateway.receiver.upkeep.readings import meters_of
 
@@ -111,6 +112,13 @@ class FleetView:
                 ORDER BY severity DESC, gateway LIMIT ? OFFSET ?"""  # noqa: S608 - constants
             rows = self._conn.execute(sql, [*parameters, most, first]).fetchall()
         return [row_of(row) for row in rows], count
+
+    def today(self, midnights: Mapping[str, int], now: int) -> dict[str, float]:
+        """Which part (0 to 1) of what it should have read today is here, of each gateway of which it can be
+        told; `midnights` are when its day began (UTC ms).
+        """
+        with self._reader.asking():
+            return shares(self._conn, midnights, now)
 
     def gateway(self, name: str, now: int, day_of: Callable[[str, int], str]) -> GatewayHistory | None:
         """One gateway; None when there is none of that name. `day_of(time zone, UTC ms)` is the local day, as
