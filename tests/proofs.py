@@ -74,9 +74,9 @@ PROOFS = {
     ),
     "prove-city": Proof(
         "The platform at the size of a city, all on one machine: 3 000 gateways for ten minutes, their "
-        "herd with six minutes of backlog each, the cost of a batch beside ten million readings; receivers, "
-        "the database and the broker killed at any moment, a receiver that never comes back, a cluster of "
-        "three brokers",
+        "herd with six minutes and once with an hour of backlog each, the cost of a batch beside ten "
+        "million readings; receivers, the database and the broker killed at any moment, a receiver that "
+        "never comes back, a cluster of three brokers",
         ("gateway/receiver", "gateway/demo/fleet", "gateway/uplink", "gateway/wire", "gateway/mqtt"),
         "tests/city/test_city.py",
     ),
