@@ -123,14 +123,15 @@ def configure(site: Rig, **more: Any) -> None:
 
 
 def lateness(serves: list[dict[str, Any]], begin: float, end: float) -> list[float]:
-    """Of every meter and second between two times of CLOCK_BOOTTIME: ms from the second's beginning to
-    its first request.
+    """Of every meter and whole second between two times of CLOCK_BOOTTIME: ms from the second's beginning
+    to its first request. Of a second that had begun before, the request may be a later one of the same
+    poll, or the first of all, which waits for no second.
     """
     offset = time.time_ns() // 1_000_000 - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
     first: dict[tuple[str, int], int] = {}
     for serve in serves:
-        if begin <= serve["t"] / 1000 < end:
-            second, past = divmod(serve["t"] + offset, 1000)
+        second, past = divmod(serve["t"] + offset, 1000)
+        if begin * 1000 + offset <= second * 1000 and serve["t"] / 1000 < end:
             key = (serve["meter"], second)
             first[key] = min(past, first.get(key, past))
     return [float(past) for past in first.values()]
@@ -173,7 +174,7 @@ def run() -> list[Figure]:
         reader.close()
     took = end - begin
     busy, quiet = lateness(serves, begin, end), lateness(serves, end + 2, end + QUIET)
-    seconds = int(took) * METERS
+    seconds = (int(took) - 1) * METERS
     note = (
         f"{BATCHES:,} batches, {size / 1e6:,.0f} MB, in {took:.0f} s and {cpu:.0f} s of CPU, polling included"
     )
