@@ -77,12 +77,12 @@ SOLE_IMPORTERS = {
 ALSO_FACES = {
     "gateway.catalogue.listing",
     "gateway.commissioning.doctor",
+    "gateway.commissioning.plausibility",
     "gateway.commissioning.ports",
     "gateway.commissioning.report",
     "gateway.commissioning.scan",
     "gateway.commissioning.setup",
     "gateway.commissioning.swap",
-    "gateway.commissioning.trial",
     "gateway.commissioning.wiring",
     "gateway.config.rules",
     "gateway.config.temperatures",
@@ -125,6 +125,10 @@ WORDS = {
     "hold holds held holding": (
         "what waits for a right clock",
         {"config", "daemon", "history", "status", "uplink"},
+    ),
+    "trial trials": (
+        "files or a version that are in force, and are kept or taken back",
+        {"cli", "remote", "status"},
     ),
     "look looks looked looking": ("nothing: say what is asked, judged or searched", set()),
 }

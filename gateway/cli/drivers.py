@@ -27,7 +27,7 @@ from gateway.catalogue.listing import (
     vocabulary,
     why_not,
 )
-from gateway.cli import trial
+from gateway.cli import drivers_try
 from gateway.cli.language import N_, _, in_words, ngettext
 from gateway.cli.options import config_option
 from gateway.cli.prose import aligned, entry, said, say, wrapped
@@ -370,7 +370,7 @@ def try_command(
     """Print values, findings and proposals; exit 1 unless the table fits."""
     logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
     if meter is not None:
-        own, place = trial.configured(meter, file)
+        own, place = drivers_try.configured(meter, file)
         own, wire["rtu"] = directory or own, wire["rtu"] or place.rtu
         table, bus = table or place.table, bus or place.bus
         address = place.address if address is None else address
@@ -385,9 +385,9 @@ def try_command(
             % {"names": ", ".join(missing)}
         )
     driver = find(table, own)
-    if not trial.run(
+    if not drivers_try.run(
         driver,
-        trial.settings(bus, driver, file, **wire),
+        drivers_try.settings(bus, driver, file, **wire),
         address,
         seconds=seconds,
         directory=own,

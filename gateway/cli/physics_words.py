@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gateway.cli.language import _, in_words
 from gateway.cli.prose import said
-from gateway.commissioning.trial import PhysicsCheck, judge
+from gateway.commissioning.plausibility import PhysicsCheck, judge
 
 _FEW = 3
 

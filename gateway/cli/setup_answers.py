@@ -66,8 +66,8 @@ class Setup:
         values = self.answers.setdefault(section, {})
 
         def flaw(text: str) -> str:
-            trial = {**self.answers, section: {**values, key: plain(text)}}
-            return in_words(flaws(trial, f"{section}.{key}"))
+            tried = {**self.answers, section: {**values, key: plain(text)}}
+            return in_words(flaws(tried, f"{section}.{key}"))
 
         values[key] = plain(ask(question, str(values.get(key) or default), explain, flaw, needed=needed))
         self.keep()

@@ -52,8 +52,8 @@ def uplink(s: Setup) -> None:
 def _wrong(s: Setup, made: Answers, key: str, text: str) -> str:
     """What is wrong with one answer about the uplink; empty when nothing is."""
     value = [text] if key == "receipts" else text
-    trial = {**s.answers, "uplinks": [{"name": "city", "url": "mqtts://city:1", **made, key: value}]}
-    return in_words(flaws(trial, f"uplinks[0].{key}"))
+    tried = {**s.answers, "uplinks": [{"name": "city", "url": "mqtts://city:1", **made, key: value}]}
+    return in_words(flaws(tried, f"uplinks[0].{key}"))
 
 
 def _asked_uplink(s: Setup, before: Answers, url: str) -> Answers:

@@ -13,9 +13,7 @@ class Timing:
     """The times of an uplink, in seconds; tests use shorter ones."""
 
     patience: float = 30.0
-    """Without progress: PUBACKs (then the connection is ended) and receipts (then one batch goes as a
-    trial).
-    """
+    """Without progress: PUBACKs (then the connection is ended) and receipts (then one batch is tried)."""
     silence: float = 60.0
     """Without any receipt of a consumer that is owed one: it counts as silent, and after half as long
     again the topics are subscribed to once more.

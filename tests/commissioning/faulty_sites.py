@@ -14,8 +14,8 @@ from virtual_line import VirtualLine
 
 from gateway.catalogue import Driver, build, library
 from gateway.commissioning.doctor import BusSurroundings, ExaminedPart, Target, examine_bus, target_of
+from gateway.commissioning.plausibility.fit import TableChange, apply
 from gateway.commissioning.scan import LineSetting, likely_settings
-from gateway.commissioning.trial.fit import TableChange, apply
 from gateway.config import Meter, SerialBus
 from gateway.demo.simulator.meter_image import identity_words
 from gateway.demo.simulator.slave import ModbusError, Served, Slave

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.commissioning.trial.physics import fits, judge, rising, score
+from gateway.commissioning.plausibility.physics import fits, judge, rising, score
 
 GOOD = {
     "voltage_l1n": 230.4,

@@ -14,7 +14,7 @@ from installation import Installation
 from gateway.catalogue import Driver, library, load_driver, load_text
 from gateway.catalogue.encode import build
 from gateway.cli.drivers import command
-from gateway.commissioning.trial.trial import Trial, try_table
+from gateway.commissioning.plausibility.tried_table import TriedTable, try_table
 from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
 from tests.served_meters import served
@@ -57,7 +57,7 @@ class Meter:
         return Served([word or 0 for word in found])
 
 
-async def tried(stack: ExitStack, table: Driver, meter: Meter) -> Trial:
+async def tried(stack: ExitStack, table: Driver, meter: Meter) -> TriedTable:
     return await try_table(table, served(stack, [Slave(1, meter)]), 1, library=library())
 
 
@@ -138,7 +138,7 @@ async def test_the_right_table_is_found_among_all_that_read_the_same_registers(
 
 
 async def test_what_could_not_be_compared_is_said(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.commissioning.trial.sisters._SECONDS", 0.0)
+    monkeypatch.setattr("gateway.commissioning.plausibility.sisters._SECONDS", 0.0)
     result = await tried(
         stack, load_driver("carlogavazzi-em540"), Meter(load_driver("carlogavazzi-em340"), identity=False)
     )

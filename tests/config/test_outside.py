@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from gateway.catalogue import load_file, load_text
 from gateway.cli.check import command as check
-from gateway.cli.trial import settings
+from gateway.cli.drivers_try import settings
 from gateway.common.files import read_secret
 from gateway.config import TcpBus, host_and_port, load_config, parse_config
 from gateway.config.places import a_host

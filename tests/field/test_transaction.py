@@ -252,7 +252,7 @@ async def test_who_was_late_has_more_time_and_is_asked_again_at_once() -> None:
     await late_reply(line, port, Late(1, 3.1))
     assert line.were_late == [one]
     assert one.facts.timeout == patience_after(3.1) == 4.0
-    assert (one.trial, one.behind) == (0.0, False)
+    assert (one.tried_wait, one.behind) == (0.0, False)
 
 
 async def test_who_gives_the_reply_before_is_tried_with_more_time_and_found_to_be_always_behind(
@@ -261,13 +261,13 @@ async def test_who_gives_the_reply_before_is_tried_with_more_time_and_found_to_b
     port = Waiting(1, 2)
     line, (one, _) = await opened(TCP, port, 2)
     await late_reply(line, port, Late(1, 3.1, behind=True))
-    assert (one.trial, one.behind, line.were_late) == (4.0, False, [one])
+    assert (one.tried_wait, one.behind, line.were_late) == (4.0, False, [one])
     assert one.facts.timeout == 0.0, "nothing is learnt from another request's answer"
     line.were_late.clear()
     await late_reply(line, port, Late(1, 3.9, behind=True))
-    assert (one.trial, one.behind, line.were_late) == (4.0, False, []), "within the time that is being tried"
+    assert (one.tried_wait, one.behind, line.were_late) == (4.0, False, []), "within the time that is tried"
     await late_reply(line, port, Late(1, 4.0, behind=True))
-    assert (one.trial, one.behind, line.were_late) == (0.0, True, [])
+    assert (one.tried_wait, one.behind, line.were_late) == (0.0, True, [])
     assert "unit 1 answers each request only when the next one comes" in caplog.text
 
 
@@ -276,9 +276,9 @@ async def test_a_time_out_that_a_person_has_set_is_not_tried_against() -> None:
     line, (one, _) = await opened(TCP.model_copy(update={"timeout": 1.0}), port, 2)
     await late_reply(line, port, Late(1, 3.1, behind=True))
     assert line.were_late == [one]
-    assert (one.trial, one.facts.timeout) == (4.0, 0.0)
+    assert (one.tried_wait, one.facts.timeout) == (4.0, 0.0)
     await late_reply(line, port, Late(1, 3.1, behind=True))
     assert line.were_late == [one], "once, until it answers in time"
     await late_reply(line, port, Late(1, 3.1))
     assert line.were_late == [one, one]
-    assert one.trial == 0.0
+    assert one.tried_wait == 0.0

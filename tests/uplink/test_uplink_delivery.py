@@ -111,7 +111,7 @@ def test_a_refused_replay_is_not_offered_again():
     found.sent(row(1), 2.0, replay=True)
     found.acknowledged([((E1, 1), 0)], 2.1)
     assert found.undelivered == 0
-    assert found.trial(1000.0) is None, "whoever asked will ask again"
+    assert found.retry(1000.0) is None, "whoever asked will ask again"
 
 
 def test_a_batch_that_can_never_be_sent_is_settled_once():
@@ -141,16 +141,16 @@ def test_what_a_receipt_overtakes_goes_again_after_the_grace_and_not_before():
     assert found.lost(99.0) == []
 
 
-def test_a_platform_that_is_back_gets_its_trial_soon():
+def test_a_platform_that_is_back_is_tried_soon():
     found, rows = delivery(1, patience=30.0)
-    assert found.trial(29.0) is None
-    assert found.trial(31.0) == rows[0]
-    assert found.trial(60.0) is None
+    assert found.retry(29.0) is None
+    assert found.retry(31.0) == rows[0]
+    assert found.retry(60.0) is None
     says(found, now=61.0)
-    assert found.trial(61.5) is None
-    assert found.trial(62.0) == rows[0], "a second after its first word"
+    assert found.retry(61.5) is None
+    assert found.retry(62.0) == rows[0], "a second after its first word"
     says(found, now=62.1)
-    assert found.trial(64.0) is None, "it was heard a moment ago: no reason to hurry"
+    assert found.retry(64.0) is None, "it was heard a moment ago: no reason to hurry"
 
 
 def test_the_window_is_full_by_batches_without_receipt():

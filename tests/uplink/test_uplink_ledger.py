@@ -240,8 +240,8 @@ def delivery_with(count, patience=30.0):
 def test_after_a_silence_the_first_receipt_brings_the_next_probe_within_a_second():
     found, rows = delivery_with(2)
     found.acknowledged([(key_of(sealed), 0) for sealed in rows], 0.0)
-    assert found.trial(29.0) is None
-    assert found.trial(30.0) == rows[1]
+    assert found.retry(29.0) is None
+    assert found.retry(30.0) == rows[1]
     found.receipt("a", Receipt(epoch=E1, upto=0), 35.0)
     assert found._receipt_timer.at == 36.0
     found._receipt_timer.tried(36.0)

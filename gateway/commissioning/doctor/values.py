@@ -11,8 +11,8 @@ from typing import Final
 from gateway.catalogue import Driver, Row, Span, resolve
 from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, Facts
 from gateway.commissioning.doctor.targets import Target
-from gateway.commissioning.trial.fit import TableChange, TableProposal, collect, propose, read_from
-from gateway.commissioning.trial.physics import PhysicsCheck, judge
+from gateway.commissioning.plausibility.fit import TableChange, TableProposal, collect, propose, read_from
+from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
 from gateway.commissioning.wiring import WiringFinding, judge_wiring
 from gateway.commissioning.wiring.angles import observed, readings
 from gateway.commissioning.wiring.hypotheses import RIGHT, posterior

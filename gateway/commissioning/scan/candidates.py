@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.catalogue import Driver, Row, Span
-from gateway.commissioning.trial.fit import read_from
-from gateway.commissioning.trial.physics import judge
-from gateway.commissioning.trial.sisters import OVERLAP, Place, Reader, WeighedTable, places
+from gateway.commissioning.plausibility.fit import read_from
+from gateway.commissioning.plausibility.physics import judge
+from gateway.commissioning.plausibility.sisters import OVERLAP, Place, Reader, WeighedTable, places
 
 _MOST_LACKS: Final = 0.1
 """Share of a table's rows that a meter may refuse and still be of that table: options, older firmware."""

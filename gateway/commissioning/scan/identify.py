@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from gateway.catalogue import Driver, resolve
+from gateway.commissioning.plausibility.fit import Ask, read_from
+from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
+from gateway.commissioning.plausibility.sisters import Place, Reader, claimed
 from gateway.commissioning.scan.candidates import (
     CandidateTable,
     TableFit,
@@ -28,9 +31,6 @@ from gateway.commissioning.scan.candidates import (
     tried_again,
     weighed,
 )
-from gateway.commissioning.trial.fit import Ask, read_from
-from gateway.commissioning.trial.physics import PhysicsCheck, judge
-from gateway.commissioning.trial.sisters import Place, Reader, claimed
 from gateway.config import parse_ratio
 from gateway.errors import BusDown, BusError
 from gateway.field import Replies, decode, registers_of

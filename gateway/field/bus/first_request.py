@@ -29,13 +29,13 @@ class FirstRequest:
         self._bus, self._facts = bus, facts
         self._requests = 0
         self._silent: set[int] = set()
-        self._trial: tuple[int, float] | None = None  # the station that it is for, and the pause
+        self._tried: tuple[int, float] | None = None  # the station that it is for, and the pause
         self._useless: set[int] = set()
 
     @property
     def pause(self) -> float:
         """What to wait after connecting, in s."""
-        return MARGIN * (self._trial[1] if self._trial else self._facts.connect_pause)
+        return MARGIN * (self._tried[1] if self._tried else self._facts.connect_pause)
 
     def opened(self) -> None:
         """A connection was opened: the next request is its first one."""
@@ -55,18 +55,18 @@ class FirstRequest:
         if self.answered:
             return
         self.answered = True
-        trial, self._trial = self._trial, None
+        tried, self._tried = self._tried, None
         if (
-            trial
-            and trial[0] == id(station)
+            tried
+            and tried[0] == id(station)
             and self._requests == 1
-            and self._facts.learn("connect_pause", trial[1])
+            and self._facts.learn("connect_pause", tried[1])
         ):
             log.info(
                 "bus %s: unit %d answers when there are %g s between connecting and the first request",
                 self._bus,
                 station.unit,
-                trial[1],
+                tried[1],
             )
 
     def silent(self, station: Station) -> int:
@@ -80,11 +80,11 @@ class FirstRequest:
         """
         if self.answered or id(station) in self._useless or self._facts.fixed("connect_pause"):
             return False
-        now = self._trial[1] if self._trial else self._facts.connect_pause
+        now = self._tried[1] if self._tried else self._facts.connect_pause
         pause = next((pause for pause in PAUSES if pause > now), None)
         if pause is None:
-            self._trial = None
+            self._tried = None
             self._useless.add(id(station))
             return False
-        self._trial = (id(station), pause)
+        self._tried = (id(station), pause)
         return True

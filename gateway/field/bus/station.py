@@ -136,7 +136,7 @@ class Station:
     """When it may be found out again whether they differ in a constant way."""
     behind: bool = False
     """Whether each reply comes only once the next request was sent."""
-    trial: float = 0.0
+    tried_wait: float = 0.0
     """s that it has until it answers, to see whether it is slow or one reply behind."""
     in_vain: bool = False
     """Whether a reply that it owed was waited for, and never came."""

@@ -135,7 +135,7 @@ class Transactions(BusConnection):
         if self.bus.timeout is not None:
             return self.bus.timeout
         own = station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=timeouts > 0)
-        return max(own, patience, station.trial)
+        return max(own, patience, station.tried_wait)
 
     async def silence_of(self, station: Station) -> None:
         """The late-answer bound, and then silence."""
@@ -285,7 +285,7 @@ class Transactions(BusConnection):
         station.plain = True
         if self._silent:
             self._silent.clear()
-        if station.trial or station.behind:
+        if station.tried_wait or station.behind:
             self._kept_up(station, heard_at - sent_at)
         self.first.replied(station)
         if not self._well or self.port.echoes:
@@ -308,21 +308,21 @@ class Transactions(BusConnection):
         """
         if not late.behind or self.bus.timeout is not None or station.facts.fixed("timeout"):
             self._was_late(station, late.took)
-            if not late.refused and (not late.behind or station.trial == 0.0):
+            if not late.refused and (not late.behind or station.tried_wait == 0.0):
                 self.were_late.append(station)
-            station.trial = station.trial or patience_after(late.took) if late.behind else 0.0
-        elif station.behind or 0.0 < station.trial <= late.took:
-            station.behind, station.trial = True, 0.0
+            station.tried_wait = station.tried_wait or patience_after(late.took) if late.behind else 0.0
+        elif station.behind or 0.0 < station.tried_wait <= late.took:
+            station.behind, station.tried_wait = True, 0.0
             error = always_behind(station.unit)
             self._troubles.begin(f"unit {station.unit}", f"bus {self.name}: {error.message}", error.hint)
-        elif not station.trial:
-            station.trial = patience_after(late.took)
+        elif not station.tried_wait:
+            station.tried_wait = patience_after(late.took)
             if not late.refused:
                 self.were_late.append(station)
 
     def _kept_up(self, station: Station, took: float) -> None:
         """It answered in its time, which may be more than it has."""
-        station.behind, station.trial = False, 0.0
+        station.behind, station.tried_wait = False, 0.0
         self._troubles.end(f"unit {station.unit}", f"bus {self.name}: unit {station.unit} answers in time")
         if took > self._latency(station, 0):
             self._was_late(station, took)

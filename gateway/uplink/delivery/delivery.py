@@ -174,7 +174,7 @@ class Delivery:
         elif silent:
             self._receipt_timer.soon(
                 now, 1.0
-            )  # the platform is there again: no reason to wait long with the next trial
+            )  # the platform is there again: no reason to wait long with the next try
         return FollowUp(again=self._window.lost(now))
 
     def is_stored(self, key: Key, digest: str, now: float) -> bool:
@@ -258,8 +258,8 @@ class Delivery:
         """The journal could not be told: next time."""
         self._settled.setdefault(epoch, Ranges()).update(ranges)
 
-    def trial(self, now: float) -> Sealed | None:
-        """No receipt for long: a batch in the broker's custody, to be offered again as a trial."""
+    def retry(self, now: float) -> Sealed | None:
+        """No receipt for long: a batch in the broker's custody, to be offered again as a try."""
         if not self._receipt_timer.due(now):
             return None
         sealed = self._window.probe()
@@ -319,7 +319,7 @@ class Delivery:
         self._window.disconnected()
 
     def connected(self, now: float) -> None:
-        """A new connection: what was refused may be welcome now; for what lacks a receipt there is a trial
+        """A new connection: what was refused may be welcome now; for what lacks a receipt there is a try
         soon.
         """
         self._receipt_timer.soon(now, 1.0)
@@ -327,7 +327,7 @@ class Delivery:
             self._broker_timer.soon(now, 0.0)
 
     def listening(self, now: float) -> None:
-        """Receipts were subscribed to just now: for what lacks one there is a trial at once."""
+        """Receipts were subscribed to just now: for what lacks one there is a try at once."""
         self._receipt_timer.soon(now, 0.0)
 
     def mute(self, now: float) -> bool:

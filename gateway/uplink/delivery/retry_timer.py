@@ -1,4 +1,4 @@
-"""Patience with a broker or platform that does not answer: one batch as a trial, then ever more seldom."""
+"""Patience with a broker or platform that does not answer: one batch as a try, then ever more seldom."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ class Sender:
 
     def tick(self, backlog: int, now: float) -> None:
         """Once a tick: what waited for the clock, was set aside or left out, was lost on the way, or is
-        lacked by a slow consumer may go; one batch as a trial. `backlog`: how many batches were never sent.
+        lacked by a slow consumer may go; one batch as a try. `backlog`: how many batches were never sent.
         """
         if self._hold.released():
             self.held.clear()
@@ -189,7 +189,7 @@ class Sender:
             return
         if self._objections.pauses(now) or (self._objections.one_at_a_time and self._flying):
             return
-        sealed = self._delivery.trial(now)
+        sealed = self._delivery.retry(now)
         if sealed is not None and (message := self._message(sealed)) is not None:
             self._delivery.sent(sealed, now)
             self._hand_over([message])

@@ -10,15 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Driver, recognised
-from gateway.commissioning.trial.fit import Ask, TableProposal, collect, propose
-from gateway.commissioning.trial.physics import PhysicsCheck, fits, judge, rising, unweighed
-from gateway.commissioning.trial.sisters import Sister, TableComparison, Tell, weigh_against
+from gateway.commissioning.plausibility.fit import Ask, TableProposal, collect, propose
+from gateway.commissioning.plausibility.physics import PhysicsCheck, fits, judge, rising, unweighed
+from gateway.commissioning.plausibility.sisters import Sister, TableComparison, Tell, weigh_against
 from gateway.config import Bus, Meter
 from gateway.errors import BusError
 from gateway.field import BusWorker, MeterTask
 from gateway.model import Reading
 
-_METER = "trial"
+_METER = "tried"
 _NOBODY = {"exception_10", "exception_11"}
 """What a gateway says for a meter that does not answer it."""
 _LOWEST = -0x7000
@@ -26,7 +26,7 @@ _LOWEST = -0x7000
 
 
 @dataclass(slots=True)
-class Trial:
+class TriedTable:
     """What the meter said, what speaks for and against it, and what would fit better."""
 
     driver: Driver
@@ -90,7 +90,7 @@ async def try_table(
     seconds: float = 0.0,
     library: Iterable[Driver] = (),
     tell: Tell = lambda _: None,
-) -> Trial:
+) -> TriedTable:
     """Poll the meter, again after `seconds` to see its counters rise, and judge; then weigh the table against
     the `library`.
 
@@ -103,7 +103,7 @@ async def try_table(
         began = time.monotonic()
         tell(f"reading the meter at address {address}")
         first = await meter.read()
-        result = Trial(meter.driver, first, dict(meter.attributes))
+        result = TriedTable(meter.driver, first, dict(meter.attributes))
         result.trouble = str(meter.error) if meter.error and first.missing else ""
         refused = first.missing.startswith("exception") and first.missing not in _NOBODY
         result.silent = bool(first.missing) and not refused

@@ -14,7 +14,7 @@ from itertools import product
 from typing import Final
 
 from gateway.catalogue import ORDERS, Driver, Row
-from gateway.commissioning.trial.physics import HZ_BAND, LL_BAND, LN_BAND, PhysicsCheck, judge, score
+from gateway.commissioning.plausibility.physics import HZ_BAND, LL_BAND, LN_BAND, PhysicsCheck, judge, score
 from gateway.common.near import either
 from gateway.errors import BadFrame, NoReply, Refused
 from gateway.field import Replies, decode, registers_of

@@ -17,8 +17,8 @@ from math import inf
 from typing import Final
 
 from gateway.catalogue import Driver, Identity, Row, Span, recognised
-from gateway.commissioning.trial.fit import Ask, read_from
-from gateway.commissioning.trial.physics import PhysicsCheck, judge
+from gateway.commissioning.plausibility.fit import Ask, read_from
+from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
 from gateway.errors import BadFrame, NoReply, Refused
 
 OVERLAP: Final = 0.5

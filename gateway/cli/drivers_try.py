@@ -14,7 +14,7 @@ from gateway.cli.language import _, figure, in_words, locale, ngettext
 from gateway.cli.lending import borrowed
 from gateway.cli.physics_words import evidence
 from gateway.cli.prose import aligned, say
-from gateway.commissioning.trial import PhysicsCheck, Trial, try_table
+from gateway.commissioning.plausibility import PhysicsCheck, TriedTable, try_table
 from gateway.common import event_loop
 from gateway.common.near import did_you_mean
 from gateway.config import SerialBus, TcpBus, host_and_port, load_config
@@ -177,7 +177,7 @@ def run(
     return result.good
 
 
-def _as_dict(result: Trial, setting: str) -> dict[str, Any]:
+def _as_dict(result: TriedTable, setting: str) -> dict[str, Any]:
     """Everything that the words are made from."""
     return {
         "driver": result.driver.name,
@@ -215,7 +215,7 @@ def _progress(text: str) -> None:
     say(in_words(text), mark="… ", err=True)
 
 
-def show(result: Trial) -> None:
+def show(result: TriedTable) -> None:
     """Values with what speaks for and against each, the verdict, and what would fit better."""
     _values(result)
     for finding in result.findings:
@@ -255,7 +255,7 @@ def _checks(fitting: int, against: int) -> str:
     return text + (_(", %(n)s against") % {"n": against} if against else _(", none against"))
 
 
-def _values(result: Trial) -> None:
+def _values(result: TriedTable) -> None:
     driver, reading, words = result.driver, result.reading, Words(locale())
     say(f"{driver.name}: {driver.maker} {driver.model}" + (f" ({driver.variant})" if driver.variant else ""))
     if reading.missing:
@@ -283,7 +283,7 @@ def _values(result: Trial) -> None:
     print("\n".join([*aligned(rows, right=(1,)), ""]))
 
 
-def _open(result: Trial, checks: str) -> None:
+def _open(result: TriedTable, checks: str) -> None:
     """The values are possible, and yet nobody can say that the table fits."""
     say(_("Open: %(checks)s, but it cannot be said that it fits:") % {"checks": checks})
     if result.rivals:
@@ -312,7 +312,7 @@ def _open(result: Trial, checks: str) -> None:
         )
 
 
-def _proposals(result: Trial) -> None:
+def _proposals(result: TriedTable) -> None:
     """What to write instead, the best first: what the meter says itself, tables that fit, changes of this
     table.
     """

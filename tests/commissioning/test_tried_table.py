@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from gateway.catalogue import Driver, load_driver, load_text
 from gateway.cli.drivers import command
-from gateway.commissioning.trial.trial import Trial, try_table
+from gateway.commissioning.plausibility.tried_table import TriedTable, try_table
 from gateway.config.schema import SerialBus
 from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.slave import Slave, WordImage
@@ -63,7 +63,7 @@ def driver(rows: str = ROWS, reads: str = "{function: 4, max_registers: 60}") ->
     return load_text(f"{HEAD}reads: {reads}\nregisters: |{rows}", "t-table")
 
 
-async def tried(stack: ExitStack, table: Driver, image: WordImage) -> Trial:
+async def tried(stack: ExitStack, table: Driver, image: WordImage) -> TriedTable:
     return await try_table(table, served(stack, [Slave(1, image)]), 1)
 
 
