@@ -434,11 +434,36 @@ LOADED_LATER = {
     ids=["to serve", "before the first reading"],
 )
 def test_run_does_not_load_what_it_does_not_need(modules, heavy) -> None:
-    code = f"import sys, {modules}; print([n for n in {sorted(heavy)!r} if n in sys.modules])"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    assert loaded_by(f"import {modules}", heavy) == "[]"
+
+
+MACHINERY = {"pydantic", "pymodbus", "yaml"} | {
+    f"gateway.{room}" for room in ("catalogue", "check", "config", "field")
+}
+"""What reads a file and asks a meter."""
+LINK = {"paho", "gateway.mqtt", "gateway.uplink"}
+"""What reaches a platform."""
+
+
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import gateway.cli.read", MACHINERY | LINK),
+        ("import gateway.check as c, pathlib; c.load(pathlib.Path('config/gateway.yaml'))", LINK),
+        ("from gateway.commissioning.plausibility import judge; judge({}, {})", MACHINERY | LINK),
+    ],
+    ids=["where a daemon is asked", "where a file is sound", "where values are judged"],
+)
+def test_a_command_does_not_load_what_it_does_not_need(code, heavy) -> None:
+    assert loaded_by(code, heavy) == "[]"
+
+
+def loaded_by(code: str, heavy: set[str]) -> str:
+    """Which of these modules a program has loaded in the end."""
+    code += f"; import sys; print([n for n in {sorted(heavy)!r} if n in sys.modules])"
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     ).stdout.strip()
-    assert loaded == "[]"
 
 
 def test_what_is_loaded_by_its_name_is_loaded_in_one_place() -> None:

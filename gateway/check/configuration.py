@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.catalogue import Driver, find, load_file, unknown
+from gateway.check import later
 from gateway.check.sample import sample_values
 from gateway.common.trusted import trusted_keys
 from gateway.config import (
@@ -38,8 +39,6 @@ from gateway.config import (
 from gateway.config.temperatures import load_temperatures
 from gateway.errors import ConfigError, DriverError, Problem
 from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus, overload, port_trouble
-from gateway.mqtt import file_mistakes, open_to_others
-from gateway.uplink import broker_of
 
 Told = tuple[list[Key], str, str]
 """Where in the file, what is wrong, what to write."""
@@ -220,7 +219,7 @@ def _files(document: Table) -> Iterator[Told]:
             del paths["cert"], paths["key"]
         if "token_file" in paths and not Path(paths["token_file"]).exists():
             del paths["token_file"]  # it goes when it was of use
-        for key, what, mend in file_mistakes(paths):
+        for key, what, mend in later.mqtt.file_mistakes(paths):
             yield ["uplinks", index, key], what, mend
 
 
@@ -299,7 +298,7 @@ def _valid(validate: Any, row: Table) -> Any:
 def _warnings(config: Config) -> Iterator[str]:
     """What a person should look at although it may be meant."""
     for uplink in config.uplinks:
-        yield from open_to_others(broker_of(uplink, config.gateway.id))
+        yield from later.mqtt.open_to_others(later.uplink.broker_of(uplink, config.gateway.id))
     for pulse in config.pulses:
         yield from _rate(pulse)
 

@@ -1,4 +1,6 @@
-"""What a command needs in some of its runs: Turkish, files that no daemon is asked for, a daemon that is."""
+"""What a command needs in some of its runs: Turkish, files and meters that no daemon is asked for, a daemon
+that is.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -7,11 +9,11 @@ from gateway.common.on_demand import on_demand
 if TYPE_CHECKING:
     import httpx
 
-    from gateway import daemon, journal, status, wire
+    from gateway import catalogue, check, config, daemon, field, journal, status, wire
 
-__all__ = ["daemon", "httpx", "journal", "status", "wire"]
+__all__ = ["catalogue", "check", "config", "daemon", "field", "httpx", "journal", "status", "wire"]
 
-_MODULES = {name: f"gateway.{name}" for name in ("daemon", "journal", "status", "wire")} | {"httpx": "httpx"}
+_MODULES = {name: f"gateway.{name}" for name in __all__} | {"httpx": "httpx"}
 
 if not TYPE_CHECKING:
     __getattr__ = on_demand(globals(), "", {}, _MODULES)

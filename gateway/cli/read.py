@@ -9,13 +9,10 @@ import logging
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway import field
-from gateway.catalogue import Driver, load_driver
-from gateway.check import load
 from gateway.cli import later
 from gateway.cli.client import ControlClient, control_client
 from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
@@ -24,11 +21,13 @@ from gateway.cli.physics_words import contradiction_lines, contradictions
 from gateway.cli.prose import aligned, said, say
 from gateway.common import event_loop
 from gateway.common.text import visible
-from gateway.config import OWN_ID, Bus, Config, Meter
 from gateway.errors import GatewayError
-from gateway.field import MeterTask
 from gateway.host import CONFIG, uptime_ms
 from gateway.model import QUANTITIES
+
+if TYPE_CHECKING:
+    from gateway.catalogue import Driver
+    from gateway.config import Bus, Config, Meter
 
 Answer = dict[str, Any]
 """A reading as the control socket gives it, under the configuration that it was read by: `label`, `driver`,
@@ -63,12 +62,13 @@ def command(
             origin, answers = ask_daemon(client, file, names)
     else:
         path = file or CONFIG
-        config, drivers = load(path)
-        itself = config.own_interval is not None and OWN_ID in names
-        others = tuple(name for name in names if not (itself and name == OWN_ID))
+        config, drivers = later.check.load(path)
+        own = later.config.OWN_ID
+        itself = config.own_interval is not None and own in names
+        others = tuple(name for name in names if not (itself and name == own))
         chosen = choose(config, others) if others or not itself else []
         for name in {meter.driver for meter in chosen} - drivers.keys():  # of a meter that is switched off
-            drivers[name] = load_driver(name, Path(config.drivers.directory))
+            drivers[name] = later.catalogue.load_driver(name, Path(config.drivers.directory))
         logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
         origin = _("No gateway is running: read directly, by %(path)s.") % {"path": path}
         answers = event_loop.run(read_meters(config, drivers, chosen)) if chosen else []
@@ -140,9 +140,8 @@ async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[M
     answers: dict[str, Answer] = {}
 
     async def read_bus(bus: Bus, mine: list[Meter]) -> None:
-        worker = field.BusWorker(
-            bus, [MeterTask(meter, drivers[meter.driver]) for meter in mine], lambda _reading: None
-        )
+        tasks = [later.field.MeterTask(meter, drivers[meter.driver]) for meter in mine]
+        worker = later.field.BusWorker(bus, tasks, lambda _reading: None)
         try:
             for meter in mine:
                 polled = worker.meter(meter.id)
