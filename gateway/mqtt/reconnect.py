@@ -77,7 +77,8 @@ class Reconnect:
         self.lost_at: float | None = None
         self._idle_ends = 0
         self._lives: list[float] = []
-        self._protocol = ""
+        self.protocol = ""
+        """The version of MQTT of the newest connection; empty before the first one."""
 
     @property
     def name(self) -> str:
@@ -98,7 +99,7 @@ class Reconnect:
         """The broker accepted us, with this version of MQTT."""
         self._quick.reset()
         self._refused.reset()
-        self._protocol = protocol
+        self.protocol = protocol
         renewed = self.state is LinkState.CONNECTED
         self._enter(LinkState.CONNECTED)
         # A link that flaps is one trouble, not two lines in the log each time: it is back when it is steady.
@@ -108,7 +109,7 @@ class Reconnect:
             self.error = None
 
     def _back(self, *, quiet: bool = False) -> None:
-        where = f"{self._broker.address}, MQTT {self._protocol}"
+        where = f"{self._broker.address}, MQTT {self.protocol}"
         if not self._troubles.end(SUBJECT, f"back at {where}") and not quiet:
             log.info("%s: connected to %s", self._broker.name, where)
         self.error = None

@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from gateway import __version__
 from gateway.common.text import visible
 from gateway.common.troubles import Troubles
 from gateway.common.wait import wait_for_event
 from gateway.config import Uplink
 from gateway.errors import LinkDown, LinkTakenOver, UplinkError, WireError
 from gateway.model import ClockLike, Event, Sealed
-from gateway.mqtt import TOO_LARGE, Connection, Link, LinkState, Outgoing, Reconnect, open_unless
+from gateway.mqtt import Connection, Link, LinkState, Reconnect, open_unless
 from gateway.uplink.broker import Timing, broker_of
 from gateway.uplink.broker_troubles import BrokerTroubles, about_a_message, with_flying
 from gateway.uplink.delivery import Delivery, FollowUp, Settling
@@ -24,9 +23,9 @@ from gateway.uplink.dialects import link_of
 from gateway.uplink.journal_port import JournalPort
 from gateway.uplink.outgoing import Flying, Sender, start_delay
 from gateway.uplink.patience import Patience, Unheard
-from gateway.uplink.state_topic import MetersTopic, StateTopic
+from gateway.uplink.retained import RetainedTopics
 from gateway.uplink.stats import UplinkStats
-from gateway.wire import Receipt, State, Topics, parse
+from gateway.wire import Receipt, Topics, parse
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,6 @@ class Forwarder:
         self.name = config.name
         self._config = config
         self._gateway = gateway
-        self._journal = journal
         self._clock = clock
         self._emit = emit
         self._timing = timing
@@ -72,9 +70,9 @@ class Forwarder:
         broker = broker_of(config, gateway)
         self._link: Link = link or link_of(config, gateway, clock, describe)
         self._reconnect = Reconnect(broker, chance=chance)
-        self._topics = Topics(gateway)
-        self._receipt_topics = {self._topics.receipt(consumer): consumer for consumer in config.receipts}
-        self.commands = {self._topics.replay: self._replay} if config.replay else {}
+        topics = Topics(gateway)
+        self._receipt_topics = {topics.receipt(consumer): consumer for consumer in config.receipts}
+        self.commands = {topics.replay: self._replay} if config.replay else {}
         self._troubles = Troubles(log, f"uplink {config.name}: ")
         self._broker = BrokerTroubles(self._troubles)
         self._delivery = Delivery(config.receipts, timing.patience, timing.silence)
@@ -92,10 +90,8 @@ class Forwarder:
             troubles=self._troubles,
             emit=emit,
         )
-        self._state = StateTopic()
-        self._meters = MetersTopic(describe)
+        self._retained = RetainedTopics(topics, journal, describe)
         self._connection: Connection | None = None
-        self._protocol = ""
         self._fault: UplinkError | None = None
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -140,7 +136,7 @@ class Forwarder:
 
     def meters_changed(self) -> None:
         """P/meters says something else now."""
-        self._meters.changed()
+        self._retained.meters_changed()
         self._tick_at = 0.0
         self._wake.set()
 
@@ -152,9 +148,8 @@ class Forwarder:
 
     async def _connect_and_serve(self) -> float:
         """One connection from its attempt to its end; seconds until the next attempt."""
-        will = Outgoing(self._topics.state, State(online=False).to_bytes(), retain=True)
         self._fault = None  # not later: a connection may be lost before it is served
-        opening = self._link.open(self, will=will, topics=self._heard)
+        opening = self._link.open(self, will=self._retained.will, topics=self._heard)
         try:
             connection = await open_unless(self._stopping, opening, self._reconnect.name)
         except UplinkError as error:
@@ -163,7 +158,7 @@ class Forwarder:
         return 0.0 if connection is None else await self._serve(connection)
 
     async def _serve(self, connection: Connection) -> float:
-        self._connection, self._protocol = connection, connection.protocol
+        self._connection = connection
         self._reconnect.connected(connection.protocol)
         self._broker.connected(connection, self._heard)
         self._settling.count_backlog()
@@ -171,8 +166,7 @@ class Forwarder:
         outage = self._reconnect.outage(now, self._clock.wall(), self._settling.oldest_t0)
         self._sender.begin(connection, now + start_delay(outage, self._config.spread, self._chance))
         self.batch_limit = self._sender.batch_limit
-        self._state.forget()
-        self._meters.forget()
+        self._retained.forget()
         self._tick_at = 0.0
         flying: Sequence[Flying] = ()
         try:
@@ -203,8 +197,7 @@ class Forwarder:
 
     async def _farewell(self, connection: Connection) -> None:
         """The retained state says that we went in good order; what was acknowledged meanwhile is settled."""
-        state = self._now(self._settling.batches, online=False)
-        goodbye = Outgoing(self._topics.state, state.to_bytes(), retain=True, tag="goodbye")
+        goodbye = self._retained.goodbye(self._settling.batches, self.intervals_behind)
         deadline = time.monotonic() + FAREWELL
         said = False
         while self._fault is None and time.monotonic() < deadline and not (said and connection.idle):
@@ -225,8 +218,7 @@ class Forwarder:
         for tag, code in acks:
             if isinstance(tag, str):
                 self._broker.refused_beside(tag, code, self._words)
-        if (self._topics.meters, TOO_LARGE) in acks:
-            self._meters.forget()  # it is said again, compressed
+        self._retained.acknowledged(acks)
         self._sender.acknowledged(acks, now)
         self._carry_out(self._delivery.acknowledged(acks, now))
         self._pump()
@@ -311,31 +303,17 @@ class Forwarder:
     def _tick(self, now: float) -> None:
         self._settling.count_backlog()
         self._reconnect.steady()
-        if self._connection is not None:
-            self._broker.subscribed(self._connection, self._heard)
-            if (fault := self._patience.ended(self._connection, now)) is not None:
+        connection = self._connection
+        if connection is not None:
+            self._broker.subscribed(connection, self._heard)
+            if (fault := self._patience.ended(connection, now)) is not None:
                 self.lost(fault)
                 return
         self._sender.tick(self._waiting, now)
         self._broker.silent(self._delivery.silent(now), self._config.receipts, now, self._clock.wall())
         self.batch_limit = self._sender.batch_limit
-        self._say_retained(now)
-
-    def _say_retained(self, now: float) -> None:
-        connection = self._connection
         kept = connection is None or connection.limits.retain
-        meters = self._meters.due(now, kept=kept)
-        if meters is not None:
-            self._sender.say(self._topics.meters, meters, retain=True, packable=True)
-        (epoch, seq), waiting = self._journal.newest, self._waiting
-        if self._state.due(epoch, seq, waiting, now, kept=kept):
-            self._sender.say(self._topics.state, self._now(waiting, online=True).to_bytes(), retain=True)
-            self._state.said(epoch, seq, waiting, now)
-
-    def _now(self, backlog: int, *, online: bool) -> State:
-        epoch, seq = self._journal.newest
-        told = State(online=online, epoch=epoch or None, seq=seq, backlog=backlog, version=__version__)
-        return told.model_copy(update={"intervals_behind": self.intervals_behind()})
+        self._retained.renew(self._sender.say, self._waiting, self.intervals_behind, now, kept=kept)
 
     @property
     def _waiting(self) -> int:
@@ -377,7 +355,7 @@ class Forwarder:
             broker=str(self._config.broker),
             state=reconnect.state.value,
             since=self._since[1],
-            protocol=self._protocol,
+            protocol=reconnect.protocol,
             backlog_batches=self._settling.batches,
             backlog_readings=self._settling.readings,
             oldest_t0=self._settling.oldest_t0,

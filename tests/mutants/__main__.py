@@ -61,7 +61,7 @@ CENTRAL = {
     "journal": "pending disk housekeeping writer current stats damage"
     " file/thinning file/settled file/recovered file/batches file/store file/rows file/batch_table"
     " file/resume file/missing file/verify file/epochs recovery/pages recovery/scan",
-    "uplink": "forwarder state_topic rewrap"
+    "uplink": "forwarder retained rewrap"
     " outgoing/sender outgoing/fitting outgoing/queues outgoing/replay outgoing/clock_hold outgoing/rate"
     " delivery/delivery delivery/window delivery/receipts delivery/conflicts delivery/retry_timer"
     " delivery/settling",

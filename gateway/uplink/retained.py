@@ -1,11 +1,16 @@
-"""When to renew what is retained: P/state at once when the backlog is gone, seldom while it only changes;
-P/meters when it says something new.
+"""What the broker keeps of an uplink, and when to renew it: P/state at once when the backlog is gone, seldom
+while it only changes; P/meters when it says something new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from gateway import __version__
+from gateway.mqtt import TOO_LARGE, Outgoing
+from gateway.uplink.journal_port import JournalPort
+from gateway.wire import State, Topics
 
 EVERY = 30.0
 """Seconds between states while the backlog shrinks or grows."""
@@ -15,6 +20,8 @@ UNKEPT = 900.0
 """Seconds after which state and meters are said again where the broker keeps no retained messages."""
 STEADY = 3.0
 """Seconds a backlog must exist before it is worth a message: every live batch is one for a moment."""
+
+Behind = Callable[[], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +93,56 @@ class MetersTopic:
             return None
         self._text, self._said_at = text, now
         return text
+
+
+class RetainedTopics:
+    """P/state and P/meters of one uplink. Times are monotonic seconds; `behind` counts the intervals that
+    stand in no batch yet.
+    """
+
+    def __init__(self, topics: Topics, journal: JournalPort, describe: Callable[[], bytes]) -> None:
+        self._topics = topics
+        self._journal = journal
+        self._state = StateTopic()
+        self._meters = MetersTopic(describe)
+
+    @property
+    def will(self) -> Outgoing:
+        """What the broker says for us when the connection breaks."""
+        return Outgoing(self._topics.state, State(online=False).to_bytes(), retain=True)
+
+    def goodbye(self, backlog: int, behind: Behind) -> Outgoing:
+        """The state of an uplink that went in good order."""
+        state = self._now(backlog, behind, online=False)
+        return Outgoing(self._topics.state, state.to_bytes(), retain=True, tag="goodbye")
+
+    def forget(self) -> None:
+        """A new connection: the broker may remember something else."""
+        self._state.forget()
+        self._meters.forget()
+
+    def meters_changed(self) -> None:
+        """P/meters may say something else now."""
+        self._meters.changed()
+
+    def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
+        """PUBACKs came: P/meters that is too large is said again, compressed."""
+        if (self._topics.meters, TOO_LARGE) in acks:
+            self._meters.forget()
+
+    def renew(
+        self, say: Callable[..., None], backlog: int, behind: Behind, now: float, *, kept: bool
+    ) -> None:
+        """Hand to `say` what is to be said again now; `kept`: the broker keeps what is retained."""
+        meters = self._meters.due(now, kept=kept)
+        if meters is not None:
+            say(self._topics.meters, meters, retain=True, packable=True)
+        epoch, seq = self._journal.newest
+        if self._state.due(epoch, seq, backlog, now, kept=kept):
+            say(self._topics.state, self._now(backlog, behind, online=True).to_bytes(), retain=True)
+            self._state.said(epoch, seq, backlog, now)
+
+    def _now(self, backlog: int, behind: Behind, *, online: bool) -> State:
+        epoch, seq = self._journal.newest
+        told = State(online=online, epoch=epoch or None, seq=seq, backlog=backlog, version=__version__)
+        return told.model_copy(update={"intervals_behind": behind()})

@@ -2,7 +2,7 @@
 
 from uplink_parts import E1
 
-from gateway.uplink.state_topic import EVERY, SELDOM, STEADY, UNKEPT, StateTopic
+from gateway.uplink.retained import EVERY, SELDOM, STEADY, UNKEPT, StateTopic
 
 
 def test_the_state_is_told_sparsely_and_its_zero_at_once():
