@@ -17,7 +17,7 @@ from gateway.commissioning.scan import (
     likely_addresses,
     likely_settings,
 )
-from gateway.commissioning.scan.line import answered, dissect
+from gateway.commissioning.scan.exchange import answered, dissect
 from gateway.commissioning.scan.settings import time_for
 from gateway.field import has_right_crc, sealed
 
@@ -167,7 +167,8 @@ def test_the_wait_for_an_answer_holds_what_the_port_keeps_back(monkeypatch, held
         probe.buffered = held
         probe.open()
         clock = SimpleNamespace(monotonic=lambda: 1000.0, sleep=lambda _: None)
-        monkeypatch.setattr("gateway.commissioning.scan.line.time", clock)
+        for module in ("line", "exchange"):
+            monkeypatch.setattr(f"gateway.commissioning.scan.{module}.time", clock)
         monkeypatch.setattr("gateway.commissioning.scan.line.select", SimpleNamespace(select=nothing))
         probe.exchange(1, bytes((3, 0, 0, 0, 2)), 0.05)
         monkeypatch.undo()

@@ -7,7 +7,7 @@ from __future__ import annotations
 from scan_site import Mounted, mixed
 
 from gateway.commissioning.scan import LineSetting
-from gateway.commissioning.scan.line import Exchange, answered, dissect
+from gateway.commissioning.scan.exchange import Exchange, answered, dissect
 from gateway.demo.simulator.frames import rtu_frame
 from gateway.field import sealed
 

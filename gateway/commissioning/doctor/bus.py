@@ -17,7 +17,7 @@ from gateway.commissioning.doctor.line.traces import Elsewhere, LineTraces
 from gateway.commissioning.doctor.line.ways import ConverterLine, PortLine
 from gateway.commissioning.doctor.machine import kernel_losses
 from gateway.commissioning.doctor.targets import Target
-from gateway.commissioning.doctor.values import examine_values
+from gateway.commissioning.doctor.values import Ask, examine_values
 from gateway.commissioning.scan import HostProbe, LineSetting
 from gateway.common import event_loop
 from gateway.config import Bus, SerialBus, TcpBus
@@ -81,7 +81,11 @@ def examine_bus(
         measured = measure_host(bus, targets, lambda what: tell(LineProgress("host", what, 0.0)))
         found.found += judge_host(found.part, bus, measured, targets)
         _note_host(found, bus, len(targets))
-        _values_of_host(found, bus, targets, tell)
+        host = HostProbe(bus.host, bus.port)
+        try:
+            _values(found, targets, lambda target: HostAsk(host, target), time.sleep, tell)
+        finally:
+            host.close()
         return found
     if isinstance(bus, SerialBus):
         _serial(found, bus, targets, around, tell)
@@ -143,34 +147,29 @@ def _line(found: ExaminedPart, line: MeasuredLine, plan: _LinePlan) -> LineTrace
         traces = measurement.run()
         found.found += judge_line(found.part, traces, plan.targets)
         _note_line(found, traces, plan.targets)
-        if not any(each.severity != "warns" and not each.meter for each in found.found):
-            ill = {each.meter for each in found.found}
-            for target in plan.targets:
-                if target.id not in ill and any(trace.good for trace in traces.reads.get(target.id, ())):
-                    plan.tell(LineProgress("values", target.id, 0.0))
-                    ask = LineAsk(line, target, plan.silence)
-                    with suppress(BusDown):
-                        found.found += event_loop.run(examine_values(found.part, target, ask, line.rest))
+        there = [t for t in plan.targets if any(trace.good for trace in traces.reads.get(t.id, ()))]
+        _values(found, there, lambda target: LineAsk(line, target, plan.silence), line.rest, plan.tell)
     finally:
         line.close()
     return traces
 
 
-def _values_of_host(found: ExaminedPart, bus: TcpBus, targets: Sequence[Target], tell: Tell) -> None:
-    """What the meters behind a host say."""
+def _values(
+    found: ExaminedPart,
+    targets: Sequence[Target],
+    ask_of: Callable[[Target], Ask],
+    rest: Callable[[float], None],
+    tell: Tell,
+) -> None:
+    """What the values of these meters say, where neither their bus nor they themselves are ill."""
     if any(each.severity != "warns" and not each.meter for each in found.found):
         return
     ill = {each.meter for each in found.found}
-    host = HostProbe(bus.host, bus.port)
-    try:
-        for target in targets:
-            if target.id not in ill:
-                tell(LineProgress("values", target.id, 0.0))
-                with suppress(BusDown):
-                    ask = HostAsk(host, target)
-                    found.found += event_loop.run(examine_values(found.part, target, ask, time.sleep))
-    finally:
-        host.close()
+    for target in targets:
+        if target.id not in ill:
+            tell(LineProgress("values", target.id, 0.0))
+            with suppress(BusDown):
+                found.found += event_loop.run(examine_values(found.part, target, ask_of(target), rest))
 
 
 def _on_another_port(

@@ -1,17 +1,9 @@
 """Finds the meters of a serial line or of a TCP host, and says which they are."""
 
+from gateway.commissioning.scan.exchange import RawExchange, asks, listen, placed
 from gateway.commissioning.scan.found import FoundMeter, ScanProgress, Swept
 from gateway.commissioning.scan.identify import Identified, identify
-from gateway.commissioning.scan.line import (
-    HostProbe,
-    LineCounters,
-    Probe,
-    RawExchange,
-    SerialProbe,
-    answered,
-    asks,
-    placed,
-)
+from gateway.commissioning.scan.line import HostProbe, LineCounters, Probe, SerialProbe
 from gateway.commissioning.scan.proposal import Proposal, item_lines, propose_lines
 from gateway.commissioning.scan.settings import LineSetting, likely_addresses, likely_settings
 from gateway.commissioning.scan.sweep import Sweep
@@ -29,12 +21,12 @@ __all__ = [
     "SerialProbe",
     "Sweep",
     "Swept",
-    "answered",
     "asks",
     "identify",
     "item_lines",
     "likely_addresses",
     "likely_settings",
+    "listen",
     "placed",
     "propose_lines",
 ]

@@ -14,28 +14,20 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 import serial
 
+from gateway.commissioning.scan.exchange import Answer, Exchange, RawExchange, dissect, listen, to_come
 from gateway.commissioning.scan.settings import LineSetting
 from gateway.config import SerialBus, TcpBus
 from gateway.errors import BusDown
-from gateway.field import Direction, frames, has_right_crc, low_latency, not_opened, sealed
+from gateway.field import Direction, low_latency, not_opened, sealed
 
-ROOM: Final = 1024
-"""Bytes that are listened to after one request; a line that never falls silent has shown what it is."""
 _CHUNK: Final = 0.02
 """s between bytes of one answer: a USB adapter hands them on every 16 ms."""
-_PAUSE: Final = 0.08
-"""s more for the rest of an answer that has begun: a busy machine hands bytes on late."""
-_READ_REPLY: Final = 5
-"""Bytes of the answer to a read beside its registers."""
-_REQUEST_BYTES: Final = 8
-_READS: Final = (1, 2, 3, 4)
 _MBAP: Final = struct.Struct(">HHHB")
 _CONNECT: Final = 5.0
 _REMEMBERED: Final = 64
@@ -50,49 +42,6 @@ buf_overrun, and room."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole frame that was heard: `took` s after the request; `request`: it is another master's; `late`: it
-    began before the request, so that it answers an earlier one.
-    """
-
-    unit: int
-    pdu: bytes
-    took: float
-    request: bool = False
-    late: bool = False
-
-    @property
-    def exception(self) -> int | None:
-        """The exception code of a refusal."""
-        return self.pdu[1] if len(self.pdu) == 2 and self.pdu[0] & 0x80 else None
-
-
-@dataclass(slots=True)
-class Exchange:
-    """Everything between one request and the next. `noise`: bytes that are no part of a frame; `echo`: the
-    request itself came back.
-    """
-
-    answers: list[Answer] = field(default_factory=list)
-    noise: int = 0
-    echo: bool = False
-
-    def of(self, unit: int, function: int) -> Answer | None:
-        """The answer of that unit to this request, with that function."""
-        return next(
-            (
-                answer
-                for answer in self.answers
-                if answer.unit == unit
-                and not answer.request
-                and not answer.late
-                and answer.pdu[0] & 0x7F == function
-            ),
-            None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class LineCounters:
     """What a port's driver counts of damaged characters, since it was opened (TIOCGICOUNT)."""
 
@@ -100,18 +49,6 @@ class LineCounters:
     parity: int
     overrun: int
     breaks: int
-
-
-@dataclass(frozen=True, slots=True)
-class RawExchange:
-    """The bytes of one request as they came: `early` before it was sent, `data` after it; `took` s from its
-    last bit to the first byte that is no echo, 0.0 when nothing came.
-    """
-
-    sent: bytes
-    early: bytes
-    data: bytes
-    took: float
 
 
 class Probe(Protocol):
@@ -209,7 +146,14 @@ class SerialProbe:
             elif sent:
                 port.write(sent)
             until = ended + wait + self.buffered * setting.character
-            data, heard_at = self._listen(port, setting, sent, until, linger)
+            gap = max(_CHUNK, (3.5 + self.buffered) * setting.character)
+            data, heard_at = listen(
+                lambda seconds: _received(port, seconds),
+                sent,
+                until,
+                linger=linger if linger > gap else 0.0,
+                rest=lambda begun: max(gap, to_come(begun, sent, setting)),
+            )
         except (serial.SerialException, OSError, termios.error) as error:
             raise not_opened(_serial_bus(self.name, setting), self.name, error) from error
         if data:
@@ -231,36 +175,6 @@ class SerialProbe:
         left = self._quiet_from - time.monotonic()
         if left > 0:
             time.sleep(min(left, setting.silence))
-
-    def _listen(
-        self, port: serial.Serial, setting: LineSetting, sent: bytes, until: float, linger: float
-    ) -> tuple[bytes, float]:
-        """Bytes, and when the first that was no echo came."""
-        data, first = bytearray(), 0.0
-        gap = max(_CHUNK, (3.5 + self.buffered) * setting.character)
-        while len(data) < ROOM:
-            # On a busy machine the time is over before this runs again: what has come meanwhile came in time.
-            left = max(0.0, until - time.monotonic())
-            if not select.select([port.fileno()], [], [], left)[0]:
-                break
-            got = port.read(port.in_waiting or 1)
-            if not got:
-                break
-            data += got
-            rest = data.removeprefix(sent)
-            if not rest:
-                continue
-            first = first or time.monotonic()
-            if not sent:
-                continue
-            if answered(bytes(rest), sent):
-                if linger <= gap:
-                    break
-                until = time.monotonic() + linger
-            else:
-                rest_of_it = max(gap, _to_come(bytes(rest), sent, setting))
-                until = max(until, time.monotonic() + rest_of_it)
-        return bytes(data), first
 
     def _port(self) -> serial.Serial:
         if self._serial is None:
@@ -339,48 +253,9 @@ class HostProbe:
         return heard
 
 
-def dissect(early: bytes, data: bytes, sent: bytes, took: float) -> Exchange:
-    """What was heard before a request (`early`) and after it; a late answer may lie on both sides of it."""
-    heard = Exchange(echo=data.startswith(sent) and len(sent) > 0)
-    every, known = early + data.removeprefix(sent), 0
-    for at, frame in placed(every):
-        known += len(frame)
-        late = bool(sent) and at < len(early)
-        heard.answers.append(Answer(frame[0], bytes(frame[1:-2]), took, asks(frame), late))
-    heard.noise = len(every) - known
-    return heard
-
-
-def _to_come(data: bytes, sent: bytes, setting: LineSetting) -> float:
-    """Seconds in which the rest of an answer that has begun should be here; 0.0 when it has not."""
-    if data[:2] != sent[: min(2, len(data))] or sent[1] not in _READS:
-        return 0.0
-    missing = _READ_REPLY + data[2] - len(data) if len(data) > 2 else _READ_REPLY
-    return missing * setting.character + _PAUSE if missing > 0 else 0.0
-
-
-def placed(data: bytes) -> Iterable[tuple[int, bytes]]:
-    """The whole frames among these bytes, of whomever, with their places."""
-    at = 0
-    for frame in frames(data, has_right_crc):
-        at = data.index(frame, at)
-        yield at, frame
-        at += len(frame)
-
-
-def answered(data: bytes, sent: bytes) -> bool:
-    """Whether the answer to a request is among these bytes. The first eight bytes of an answer can be a
-    master's request by their checksum: its rest is still to come.
-    """
-    return any(
-        frame[0] == sent[0] and frame[1] & 0x7F == sent[1] and not asks(frame)
-        for frame in frames(data, has_right_crc)
-    )
-
-
-def asks(frame: bytes) -> bool:
-    """Whether a frame is a master's read: no answer to one has its length."""
-    return len(frame) == _REQUEST_BYTES and frame[1] in _READS
+def _received(port: serial.Serial, seconds: float) -> bytes:
+    """What comes on a port within so many s; nothing when nothing does."""
+    return port.read(port.in_waiting or 1) if select.select([port.fileno()], [], [], seconds)[0] else b""
 
 
 def _tcp_frame(data: bytes) -> tuple[int, bytes, bytes] | None:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from gateway.catalogue import Driver
+from gateway.commissioning.scan.exchange import Answer, Exchange
 from gateway.commissioning.scan.found import FoundMeter, ScanProgress, Swept
 from gateway.commissioning.scan.identify import NAMING, Identified, identify, texts_of
-from gateway.commissioning.scan.line import Answer, Exchange, Probe
+from gateway.commissioning.scan.line import Probe
 from gateway.commissioning.scan.settings import (
     LAST_ADDRESS,
     LineSetting,

@@ -280,22 +280,12 @@ class LineMeasurement:
         """Nobody answers: ask for the meters at every other setting, the likelier first."""
         own = self._line.setting
         sought = self._targets[:_MOST_SOUGHT]
-        hit: list[Target] = []
-        for place, setting in enumerate(self._settings):
-            if setting == own:
-                continue
-            left = (len(self._settings) - place) * len(sought) * (_SEARCH_WAIT + 0.1)
-            self._tell(LineProgress("settings", str(setting), left))
-            self._line.use(setting)
-            units = {target.unit: target for target in sought}
-            hit = [target for target in units.values() if self._there(target, target.unit, setting)]
-            if hit and self._by_chance(hit[0], setting, own):
-                break
-            if hit:
-                for target in self._targets:
-                    if target in hit or self._there(target, target.unit, setting):
-                        self.traces.note_elsewhere(Elsewhere(target.unit, setting, meter=target.id))
-                break
+        units = {target.unit: target for target in sought}
+        setting, hit = self._answered_at(self._settings, [*units.values()])
+        if setting is not None and not self._by_chance(hit[0], setting, own):
+            for target in self._targets:
+                if target in hit or self._there(target, target.unit, setting):
+                    self.traces.note_elsewhere(Elsewhere(target.unit, setting, meter=target.id))
         if own is not None:
             self._line.use(own)
         # Three damaged answers in a row are no silence: at its own setting the line is asked once more.
@@ -303,6 +293,21 @@ class LineMeasurement:
             for target in sought:
                 self._seek_factory(target)
         self.traces.searched = True
+
+    def _answered_at(
+        self, settings: Sequence[LineSetting], targets: Sequence[Target]
+    ) -> tuple[LineSetting | None, list[Target]]:
+        """The first of these settings beside the line's own at which some of the targets answer, and which
+        do; the line stays there.
+        """
+        others = [setting for setting in settings if setting != self._line.setting]
+        for place, setting in enumerate(others):
+            left = (len(others) - place) * len(targets) * (_SEARCH_WAIT + 0.1)
+            self._tell(LineProgress("settings", str(setting), left))
+            self._line.use(setting)
+            if hit := [target for target in targets if self._there(target, target.unit, setting)]:
+                return setting, hit
+        return None, []
 
     def _by_chance(self, target: Target, setting: LineSetting, own: LineSetting | None) -> bool:
         """Whether the meter answers as well at the line's own setting: then it is the line that is ill."""
@@ -328,13 +333,10 @@ class LineMeasurement:
         own = self._line.setting
         if self._seek_factory(target):
             return
-        for setting in self._settings:
-            if setting != own and setting.stopbits == 1:
-                self._tell(LineProgress("settings", target.id, len(self._settings) * _SEARCH_WAIT))
-                self._line.use(setting)
-                if self._there(target, target.unit, setting):
-                    self.traces.note_elsewhere(Elsewhere(target.unit, setting, meter=target.id))
-                    break
+        usual = [setting for setting in self._settings if setting.stopbits == 1]
+        setting, _ = self._answered_at(usual, [target])
+        if setting is not None:
+            self.traces.note_elsewhere(Elsewhere(target.unit, setting, meter=target.id))
         if own is not None:
             self._line.use(own)
 

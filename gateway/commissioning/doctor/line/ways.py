@@ -7,16 +7,15 @@ import select
 import time
 from typing import Final
 
-from gateway.commissioning.scan import HostProbe, LineCounters, RawExchange, SerialProbe, answered
+from gateway.commissioning.scan import HostProbe, LineCounters, RawExchange, SerialProbe, listen
 from gateway.field import not_opened
 
 _CHUNK: Final = 0.1
 """s between bytes of one answer: a converter hands them on in packets."""
-_ROOM: Final = 1024
 
 
-class PortLine(SerialProbe):
-    """A serial port with its clock."""
+class _MachineClock:
+    """The clock of a line that is there."""
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -27,20 +26,16 @@ class PortLine(SerialProbe):
         time.sleep(max(0.0, seconds))
 
 
-class ConverterLine(HostProbe):
+class PortLine(_MachineClock, SerialProbe):
+    """A serial port with its clock."""
+
+
+class ConverterLine(_MachineClock, HostProbe):
     """RTU over TCP. The line behind it has the converter's own setting, which nobody here can change."""
 
     def counters(self) -> LineCounters | None:
         """None: a converter has no error counters."""
         return None
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return time.monotonic()
-
-    def rest(self, seconds: float) -> None:
-        """Let time pass."""
-        time.sleep(max(0.0, seconds))
 
     def raw(self, sent: bytes, wait: float, linger: float = 0.0) -> RawExchange:
         """Send and listen. Raises BusDown."""
@@ -52,25 +47,11 @@ class ConverterLine(HostProbe):
             if sent:
                 self._socket.sendall(sent)
             began = time.monotonic()
-            data, first = self._listen(sent, began + wait, linger)
+            data, first = listen(self._receive, sent, began + wait, linger=linger, rest=lambda _begun: _CHUNK)
         except OSError as error:
             self.close()
             raise not_opened(self._bus, self.name, error) from error
         return RawExchange(sent, early, data, first - began if first else 0.0)
-
-    def _listen(self, sent: bytes, until: float, linger: float) -> tuple[bytes, float]:
-        data, first = bytearray(), 0.0
-        while len(data) < _ROOM and (left := until - time.monotonic()) > 0:
-            got = self._receive(left)
-            if not got:
-                break
-            data += got
-            first = first or time.monotonic()
-            if not sent:
-                continue
-            whole = answered(bytes(data.removeprefix(sent)), sent)
-            until = time.monotonic() + (linger if whole else _CHUNK)
-        return bytes(data), first
 
     def _receive(self, seconds: float) -> bytes:
         """What comes within so many s; nothing when nothing does. Raises OSError when it hangs up."""
