@@ -50,6 +50,17 @@ async def test_an_independent_image_reads_to_its_values(name: str, section: Sect
     check(driver, decode(driver.rows, read_all(driver.rows, section)), section)
 
 
+@pytest.mark.parametrize(
+    ("name", "section"), CASES, ids=[f"{name}-{section.name}" for name, section in CASES]
+)
+async def test_an_image_gives_no_value_that_it_does_not_mean(name: str, section: Section) -> None:
+    """A register that is there without a value (`- -`) is none: of a unit that is not known, nothing is
+    guessed.
+    """
+    driver = await resolve(load_driver(name), section.ask)
+    assert set(decode(driver.rows, read_all(driver.rows, section)).values) <= section.names
+
+
 @pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
 async def test_every_row_of_every_driver_is_proven(path: Path) -> None:
     driver = load_file(path)
