@@ -17,7 +17,16 @@ from gateway.catalogue.driver import (
     Variant,
 )
 from gateway.catalogue.encode import build, encode
-from gateway.catalogue.load import find, library, load_driver, load_file, load_text, shipped, unknown
+from gateway.catalogue.load import (
+    find,
+    library,
+    load_driver,
+    load_file,
+    load_text,
+    own_rows,
+    shipped,
+    unknown,
+)
 from gateway.catalogue.resolve import quantities, recognised, resolve, shown
 from gateway.catalogue.sunspec import offered
 
@@ -41,6 +50,7 @@ __all__ = [
     "load_file",
     "load_text",
     "offered",
+    "own_rows",
     "quantities",
     "recognised",
     "resolve",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from gateway.catalogue.driver import Driver, SerialDefaults
-from gateway.catalogue.load import load_driver, shipped_directory
+from gateway.catalogue.load import shipped_directory
 from gateway.catalogue.resolve import quantities
-from gateway.catalogue.sunspec import offered
 from gateway.model import ATTRIBUTES, QUANTITIES
 
 _GROUPS: Final = (
@@ -182,6 +180,8 @@ def squashed(text: str) -> str:
 
 _TELLS: Final = re.compile(r"\d|.{4}")
 """What may be the beginning of a word: SMA is a maker, not the beginning of a smart meter."""
+_NO_NAME: Final = {"", "meter"}
+"""What is left of a model and no name: energy meter 750 is no SunSpec meter."""
 
 
 def matches(driver: Driver, words: Iterable[str]) -> bool:
@@ -247,12 +247,16 @@ def labelled(drivers: Iterable[Driver], words: Iterable[str]) -> list[Driver]:
     if exact or not words:
         return exact
     for at in range(len(words)):  # what stands before is the maker
-        for start in _starts(" ".join(words[at:]).casefold()):
-            begun = [driver for driver in drivers if start in _called(driver) and matches(driver, words[:at])]
-            if begun:
+        known = [driver for driver in drivers if matches(driver, words[:at])]
+        label = " ".join(words[at:]).casefold()
+        for start in _starts(label):
+            if begun := [driver for driver in known if start in _called(driver)]:
                 return begun
             if re.search(r"\d", start) and lacking([start]):
                 return []
+        family = re.match(r"[^\W\d_]+(?=[\W_]*\d)", label)
+        if family and (begun := [driver for driver in known if family[0] in _families(driver)]):
+            return begun
     return []
 
 
@@ -267,27 +271,25 @@ def _starts(label: str, letters: int = 5) -> list[str]:
 
 
 def _called(driver: Driver) -> set[str]:
-    """The models of a driver, each as it may stand on a label, with and without the maker."""
-    parts = [*driver.covers, *re.split(r"[,()/]| and ", driver.model)]
+    """The models of a driver, each as it may stand on a label, with and without the maker. What is in
+    brackets says something of them, unless it has a number: one phase, grid meter, but 7KM2200.
+    """
+    remarks = [remark for part in re.findall(r"\((.*?)\)", driver.model) for remark in part.split(",")]
+    parts = [*driver.covers, *_models(driver), *(remark for remark in remarks if re.search(r"\d", remark))]
     parts += [word for part in parts for word in part.split() if re.search(r"\d", word)]
-    names = {squashed(part) for part in parts}
+    names = {squashed(part) for part in parts} - _NO_NAME
     return names | {squashed(driver.maker) + name for name in names}
 
 
-def own_rows(driver: Driver) -> int:
-    """Rows that a table has for itself: all of them, or those that differ from the table that it is like.
-    Raises DriverError.
-    """
-    mine = _places(driver)
-    return len(mine - _places(load_driver(driver.like, Path(driver.path).parent)) if driver.like else mine)
+def _models(driver: Driver) -> list[str]:
+    return re.split(r"[,/]| and ", re.sub(r"\(.*?\)", ",", driver.model))
 
 
-def _places(driver: Driver) -> set[object]:
-    rows = [
-        *(offered(driver) if driver.discovery else driver.rows),
-        *(row for variant in driver.variants for row in variant.rows),
-    ]
-    return {(row.name, row.spans, row.type, row.order, row.factor, row.mask, row.sign_bit) for row in rows}
+def _families(driver: Driver) -> set[str]:
+    """What the models of a table for whole families begin with: ECM of ECM300C, SG of SG110CX."""
+    models = ",".join(map(str.strip, _models(driver)))
+    family = re.search(r"^(.*) (?:series|families)\b", models)
+    return {name.casefold() for name in family[1].split(",") if name.isalpha()} if family else set()
 
 
 def vocabulary() -> str:

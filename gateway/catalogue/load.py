@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.catalogue.driver import TYPES, Driver
 from gateway.catalogue.header import Head, explain_head
+from gateway.catalogue.sunspec import offered
 from gateway.catalogue.table import DriverTable
 from gateway.common.near import either, near
 from gateway.config import few, line_of, odd_character, parse_yaml, read_text, validate
@@ -169,3 +170,19 @@ def _other(name: str, file: str, within: tuple[str, ...]) -> Driver:
         what = f"the drivers build on each other in a circle: {chain}"
         raise DriverError([Problem(file, 1, "like", what, "let one of them have its own registers")])
     return load_driver(name, Path(file).parent, within=within)
+
+
+def own_rows(driver: Driver) -> int:
+    """Rows that a table has for itself: all of them, or those that differ from the table that it is like.
+    Raises DriverError.
+    """
+    mine = _places(driver)
+    return len(mine - _places(load_driver(driver.like, Path(driver.path).parent)) if driver.like else mine)
+
+
+def _places(driver: Driver) -> set[object]:
+    rows = [
+        *(offered(driver) if driver.discovery else driver.rows),
+        *(row for variant in driver.variants for row in variant.rows),
+    ]
+    return {(row.name, row.spans, row.type, row.order, row.factor, row.mask, row.sign_bit) for row in rows}

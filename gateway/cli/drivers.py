@@ -12,13 +12,22 @@ from typing import Any
 
 import click
 
-from gateway.catalogue import Driver, Row, Variant, library, load_driver, load_file, offered, quantities
+from gateway.catalogue import (
+    Driver,
+    Row,
+    Variant,
+    library,
+    load_driver,
+    load_file,
+    offered,
+    own_rows,
+    quantities,
+)
 from gateway.catalogue.listing import (
     NO,
     labelled,
     lacking,
     markdown,
-    own_rows,
     port,
     serves,
     skeleton,
@@ -47,9 +56,7 @@ _directory = click.option(
 
 
 def own_tables(directory: Path | None, config: Path | None) -> Path:
-    """The folder of a technician's own tables. Raises ConfigError for a configuration that is named and no
-    good.
-    """
+    """The folder of a technician's own tables. Raises ConfigError for a named configuration that is bad."""
     if directory is not None or config is None:
         return directory or DRIVERS
     return Path(load_config(config).drivers.directory)
@@ -141,9 +148,11 @@ def _covered(driver: Driver, words: tuple[str, ...]) -> str:
     return _("; also %(names)s") % {"names": ", ".join(found)} if found else ""
 
 
+_READS = ("function", "max_registers", "min_gap", "timeout")
+
+
 def describe(driver: Driver) -> dict[str, Any]:
     """A driver as JSON."""
-    limits = driver.limits
     return {
         "name": driver.name,
         "maker": driver.maker,
@@ -159,12 +168,7 @@ def describe(driver: Driver) -> dict[str, Any]:
         "notes": list(driver.notes),
         "serial": dataclasses.asdict(driver.serial),
         "tcp_port": driver.tcp_port,
-        "reads": {
-            "function": limits.function,
-            "max_registers": limits.max_registers,
-            "min_gap": limits.min_gap,
-            "timeout": limits.timeout,
-        },
+        "reads": {name: getattr(driver.limits, name) for name in _READS},
         "variants": [variant.name for variant in driver.variants],
         "discovered": driver.discovery is not None,
         "quantities": list(quantities(driver)),

@@ -128,6 +128,21 @@ LABELS = {
     "ABB EQ B23": "abb-b23",
     "TUF-2000M": "tuf-2000m",
     "Circutor CEM-C31": "circutor-cem-c",
+    "Hager ECM300C": "hager-ecm",
+    "ECP180T": "hager-ecm",
+    "Sungrow SG110CX": "sungrow-sg",
+    "SMILE5": "alphaess-smile-meter",
+    "UEM6-4E": "algodue-uem",
+    "Janitza B23": "janitza-b23",
+    "7KM3120-0BA01-1EA0": "siemens-pac3120",
+    "PowerTag M63": "schneider-powertag",
+    "A9XMWD20": "schneider-powertag",
+    "Kamstrup MC603": "kamstrup-multical-603",
+    "WNC-3D-240-MB": "solaredge-se-mtr-3y",
+    "SDM72V2": "eastron-sdm72d-m-v2",
+    "Deye SUN-12K-SG04LP3": "deye-hybrid-meter",
+    "Fox H3-10.0-E": "foxess-h3-meter",
+    "HYD 10KTL-3PH": "sofar-g3-meter",
 }
 ABSENT = {
     "Makel": "IEC 62056-21",
@@ -164,6 +179,10 @@ ABSENT = {
     "DMG110": "one register apart",
     "iEM3110": "another bus",
     "Schneider PM3210": "another bus",
+    "KOHLER AEL.MF.07": "IEC 62056-21",
+    "Acrel DTSD1352": "ratios",
+    "OMNIPOWER": "Modbus module",
+    "Janitza B21": "janitza-b23",
 }
 
 
@@ -174,10 +193,26 @@ def test_a_label_finds_its_table(label: str, table: str) -> None:
     assert len(found) <= 5, found
 
 
-@pytest.mark.parametrize("label", ["EM3400", "B230", "DMG 9999", "no such meter", "SDX630"])
+@pytest.mark.parametrize("label", ["EM3400", "B230", "DMG 9999", "no such meter", "SDX630", "ECMA-6"])
 def test_what_is_no_label_of_the_library_finds_nothing(label: str) -> None:
     """A number that only begins like a model's is another model."""
     assert labelled(LIBRARY, label.split()) == []
+
+
+@pytest.mark.parametrize("maker", sorted({driver.maker for driver in LIBRARY}))
+def test_a_maker_does_not_stand_for_its_models(maker: str) -> None:
+    """Of a model that is not here no other one of its maker is proposed: it would be read wrongly. What
+    describes itself is never read wrongly: Kostal's inverters with SunSpec.
+    """
+    found = labelled(LIBRARY, [*maker.split(), "XYZ-9000"])
+    assert all(driver.discovery for driver in found), [driver.name for driver in found]
+
+
+@pytest.mark.parametrize(
+    "remark", ["Energy Meter", "Heat meter", "One phase", "Modbus", "Hybrid", "Generator", "Grid meter"]
+)
+def test_what_is_said_of_a_model_is_not_its_name(remark: str) -> None:
+    assert labelled(LIBRARY, [*remark.split(), "9000"]) == []
 
 
 @pytest.mark.parametrize(("label", "why"), ABSENT.items())
