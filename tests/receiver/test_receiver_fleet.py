@@ -199,7 +199,7 @@ def polled(gateway, hour, count, *, missing=(), seq=1):
         for n in range(count)
     ]
     made = batch(seq, gateway=gateway, readings=readings)
-    return replace(made, t0=MIDNIGHT + hour * HOUR, uptime=0)
+    return replace(made, t0=MIDNIGHT + int(hour * HOUR), uptime=0)
 
 
 def test_how_much_of_today_is_here(store, work, database):
@@ -211,6 +211,7 @@ def test_how_much_of_today_is_here(store, work, database):
         "away": polled("away", 0, 12),
         "late": polled("late", 0, 18),
         "silent": polled("silent", -1, 6),
+        "new": polled("new", 1.5, 9),
         "odd": polled("odd", 0, 24),
         "untold": polled("untold", 0, 24),
     }
@@ -227,7 +228,7 @@ def test_how_much_of_today_is_here(store, work, database):
     take(store, polled("late", 3, 6, seq=2))
     reader = open_reader(database)
     fleet, begun = FleetView(reader), dict.fromkeys([*made, "nobody"], MIDNIGHT)
-    expected = {"whole": 1.0, "gaps": 21 / 24, "away": 0.5, "late": 1.0, "silent": 0.0}
+    expected = {"whole": 1.0, "gaps": 21 / 24, "away": 0.5, "late": 1.0, "silent": 0.0, "new": 0.5}
     assert fleet.today(begun, now) == expected
     take(store, polled("away", 3, 3, seq=2))
     while rollups.turn(now):

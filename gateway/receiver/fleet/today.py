@@ -21,9 +21,13 @@ LEAST = 0.1
 
 
 def shares(conn: Sql, midnights: Mapping[str, int], now: int) -> dict[str, float]:
-    """0 to 1 for each gateway of which it can be told; `midnights` are when its day began (UTC ms)."""
+    """0 to 1 for each gateway of which it can be told; `midnights` are when its day began (UTC ms). One that
+    is new today promises nothing before its first batch.
+    """
     end = hour_of(now - GRACE)
-    spans = {gateway: range(-(-begin // HOUR) * HOUR, end, HOUR) for gateway, begin in midnights.items()}
+    first = dict(rows_about(conn, list(midnights), "min(first_t)", "epoch", "GROUP BY gateway"))
+    begins = {gateway: max(begin, first.get(gateway) or 0) for gateway, begin in midnights.items()}
+    spans = {gateway: range(-(-begin // HOUR) * HOUR, end, HOUR) for gateway, begin in begins.items()}
     gateways = [gateway for gateway, hours in spans.items() if hours]
     pending = _pending(conn, gateways, sorted({hour for hours in spans.values() for hour in hours}))
     found = {}
