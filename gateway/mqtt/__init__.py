@@ -19,6 +19,7 @@ from gateway.mqtt.reasons import (
     ACCESS_LIST,
     NOT_AUTHORIZED,
     PAYLOAD,
+    SHARED,
     TOO_LARGE,
     farewell,
     meaning,
@@ -30,8 +31,8 @@ from gateway.mqtt.thread_link import ThreadLink
 from gateway.mqtt.tls import check_files, file_mistakes, open_to_others, password, tls_context, tls_error
 
 __all__ = [
-    "ACCESS_LIST", "FIRST_FAILURE", "NOT_AUTHORIZED", "NO_SUBSCRIBERS", "PAYLOAD", "SPARE", "SUCCESS",
-    "TOO_LARGE", "TO_THE_LOOP",
+    "ACCESS_LIST", "FIRST_FAILURE", "NOT_AUTHORIZED", "NO_SUBSCRIBERS", "PAYLOAD", "SHARED", "SPARE",
+    "SUCCESS", "TOO_LARGE", "TO_THE_LOOP",
     "Broker", "BrokerLink", "Connection", "Hearing", "Limits", "Link", "LinkState", "Listener",
     "MemoryConnection", "MemoryLink", "Outgoing", "Reconnect", "ThreadLink",
     "check_files", "farewell", "file_mistakes", "meaning", "open_to_others", "open_unless", "packet_size",

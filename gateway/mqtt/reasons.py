@@ -21,6 +21,7 @@ NOT_AUTHORIZED = 0x87
 RETAIN = 0x9A
 TOO_LARGE = 0x95
 PAYLOAD = 0x99
+SHARED = 0x9E
 MAX_SAID = 200
 """Characters of a broker's own text that are shown."""
 

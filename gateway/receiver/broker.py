@@ -5,10 +5,24 @@ decodes and stores them.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from gateway.mqtt import Broker, BrokerLink, Hearing, Reconnect, ThreadLink
+from gateway.errors import UplinkError
+from gateway.mqtt import (
+    SHARED,
+    Broker,
+    BrokerLink,
+    Connection,
+    Hearing,
+    Link,
+    Listener,
+    Outgoing,
+    Reconnect,
+    ThreadLink,
+    meaning,
+)
 from gateway.receiver.intake import subscriptions
 from gateway.wire import MAX_MESSAGE
 
@@ -68,6 +82,32 @@ class Inbox:
         self._queue.put(None)
 
 
+class SharedLink:
+    """A way to a broker that must speak MQTT 5: those of before share nothing, and may not even answer."""
+
+    skipped = 0
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def open(self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]) -> Connection:
+        """As Link. Raises what it raises, with what a broker of MQTT 3.1.1 would need."""
+        try:
+            return await self._link.open(listener, will=will, topics=topics)
+        except UplinkError as error:
+            if error.cause not in _PERHAPS_OLDER:
+                raise
+            mend = meaning(SHARED).mend
+            hint = mend if error.cause == _VERSION else f"{error.hint}; {mend}"
+            told = f"{error.message}; --share needs a broker that speaks MQTT 5"
+            raise type(error)(told, hint=hint, cause=error.cause) from error
+
+
+_VERSION = "version"
+_PERHAPS_OLDER = frozenset({_VERSION, "no_answer", "silent"})
+"""Causes of a connection that does not come, which a broker of MQTT 3.1.1 may be behind."""
+
+
 def broker_link(
     broker: Broker, gateways: frozenset[str], share: str = "", *, backups: bool = False
 ) -> ThreadLink:
@@ -75,8 +115,9 @@ def broker_link(
     their `backups` too, if they are kept.
     """
     reconnect = Reconnect(broker, meanwhile="tried again until it is back", longest=LONGEST)
+    link = BrokerLink(broker, hearing=HEARING)
     return ThreadLink(
-        BrokerLink(broker, hearing=HEARING),
+        SharedLink(link) if share else link,
         subscriptions(gateways, share, backups=backups),
         reconnect,
         allow="allow reading submeter/v1/+/# in its access list",

@@ -1,5 +1,6 @@
 """`submeter receive` as a process, against a real broker: reconnects, protocols, TLS, kill -9, clean stop."""
 
+import asyncio
 import json
 import logging
 import random
@@ -17,10 +18,11 @@ import pytest
 from receiver_feed import E1, E2, Feeder, batch, opening
 
 from gateway.common.address import BrokerAddress
-from gateway.errors import GatewayError
-from gateway.mqtt import Broker, check_files
+from gateway.errors import GatewayError, LinkDown
+from gateway.mqtt import Broker, MemoryLink, check_files, refusal
+from gateway.mqtt.link import DEAF
 from gateway.receiver import Receiver, broker_link
-from gateway.receiver.broker import Inbox
+from gateway.receiver.broker import Inbox, SharedLink
 from gateway.receiver.intake import subscriptions
 from gateway.receiver.silence import Silence
 from gateway.wire import Topics, encode
@@ -461,6 +463,32 @@ def test_seconds_ends_it(broker, receive):
     receiver = receive(broker.url, "--seconds", "0.5")
     assert receiver.process.wait(20) == 0
     assert "stored 0 batches" in receiver.words
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            refusal(0x84),
+            "this version of MQTT (0x84); --share needs a broker that speaks MQTT 5 → start a receiver for",
+        ),
+        (
+            LinkDown("no answer", hint="check the port", cause="silent"),
+            "no answer; --share needs a broker that speaks MQTT 5 → check the port; start a receiver for",
+        ),
+        (LinkDown("closed", hint="check the port", cause="no_answer"), "→ check the port; start a receiver"),
+        (LinkDown("away", hint="start it", cause="nobody_listens"), "away → start it"),
+    ],
+)
+def test_a_broker_that_shares_nothing_is_told_what_would_do(error, told):
+    memory = MemoryLink()
+    memory.refuse = lambda: error
+    with pytest.raises(type(error)) as caught:
+        asyncio.run(SharedLink(memory).open(DEAF, will=None, topics=["a"]))
+    assert told in str(caught.value)
+    assert caught.value.cause == error.cause
+    assert isinstance(broker_link(account("mqtt://127.0.0.1"), frozenset(), "city")._link, SharedLink)
+    assert not isinstance(broker_link(account("mqtt://127.0.0.1"), frozenset())._link, SharedLink)
 
 
 def test_the_topics_of_the_contract_are_what_is_subscribed():
