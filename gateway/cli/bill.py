@@ -118,7 +118,8 @@ def _print(config: Config, own: Meter, found: MeteredBill) -> None:
     for name, wh in found.measured.items():
         said = found.billed.get(name)
         unit = "kvarh" if name in {"inductive", "capacitive"} else "kWh"
-        parts = [f"  {name:<10}", f"{locale().number(wh / 1000, 1):>12}"]
+        own_sum = locale().number(wh / 1000, 1)
+        parts = [f"  {name:<10}", f"{f'≥ {own_sum}' if found.missing else own_sum:>12}"]
         if said is not None:
             parts += [f"{locale().number(said, 1):>12}", _apart(wh, said)]
         print(" ".join(parts), unit)
@@ -131,7 +132,8 @@ def _print(config: Config, own: Meter, found: MeteredBill) -> None:
     _days(found, place)
     if amounts:
         made = time.time_ns() // 1_000_000
-        bill = BillComparison(own.id, found.first, found.last, made, tuple(amounts), tuple(found.lacking))
+        lacking = tuple(found.lacking)
+        bill = BillComparison(own.id, found.first, found.last, made, tuple(amounts), lacking, found.missing)
         keep_bill(config.journal.directory, bill)
         say(_("kept for the report on the page: /report/%(year)s") % {"year": found.last.year})
 
@@ -171,6 +173,9 @@ def _days(found: MeteredBill, place: tree.TreeMeter) -> None:
         say(_("no day is apart by more than the classes of both meters allow"))
     if apart:
         _apart_days(found.days, apart, lacking)
+    if found.missing:
+        text = _("nothing is known of %(hours)s h: our meter counted at least so much")
+        say(text % {"hours": locale().number(found.missing / 4, 1)})
     if not lacking:
         say(_("every quarter hour was measured"))
         return

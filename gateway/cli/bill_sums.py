@@ -23,7 +23,8 @@ IMPORT = "active_energy_import"
 @dataclass(slots=True)
 class MeteredBill:
     """`measured` Wh by band and varh by kind, `billed` kWh and kvarh by the same names; `lacking`: days
-    with quarter hours that are missing or not measured, and how many. Of a profile: `days` with (our
+    with quarter hours that are missing or not measured, and how many; `missing`: how many of these are not
+    known at all, in all days. Of a profile: `days` with (our
     Wh, its kWh), and the quarter hours between its first and last that it does not have.
     """
 
@@ -34,6 +35,7 @@ class MeteredBill:
     lacking: list[tuple[date, int]]
     days: dict[date, tuple[int, float]] = field(default_factory=dict)
     unknown: int = 0
+    missing: int = 0
 
 
 def metered_bill(
@@ -48,7 +50,10 @@ def metered_bill(
     found = consumption.by_band(held, calendar, _tariff(config, first), old_clock=old)
     for name, quantity in _reactive(history, config, meter).items():
         found[name] = sum(each.sum for each in history.sums(meter, quantity, first, last))
-    return MeteredBill(first, last, found, billed, list(_lacking(history, calendar, meter, first, last)))
+    known = sum(each.intervals for each in history.sums(meter, IMPORT, first, last))
+    whole = (calendar.quarters(last)[-1] - calendar.quarters(first)[0]) // QUARTER + 1
+    lacking = list(_lacking(history, calendar, meter, first, last))
+    return MeteredBill(first, last, found, billed, lacking, missing=whole - known)
 
 
 def of_profile(
@@ -79,6 +84,7 @@ def of_profile(
                 own = sum(held[what].get(start, 0) for start in quarters)
                 found.measured[name] = found.measured.get(name, 0) + own
                 if what == ACTIVE:
+                    found.missing += sum(start not in held[what] for start in quarters)
                     wh, kwh = found.days.get(day, (0, 0.0))
                     found.days[day] = (wh + own, kwh + said)
     found.billed = billed

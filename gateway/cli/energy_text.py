@@ -127,7 +127,13 @@ class EnergyReport:
             for name, day in self._days.items():
                 total += day["sum"]
                 yield f"  {name} {self._number(day['sum']):>17} {day['m']:>8} {day['e']:>9} {day['s']:>8}"
-            yield f"  {sum_word:<10} {self._number(total):>17}"
+            known = sum(day[letter] for day in self._days.values() for letter in "mesd")
+            missing = (until - self._first.start) // (self._last.seconds * 1000) - known
+            number = self._number(total)
+            yield f"  {sum_word:<10} {f'≥ {number}' if missing else number:>17}"
+            if missing:
+                text = _("nothing is known of %(hours)s h between these times: the sum is at least that")
+                yield from said(text % {"hours": figure(f"{missing * self._last.seconds / 3600:.2f}")}, "  ")
         for event in self._events:
             yield from said(event, "  ")
         if self._more:

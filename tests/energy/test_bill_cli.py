@@ -62,6 +62,20 @@ def test_bands_and_reactive_energy_stand_beside_the_bill(config) -> None:
     assert "2026-10-10" not in text
 
 
+def test_of_days_that_are_not_known_our_meter_counted_at_least_so_much(config, tmp_path) -> None:
+    words = ["--lang", "en", "bill", "-c", str(config), "--t1", "1408", "--from", "2026-10-01", "--to"]
+    done = CliRunner().invoke(cli, [*words, "2026-11-01"])
+    text = " ".join(done.output.split())
+    assert done.exit_code == 0, done.output
+    assert "t1 ≥ 1,364.0 1,408.0" in text
+    assert "nothing is known of 24.0 h: our meter counted at least so much" in text
+    assert bills(tmp_path)[0].missing == 96
+    done = CliRunner().invoke(cli, [*words, "2026-10-31"])
+    assert "≥" not in done.output
+    assert "nothing is known" not in done.output
+    assert [bill.missing for bill in bills(tmp_path)] == [0, 96]
+
+
 def test_a_difference_within_both_classes_is_left_alone(config) -> None:
     assert "more than" not in bill(config, "--t1", "1380")[1]  # 1.2 %: 1.1 % of ours, 0.5 % of theirs
     assert "more than" in bill(config, "--t1", "1390")[1]

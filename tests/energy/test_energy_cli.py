@@ -204,6 +204,13 @@ def test_without_a_file_the_gateways_own_intervals_are_printed(tmp_path) -> None
     }
     text = call("-c", config).stdout
     assert "main · active_energy_import" in text
+    assert "≥" not in text
+    past = history.past("hvac", "active_energy_import")
+    past.put(Interval("hvac", "active_energy_import", T0 + 970 * QUARTER, 250, "m"), corrected=False)
+    history.save()
+    hole = " ".join(call("-c", config, "--meter", "hvac").stdout.split())
+    assert "nothing is known of 2.50 h between these times: the sum is at least that" in hole
+    assert "sum ≥ " in hole
     assert "2026-12-01" in text
     assert "2026-11-24" not in text.replace("from 2026-11-24", "").replace("2026-11-25 to", "")  # seven days
     assert "lost with a damaged file" in " ".join(text.split())

@@ -71,9 +71,16 @@ def power(meter: str, local_hour: float, day: date, rng: random.Random) -> float
 
 
 def make_history(
-    directory: Path, now: int, days: int = 120, *, gap: Callable[[str, date], bool] = lambda _m, _d: False
+    directory: Path,
+    now: int,
+    days: int = 120,
+    *,
+    gap: Callable[[str, date], bool] = lambda _m, _d: False,
+    hole: Callable[[str, date, float], bool] = lambda _m, _d, _h: False,
 ) -> None:
-    """A history as the engine leaves it, of so many days until `now` (ms UTC)."""
+    """A history as the engine leaves it, of so many days until `now` (ms UTC), without what `gap` names by
+    meter and day, and `hole` by the hour.
+    """
     calendar = Calendar(ZONE)
     history = History(directory, calendar)
     rng = random.Random(7)
@@ -99,7 +106,7 @@ def make_history(
             }
             rows |= {(meter, "active_energy_import"): values[meter] for meter in (*subs, "server")}
             for register, kw in rows.items():
-                if gap(register[0], day):
+                if gap(register[0], day) or hole(register[0], day, hour):
                     continue
                 placed = history.place(register, start, make=True)
                 assert placed is not None

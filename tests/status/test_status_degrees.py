@@ -73,7 +73,7 @@ async def test_energy_and_report_show_it_with_its_source(directory) -> None:
         one_meter = (await http.get("/energy?month=2026-11&meter=heat&lang=en")).text
     assert "Per heating degree day" in energy
     assert re.search(r"degree days \(base 18 °C, days up to 15 °C: MGM", energy)
-    assert "12 days of 20 have a temperature" in energy
+    assert "12 days of 20 are known as a whole and have a temperature" in energy
     assert "cooling degree day" not in energy
     assert "Energy beside the weather" in report
     assert "Per heating degree day" in report

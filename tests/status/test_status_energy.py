@@ -143,6 +143,14 @@ def test_an_address_names_a_period_and_back(query, first, last, step) -> None:
         {"from": "2000-01-01", "to": "2099-12-31"},
         {"day": "2026-11-21", "by": "month"},
         {"week": "2026-11-21' OR 1=1"},
+        {"day": "20261121"},
+        {"day": "2026-W47-6"},
+        {"month": "2026-1"},
+        {"month": "2026-00"},
+        {"year": "2026-11"},
+        {"year": "9999"},
+        {"day": "2026-11-21", "month": "2026-10"},
+        {"month": "2026-10", "to": "2026-10-04"},
     ],
 )
 def test_what_is_no_period_is_refused_with_what_to_write(query) -> None:
@@ -258,13 +266,48 @@ async def test_without_a_history_the_pages_say_when_it_begins(tmp_path) -> None:
             assert (await http.get("/")).status_code == 200
 
 
-@pytest.mark.parametrize("query", ["day=x", "meter=nobody", "from=2026-01-01&to=1999-01-01", "by=second"])
-async def test_an_address_that_means_nothing_is_refused(building, query) -> None:
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("day=x", "'x' is no day"),
+        ("month=2026-13", "'2026-13' is no month"),
+        ("year=99", "'99' is no year"),
+        ("year=9999", "'9999' is too far away"),
+        ("meter=nobody", "there is no meter 'nobody'"),
+        ("from=2026-01-01&to=1999-01-01", "too far away"),
+        ("day=2026-11-20&week=2026-11-20", "more than one range"),
+        ("by=second", "by='second' does not go with this range"),
+    ],
+)
+async def test_an_address_that_means_nothing_is_refused_and_says_why(building, query, said) -> None:
     async with client(building) as http:
-        assert (await http.get(f"/energy?{query}")).status_code == 404
+        page = await http.get(f"/energy?{query}&lang=en")
         refused = await http.get(f"/api/v1/energy?{query}")
+        turkish = Page((await http.get(f"/energy?{query}&lang=tr")).text).text
+    assert page.status_code == 404
+    assert said in Page(page.text).text
+    assert said not in turkish
+    assert "Böyle bir sayfa yok" not in turkish
     assert refused.status_code == 400
-    assert refused.json()["error"]
+    assert said in refused.json()["error"]
+
+
+@pytest.mark.parametrize("range_", ["month=2026-10", "day=2026-13-01", "year=2025", "from=2026-11-01"])
+async def test_a_view_that_is_of_one_range_takes_no_other(building, range_) -> None:
+    word = range_.partition("=")[0]
+    async with client(building) as http:
+        for address in (f"/reactive?{range_}&lang=en", f"/quality?{range_}&lang=en"):
+            response = await http.get(address)
+            assert response.status_code == 404, address
+            assert f"leave {word}= out" in Page(response.text).text
+        for form in ("json", "csv"):
+            refused = await http.get(f"/api/v1/reactive?{range_}&format={form}")
+            assert refused.status_code == 400
+            assert f"leave {word}= out" in refused.json()["hint"]
+        for query in ("day=2026-11-20", "week=2026-11-20", "from=2026-01-01&to=2026-11-01"):
+            refused = await http.get(f"/api/v1/report?{query}")
+            assert refused.status_code == 400
+            assert "write year=2026 or month=2026-11" in refused.json()["hint"]
 
 
 # ---- pictures
@@ -341,7 +384,7 @@ async def test_a_page_is_kept_for_a_minute_and_never_shown_to_whom_it_is_not_for
         assert opened == 4, "a minute later it is read again"
         assert "Konak Meydanı" in await ask("/energy?lang=en", 62, name="Konak Meydanı")
         building.history = replace(building.history, facts=facts(area=None))
-        assert "with area: in building" in await ask("/energy?lang=en", 63)
+        assert "once <code>building.area</code> is written" in await ask("/energy?lang=en", 63)
 
 
 async def test_the_months_before_say_which_breach_was_disregarded_and_on_what_evidence(tmp_path) -> None:

@@ -10,8 +10,9 @@ from energy_building import energy_history, make_history
 from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
-from gateway.status.energy.bars import bars_of, tick
+from gateway.status.energy.bars import bars_of
 from gateway.status.energy.period import Period
+from gateway.status.energy.shown import tick
 from gateway.status.words.language import Locale
 
 

@@ -16,7 +16,7 @@ from gateway.history import BillComparison, BilledAmount, HistoryReader, bills, 
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import month_of, year_of
 from gateway.status.report.lines import comparable, report_lines, total_of
-from gateway.status.report.view import report_period
+from gateway.status.report.view import usual_period
 
 TODAY = date(2026, 11, 21)
 BEGAN = date(2025, 10, 2)
@@ -66,10 +66,38 @@ async def test_every_report_is_a_page_in_both_languages(building, address, langu
     assert 'aria-current="page">' + ("Rapor" if language == "tr" else "Report") in response.text
 
 
-@pytest.mark.parametrize("name", ["2025-13", "26", "2026-11-21", "x", "2026-11'--", "1066"])
-async def test_what_is_no_year_and_no_month_is_no_report(building, name) -> None:
-    async with client(building) as http:
-        assert (await http.get(f"/report/{name}")).status_code == 404
+@pytest.mark.parametrize(
+    ("address", "english", "turkish"),
+    [
+        ("2025-13", "'2025-13' is no month write one like 2026-11", "'2025-13' bir ay değil"),
+        ("2026-00", "'2026-00' is no month", "2026-11 gibi bir ay yazın"),
+        ("2026-1", "'2026-1' is no month", "bir ay değil"),
+        ("2026-11-21", "'2026-11-21' is no month", "bir ay değil"),
+        ("2026-11'--", "is no month", "bir ay değil"),
+        ("26", "'26' is no year write one like 2026", "'26' bir yıl değil 2026 gibi bir yıl yazın"),
+        ("x", "'x' is no year", "bir yıl değil"),
+        ("٢٠٢٦", "is no year", "bir yıl değil"),
+        ("9999", "'9999' is too far away", "'9999' çok uzak"),
+        ("1066", "'1066' is too far away", "'1066' çok uzak"),
+        (
+            "?month=2026-13",
+            "write /report/2026 or /report/2026-11",
+            "/report/2026 ya da /report/2026-11 yazın",
+        ),
+        ("?year=2025", "write /report/2026 or /report/2026-11", "her raporun kendi adresi var"),
+    ],
+)
+async def test_what_is_no_year_and_no_month_is_no_report_and_the_page_says_what_to_write(
+    building, tmp_path, address, english, turkish
+) -> None:
+    path, mark = ("/report", "&") if address.startswith("?") else ("/report/", "?")
+    for history in (building.history, energy_history(tmp_path), None):
+        building.history = history
+        async with client(building) as http:
+            for language, said in (("en", english), ("tr", turkish)):
+                response = await http.get(f"{path}{address}{mark}lang={language}")
+                assert response.status_code == 404, "also while nothing is known"
+                assert said in Page(response.text).text
 
 
 async def test_its_sums_are_those_of_the_other_views(building, directory) -> None:
@@ -143,7 +171,7 @@ def test_without_a_name_it_is_the_year_that_is_due(today, began, year) -> None:
         span = (began, today)
 
     Known.today = today
-    assert report_period("", Known()) == year_of(year)
+    assert usual_period(Known()) == year_of(year)
 
 
 async def test_a_breach_is_in_the_record_and_a_forgiven_one_is_called_that(building, directory) -> None:
@@ -161,9 +189,9 @@ async def test_a_breach_is_in_the_record_and_a_forgiven_one_is_called_that(build
 @pytest.mark.parametrize(
     ("more", "gone", "said"),
     [
-        ({"area": None}, "kWh/m²", "with area: in building"),
-        ({"installed_kva": None}, "Reactive limits:", "write installed_kva: in building"),
-        ({"contract_kw": None}, "of the contract", "write contract_kw:"),
+        ({"area": None}, "kWh/m²", "once building.area is written"),
+        ({"installed_kva": None}, "Reactive limits:", "write building.installed_kva"),
+        ({"contract_kw": None}, "of the contract", "write building.contract_kw"),
         ({"rules": None}, "Scope 2", "No rules file can be used"),
         ({"meters": tuple(m for m in METERS if m.id != "pv")}, "The sun's share", "Peak"),
     ],

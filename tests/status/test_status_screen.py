@@ -177,10 +177,11 @@ async def test_it_is_not_there_unless_it_is_switched_on(building) -> None:
             response = await http.get(path, headers={"accept-language": "en"})
             assert response.status_code == 404
             assert "The lobby screen is not switched on." in response.text
-            assert "write screen: true under status" in response.text
+            told = re.sub("</?code>", "`", response.text)
+            assert "write `screen: true` under `status`" in told, "for people, and for programs"
         turkish = await http.get("/screen", headers={"accept-language": "tr"})
     assert "Giriş ekranı açık değil." in turkish.text
-    assert "status altına screen: true yazın" in turkish.text
+    assert "<code>status</code> altına <code>screen: true</code> yazın" in turkish.text
 
 
 # ---- in a browser

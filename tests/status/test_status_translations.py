@@ -103,6 +103,31 @@ def test_no_user_text_is_changed_in_case():
     assert "text-transform" not in (STATUS / "page" / "static" / "page.css").read_text()
 
 
+TYPED = re.compile("`[^`]+`")
+KEYS = re.compile(
+    r"(?<![\w'/.-])(?:[a-z]+(?:_[a-z]+)+|(?:building|journal|status)\.[a-z_.]+|[a-z]+: (?=in\b))"
+)
+"""What the configuration is written with: ct_class, building.area, `area: in`."""
+
+
+def test_a_key_of_the_configuration_is_marked_in_every_sentence_of_the_page_in_both_languages() -> None:
+    assert KEYS.search("kWh per m² would stand here with area: in building."), "the control"
+    assert KEYS.search("write contract_kw:"), "the control"
+    told = {message for _, _, message, _, _ in extract.extract_from_dir(STATUS)}
+    mine = [message for message in catalogue() if message.id and message.id in told]
+    assert len(mine) > 500
+    typed = 0
+    for message in mine:
+        ids, texts = ([each] if isinstance(each, str) else [*each] for each in (message.id, message.string))
+        for text in (*ids, *texts):
+            bare = re.sub(r"%\(\w+\)s", "", TYPED.sub("", text))
+            assert not KEYS.search(bare), text
+            # What is typed is the same in every language.
+            assert set(TYPED.findall(text)) == set(TYPED.findall(ids[0])), text
+        typed += bool(TYPED.search(ids[0]))
+    assert typed > 10
+
+
 COUNTED = re.compile(
     r"(?<!at least )(?<!at most )(?<!than )(?<!None of the )(?<!of the last )(?<!room for )"
     r"%\((?:n|count|rows)\)s (?:more |like )?"

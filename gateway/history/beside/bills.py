@@ -34,7 +34,8 @@ class BilledAmount:
 @dataclass(frozen=True, slots=True)
 class BillComparison:
     """A bill from its first to its last local day. `lacking`: days with quarter hours that were not measured,
-    and how many of them; `made`: when it was compared, UTC in ms.
+    and how many of them; `missing`: how many of all quarter hours our meter knows nothing of; `made`: when it
+    was compared, UTC in ms.
     """
 
     meter: str
@@ -43,6 +44,7 @@ class BillComparison:
     made: int
     amounts: tuple[BilledAmount, ...]
     lacking: tuple[tuple[date, int], ...] = ()
+    missing: int = 0
 
 
 def bills(directory: Path | str) -> list[BillComparison]:
@@ -79,6 +81,7 @@ def _write(path: Path, found: Iterable[BillComparison]) -> None:
                 for each in bill.amounts
             ],
             "lacking": [[str(day), count] for day, count in bill.lacking],
+            "missing": bill.missing,
         }
         for bill in found
     ]
@@ -100,4 +103,5 @@ def _bill(row: dict[str, Any]) -> BillComparison:
     )
     lacking = tuple((date.fromisoformat(day), int(count)) for day, count in row["lacking"])
     first, last = date.fromisoformat(row["first"]), date.fromisoformat(row["last"])
-    return BillComparison(str(row["meter"]), first, last, int(row["made"]), amounts, lacking)
+    missing = int(row.get("missing", 0))  # a file of before does not say it
+    return BillComparison(str(row["meter"]), first, last, int(row["made"]), amounts, lacking, missing)

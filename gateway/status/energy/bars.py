@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -10,18 +10,26 @@ from gateway.energy import BuildingSeries
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Bar, Numbers
 from gateway.status.energy.figures import DaySums, DayValues, Figures
-from gateway.status.energy.period import Period, Step
-from gateway.status.energy.shown import HOUR, Band, DataTable, EnergyView, Picture, kwh, name_of
+from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.shown import (
+    HOUR,
+    Band,
+    DataTable,
+    EnergyView,
+    Picture,
+    bar_name,
+    kwh,
+    name_of,
+    sum_in_short,
+    tick,
+    unit,
+)
 from gateway.status.words.language import Locale
 
 DAY = 96
 _BAR_HEIGHT = 300
 _MOST_LINES = 120
 _FOUR_WEEKS = 28
-_LAST = 2
-"""Days at the end of a period that have no room for a label."""
-_WEEKS_SHOWN, _YEAR, _FEW_YEARS = 62, 366, 900
-"""Days of a period up to which its Mondays, its months, every third month have a label."""
 CSS_OF_BAND = {"t1": "f1", "t2": "f2", "t3": "f3"}
 _ORDER = ("t3", "t1", "t2")
 """From below: night, day, peak."""
@@ -111,12 +119,13 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     """The bars with what they are compared with, and their table."""
     _ = f.gettext
     groups = bars_of_meter(figures, period, meter)
-    missing = _missing_days(figures, period, meter)
+    began, notes = _began(figures, period, meter), _what_is_missing(figures, period, meter, f)
     figures.forget_years(period)
     keys = bars_of(period)
     before, beside_of = _compared_bars(figures, period, meter, keys)
     figures.forget_years(period)
     marked = estimated_days(figures, period, meter)
+    lacking = {key for key in keys if _known(groups, key) < quarters_due(figures, period, key)}
     columns, rows = [], []
     names = band_names(figures, period.first, f)
     for key in keys:
@@ -125,62 +134,110 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         label = bar_name(period, key, f)
         beside = beside_of.get(key)
         estimated = mine is not None and key[0] in marked
+        gone = key in lacking and key[0] >= began
         columns.append(
             Bar(
                 _stacked(parts, names, label, f),
                 beside,
                 _("compared: %(kwh)s kWh") % {"kwh": kwh(beside * 1000, f)} if beside is not None else "",
                 tick(period, key, f),
-                estimated,
+                "q2" if gone else "w0" if estimated else "",
             )
         )
-        if mine:
+        if mine or gone:
             cells = [kwh(parts[name], f) if name in parts else "" for name in sorted(names)]
+            cells.append(kwh(mine.total, f) if mine else "")
             compared = kwh(beside * 1000, f) if beside is not None else ""
-            quality = _("partly estimated, total exact") if estimated else _("measured") if marked else ""
-            rows.append((label, *cells, kwh(mine.total, f), compared, quality))
+            said = _of_bar(known=mine is not None, lacking=key in lacking, estimated=estimated, f=f)
+            rows.append((label, *cells, compared, said if marked or lacking else ""))
     bands = (names[name] for name in sorted(names))
     heads = (_("Time"), *bands, _("Sum, kWh"), _("Compared, kWh"), _("Quality"))
     table = _without_empty(DataTable(heads, tuple(rows))) if rows else DataTable(heads, ())
     if period.step == "hour" and period.days > 1:
         sums = {key: mine.total for key, mine in groups.items()}
-        table = hours_table(period, [("", sums)], f, marked)
+        table = hours_table(period, [("", sums)], f, marked, {day for day, _hour in lacking})
     number = Numbers(f.number, "kWh")
     says = f.ngettext(
         "Energy of %(period)s in kWh, %(n)s bar", "Energy of %(period)s in kWh, %(n)s bars", len(keys)
     ) % {"period": name_of(period, f), "n": len(keys)}
     svg = charts.bars(columns, height=_BAR_HEIGHT, says=says, number=number)
-    notes = []
     if before:
-        notes.append(_("Short line: %(what)s.") % {"what": before_name(period, f)})
+        notes.insert(0, _("Short line: %(what)s.") % {"what": before_name(period, f)})
+    return Picture("", svg, table, unit(period, f), (*notes, *_signs(columns, marked, f)))
+
+
+def _known(groups: BarSums, key: tuple[date, int]) -> int:
+    return groups[key].known if key in groups else 0
+
+
+def _of_bar(*, known: bool, lacking: bool, estimated: bool, f: Locale) -> str:
+    """How far a bar can be trusted, in words."""
+    _ = f.gettext
+    if lacking:
+        return _("incomplete") if known else _("missing")
+    return _("partly estimated, total exact") if estimated else _("measured")
+
+
+def _signs(columns: Sequence[Bar], marked: Collection[date], f: Locale) -> Iterator[str]:
+    """What the signs above the bars mean; so many bars have none."""
+    _ = f.gettext
+    if len(columns) > _MOST_LINES:
+        if marked:
+            yield _("A part of it is estimated; the sum is exact. The table says which.")
+        return
+    signs = {bar.sign for bar in columns}
+    if "q2" in signs:
+        yield _("A ring above a bar: data is missing there.")
+    if "w0" in signs:
+        yield _("A dot above a bar: a part of it is estimated; the sum is exact.")
+
+
+def quarters_due(figures: Figures, period: Period, key: tuple[date, int]) -> int:
+    """How many quarter hours of a bar should be known by now."""
+    day, slot = key
+    if period.step == "month":
+        first, last = max(day, period.first), min(month_of(day).last, period.last)
+        return figures.known_of({}, first, last).expected
+    due = figures.due(day)
+    wide = {"quarter": 1, "hour": HOUR}.get(period.step, 0)
+    if not wide or not due:
+        return due
+    starts = figures.calendar.quarters(day)
+    if len(starts) == DAY:
+        return max(0, min(wide, due - slot * wide))
+    return sum(figures.calendar.place(start)[1] // wide == slot for start in starts[:due])
+
+
+def _began(figures: Figures, period: Period, meter: str) -> date:
+    """The first day of the period of which every quarter hour should be known: not the day on which measuring
+    began.
+    """
+    known = figures.sums_of(meter, period.first, min(period.last, figures.today))
+    first = min(known, default=period.first)
+    if first > period.first or (first in known and not known[first].whole):
+        before = figures.sums_of(meter, period.first - timedelta(_FOUR_WEEKS), period.first - timedelta(1))
+        return period.first if before else first + timedelta(1)
+    return period.first
+
+
+def _what_is_missing(figures: Figures, period: Period, meter: str, f: Locale) -> list[str]:
+    """What the sum of the period does not have in it."""
+    _ = f.gettext
+    last = min(period.last, figures.today)
+    known, began = figures.sums_of(meter, period.first, last), _began(figures, period, meter)
+    days = (began + timedelta(number) for number in range((last - began).days + 1))
+    missing = sum(not figures.is_whole(known, day) for day in days)
+    found = []
     if missing:
         text = f.ngettext(
             "Data is missing on %(n)s day: it is not in the sum.",
             "Data is missing on %(n)s days: it is not in the sum.",
             missing,
         )
-        notes.append(text % {"n": missing})
-    if marked:
-        dots = _("A dot above a bar: a part of it is estimated; the sum is exact.")
-        many = _("A part of it is estimated; the sum is exact. The table says which.")
-        notes.append(many if len(keys) > _MOST_LINES else dots)
-    return Picture("", svg, table, unit(period, f), tuple(notes))
-
-
-def _missing_days(figures: Figures, period: Period, meter: str) -> int:
-    """Days that are over of which not every quarter hour is known; not those before anything was known, nor
-    the day on which that began.
-    """
-    known = figures.sums_of(meter, period.first, min(period.last, figures.today))
-    if not known:
-        return 0
-    first = min(known)
-    if first > period.first or not known[first].whole:
-        before = figures.sums_of(meter, period.first - timedelta(_FOUR_WEEKS), period.first - timedelta(1))
-        first = period.first if before else first + timedelta(1)
-    last = min(period.last, figures.today - timedelta(1))
-    days = (first + timedelta(number) for number in range((last - first).days + 1))
-    return sum(day not in known or not known[day].whole for day in days)
+        found.append(text % {"n": missing})
+    if began > period.first:
+        found.append(_("Measuring began on %(day)s.") % {"day": f.day(began - timedelta(1), year=True)})
+    return found
 
 
 def _without_empty(table: DataTable) -> DataTable:
@@ -195,8 +252,11 @@ def hours_table(
     parts: Sequence[tuple[str, WhByBar]],
     f: Locale,
     marked: Collection[date] = (),
+    lacking: Collection[date] = (),
 ) -> DataTable:
-    """Hours of several days: a line for a day and part (its name, Wh by bar), a column for each hour."""
+    """Hours of several days: a line for a day and part (its name, Wh by bar), a column for each hour; days
+    that are estimated in part are `marked`, others are `lacking` an hour or more.
+    """
     _ = f.gettext
     rows = []
     for day in dict.fromkeys(day for day, _hour in bars_of(period)):
@@ -204,7 +264,8 @@ def hours_table(
             mine = [sums.get((day, hour)) for hour in range(24)]
             if any(value is not None for value in mine):
                 when = f"{f.short_day(day)} {f.short_weekday(day.weekday())}"
-                said = (when, name, _("partly estimated, total exact") if day in marked else "")
+                estimated = _("partly estimated, total exact") if day in marked else ""
+                said = (when, name, _("incomplete") if day in lacking else estimated)
                 cells = ["" if value is None else kwh(value, f) for value in mine]
                 total = kwh(sum(value or 0 for value in mine), f)
                 rows.append((", ".join(part for part in said if part), total, *cells))
@@ -241,8 +302,13 @@ def _compared_bars(
     last = min(max(days), figures.today - timedelta(1))
     if period.step == "month":
         last = min(max(days) + timedelta(30), figures.today)
-    other = bars_of_meter(figures, Period("range", min(days), last, period.step), meter)
-    found = {key: other[place].total / 1000 for key, place in shifted.items() if place in other}
+    those = Period("range", min(days), last, period.step)
+    other = bars_of_meter(figures, those, meter)
+    found = {}
+    for key, place in shifted.items():
+        # Beside what is not known as a whole nothing can be compared.
+        if place in other and other[place].known >= quarters_due(figures, those, place):
+            found[key] = other[place].total / 1000
     return bool(found), found
 
 
@@ -295,74 +361,14 @@ def band_sums(view: EnergyView, figures: Figures, period: Period, days: DaySums,
         return
     parts = figures.bands(days)
     total = sum(parts.values()) or 1
+    whole = figures.known_of(days, period.first, period.last).whole
     for name in ("t2", "t1", "t3", *(each for each in parts if each not in CSS_OF_BAND)):
         if name in parts:
             hours = _hours(figures, period.first, name)
             text = _("%(share)s of all") % {"share": f.percent(parts[name] / total)}
+            amount = sum_in_short(kwh(parts[name], f), whole=whole)
             view.bands.append(
-                Band(CSS_OF_BAND.get(name, "fa"), f"{names[name]} {hours}".strip(), kwh(parts[name], f), text)
+                Band(CSS_OF_BAND.get(name, "fa"), f"{names[name]} {hours}".strip(), amount, text)
             )
     source = figures.tariff_source(period.first)
     view.source = _("Hours of the tariff: %(source)s.") % {"source": source} if source else ""
-
-
-def bar_name(period: Period, key: tuple[date, int], f: Locale) -> str:
-    """What a bar is called in titles and tables."""
-    day, slot = key
-    match period.step:
-        case "quarter":
-            return f"{slot // 4:02}:{slot % 4 * 15:02}"
-        case "hour":
-            hours = f"{slot:02}–{slot + 1:02}"
-            return hours if period.span == "day" else f"{f.day(day)} {hours}"
-        case "day":
-            return f.day(day)
-        case _:
-            return f.month(day)
-
-
-def tick(period: Period, key: tuple[date, int], f: Locale) -> str:
-    """The label below a bar; most have none."""
-    day, slot = key
-    match (period.step, period.span):
-        case ("quarter", _):
-            return f"{slot // 4:02}" if slot % 24 == 0 else ""
-        case ("hour", "day"):
-            return f"{slot:02}" if slot % 6 == 0 else ""
-        case ("hour", "week"):
-            return f.short_weekday(day.weekday()) if slot == 0 else ""
-        case ("hour", _):
-            return str(day.day) if slot == 0 and day.weekday() == 0 else ""
-        case ("day", "week"):
-            return f.short_weekday(day.weekday())
-        case ("day", "year"):
-            return f.month(day, year=False)[:3] if day.day == 1 else ""
-        case ("day", _) if period.days > _WEEKS_SHOWN:
-            return _tick_of_month(period, day, f) if day.day == 1 else ""
-        case ("day", _):
-            if day.weekday() or (period.last - day).days < _LAST:
-                return ""
-            return f"{day.day} {f.short_weekday(0)}"
-        case _:
-            return _tick_of_month(period, day, f)
-
-
-def _tick_of_month(period: Period, day: date, f: Locale) -> str:
-    """The label of a month: of years every third one is named, of many years the years alone."""
-    if period.days <= _YEAR:
-        return f.month(day, year=False)[:3]
-    if day.month == 1:
-        return str(day.year)
-    return f.month(day, year=False)[:3] if period.days <= _FEW_YEARS and day.month % 3 == 1 else ""
-
-
-def unit(period: Period, f: Locale) -> str:
-    """What the axis counts."""
-    _ = f.gettext
-    words: dict[Step, str] = {
-        "quarter": _("kWh in a quarter hour"),
-        "hour": _("kWh in an hour"),
-        "day": _("kWh in a day"),
-        "month": _("kWh in a month"),
-    }
-    return words[period.step]

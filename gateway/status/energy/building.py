@@ -8,7 +8,7 @@ from gateway.status.energy.bars import band_sums, main_picture
 from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.month import heat_map, month_so_far, night_loads
 from gateway.status.energy.period import MOST_BARS, SPANS, STEPS, Period, Span, Step
-from gateway.status.energy.shown import Choice, EnergyView, downloads, kwh, name_of
+from gateway.status.energy.shown import Choice, EnergyView, downloads, kwh, name_of, sum_in_words
 from gateway.status.energy.today import compared, today_curve
 from gateway.status.energy.where import figures_below, shares, sun
 from gateway.status.words.language import Locale
@@ -53,13 +53,18 @@ def _whole(view: EnergyView, figures: Figures, period: Period, meter: str, f: Lo
     _ = f.gettext
     days = figures.sums_of(meter, period.first, min(period.last, figures.today))
     if days:
-        said = {"period": view.name, "kwh": kwh(total(days.values()), f)}
+        whole = figures.known_of(days, period.first, period.last).whole
+        said = {"period": view.name, "kwh": sum_in_words(kwh(total(days.values()), f), f, whole=whole)}
         view.title = _("%(period)s: %(kwh)s kWh") % said
         view.lead = compared(figures, period, meter, days, f)
         band_sums(view, figures, period, days, f)
         return True
-    view.title = _("%(period)s: nothing is known of it yet") % {"period": view.name}
-    if figures.span is not None:
+    ahead = period.last >= figures.today
+    nothing = (
+        _("%(period)s: nothing is known of it yet") if ahead else _("%(period)s: nothing is known of it")
+    )
+    view.title = nothing % {"period": view.name}
+    if figures.span is not None and period.first < figures.span[0]:
         view.lead = _("Measuring began on %(day)s.") % {"day": f.day(figures.span[0], year=True)}
     return False
 

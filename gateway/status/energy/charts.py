@@ -22,14 +22,14 @@ _WIDE = 1000
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One column: parts from below (class, value, title), what it is compared with, and its place's label.
-    `estimated`: a part of it was shared out over a gap.
+    `sign`: class of a ring above it, w0 where a part of it was shared out over a gap, q2 where it lacks one.
     """
 
     parts: tuple[tuple[str, float, str], ...]
     compared: float | None = None
     compared_title: str = ""
     label: str = ""
-    estimated: bool = False
+    sign: str = ""
     hollow: tuple[float, str] | None = None
     """On top, not filled: value and title."""
 
@@ -102,8 +102,9 @@ def bars(
         if bar.hollow and bar.hollow[0] > 0:
             tall = _tall(bar.hollow[0], axis, height)
             out.append(draw_rect("open", x, width - gap, base - tall, tall, bar.hollow[1]))
-        if bar.estimated:
-            out.append(f'<circle class="w0" cx="{x + (width - gap) / 2:.2f}%" cy="{base - 7:.1f}" r="3"/>')
+        if bar.sign:
+            at = f'cx="{x + (width - gap) / 2:.2f}%" cy="{base - 7:.1f}"'
+            out.append(f'<circle class="{bar.sign}" {at} r="3"/>')
         if bar.compared is not None:
             y = floor - _tall(bar.compared, axis, height)
             title = f"<title>{escape(bar.compared_title)}</title>" if bar.compared_title else ""

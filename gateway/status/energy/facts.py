@@ -174,6 +174,10 @@ class BillLike(Protocol):
     def lacking(self) -> Sequence[tuple[date, int]]:
         """Days with quarter hours that were not measured, and how many of them."""
 
+    @property
+    def missing(self) -> int:
+        """Quarter hours of which our meter knows nothing."""
+
 
 def _none() -> Sequence[BillLike]:
     return ()

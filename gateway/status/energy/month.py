@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
+from itertools import accumulate
 
 from gateway.energy import DaySum, building_load
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import Figures, by_day
 from gateway.status.energy.period import Period, month_of
-from gateway.status.energy.shown import HOUR, DataTable, EnergyView, Picture, changed, kwh, name_of, titles_of
+from gateway.status.energy.shown import (
+    HOUR,
+    DataTable,
+    EnergyView,
+    Picture,
+    changed,
+    kwh,
+    name_of,
+    sum_in_short,
+    titles_of,
+)
 from gateway.status.words.language import Locale
 
 _CURVE_HEIGHT = 220
@@ -23,20 +35,13 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     forecast = month_forecast(figures, meter)
     if forecast is None:
         return None
-    days = by_day(figures.sums_of(meter, period.first, figures.today))
+    mine_sums = figures.sums_of(meter, period.first, figures.today)
+    days, known = by_day(mine_sums), figures.known_of(mine_sums, period.first, figures.today)
     before = period.like
-    old = by_day(figures.sums_of(meter, before.first, before.last))
-    mine, sums, running = [], [], 0.0
-    for number in range(period.days):
-        day = period.first + timedelta(number)
-        if day <= figures.today:
-            running += days.get(day, 0) / 1000
-            mine.append(running)
-        sums.append(running)
-    other, run = [], 0.0
-    for number in range(period.days):
-        run += old.get(before.first + timedelta(number), 0) / 1000
-        other.append(run)
+    old_sums = figures.sums_of(meter, before.first, before.last)
+    old, whole = by_day(old_sums), figures.known_of(old_sums, before.first, before.last).whole
+    mine = _summed_up(days, period.first, (figures.today - period.first).days + 1)
+    other = _summed_up(old, before.first, period.days)
     ahead: list[float | None] = [None] * (len(mine) - 1) + [mine[-1]]
     left = period.days - len(mine)
     ahead += [mine[-1] + (forecast / 1000 - mine[-1]) * number / left for number in range(1, left + 1)]
@@ -49,7 +54,7 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         (100.0, str(period.days)),
     ]
     at = (len(mine) - 1) / max(1, period.days - 1) * 100
-    text = kwh(mine[-1] * 1000, f)
+    text = sum_in_short(kwh(mine[-1] * 1000, f), whole=known.whole)
     rows = tuple(
         (
             f.short_day(period.first + timedelta(k)),
@@ -69,32 +74,45 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         titles=titles_of(heads, rows),
     )
     title = _("Heading for about %(kwh)s kWh at the end of the month") % {"kwh": _about(forecast, f)}
-    if other[-1] > 0:
+    if other[-1] > 0 and whole:
         said = {"change": changed(forecast, other[-1] * 1000, f), "before": name_of(before, f)}
         title += ", " + _("%(change)s %(before)s") % said
-    note = _("Dashed: the days that are left, by the mean of their like days. Grey: the month before.")
-    return Picture(title, svg, DataTable(heads, rows), _("kWh since the first of the month"), (note,))
+    notes = [_("Dashed: the days that are left, by the mean of their like days. Grey: the month before.")]
+    if not known.whole:
+        notes.append(_("Days of this month that are not known as a whole are expected like these."))
+    if other[-1] > 0 and not whole:
+        notes.append(_("Data of the month before is missing: it is not compared."))
+    return Picture(title, svg, DataTable(heads, rows), _("kWh since the first of the month"), tuple(notes))
+
+
+def _summed_up(days: Mapping[date, int], first: date, count: int) -> list[float]:
+    """KWh from a day on, after each of so many days."""
+    return [*accumulate(days.get(first + timedelta(number), 0) / 1000 for number in range(count))]
 
 
 def month_forecast(figures: Figures, meter: str = "") -> float | None:
-    """Wh of this month when its coming days are like those before; None: too few like days are known."""
+    """Wh of this month when its coming days, and what is not known of those before, are like those that are
+    known as a whole; None: there are too few of these.
+    """
     period = month_of(figures.today)
-    days = by_day(figures.sums_of(meter, figures.today - timedelta(35), figures.today))
-    so_far = sum(value for day, value in days.items() if day >= period.first)
-    total = float(so_far)
-    today = days.get(figures.today, 0)
-    for number in range((period.last - figures.today).days + 1):
-        day = figures.today + timedelta(number)
+    sums = figures.sums_of(meter, figures.today - timedelta(35), figures.today)
+    forecast = 0.0
+    for number in range(period.days):
+        day = period.first + timedelta(number)
+        own = sums[day].sum if day in sums else 0
+        if day in sums and sums[day].whole and day < figures.today:
+            forecast += own
+            continue
+        kind = figures.calendar.kind(day)
         like = [
-            value
-            for other, value in days.items()
-            if other < figures.today and figures.calendar.kind(other) == figures.calendar.kind(day)
+            one.sum
+            for other, one in sums.items()
+            if other < figures.today and one.whole and figures.calendar.kind(other) == kind
         ]
         if len(like) < 2:
             return None
-        mean = sum(like[-_LIKE_DAYS:]) / len(like[-_LIKE_DAYS:])
-        total += max(0.0, mean - today) if day == figures.today else mean
-    return total
+        forecast += max(own, sum(like[-_LIKE_DAYS:]) / len(like[-_LIKE_DAYS:]))
+    return forecast
 
 
 def _about(wh: float, f: Locale) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -30,6 +31,9 @@ MOST_BARS: Final = 400
 """Days up to which a range is cut into days where nobody asks for it, and on a page at all."""
 LONGEST: Final = 3700
 """Days of a range."""
+WORDS: Final = (*SPANS, "from", "to")
+"""What names a range in an address."""
+_ISO: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MONTHS: Final = 12
 
 
@@ -84,6 +88,10 @@ class Period:
 def parse(query: Mapping[str, str], today: date) -> Period:
     """The period of an address; without one the month of `today`. Raises ValueError with what is wrong."""
     step = query.get("by")
+    if len({"from" if word == "to" else word for word in WORDS if word in query}) > 1:
+        raise ValueError(
+            "the address names more than one range: write day, week, month, year, or from and to"
+        )
     if "from" in query or "to" in query:
         first = _day(query.get("from", query.get("to", "")))
         last = _day(query.get("to", query.get("from", "")))
@@ -109,9 +117,9 @@ def _of(span: Span, text: str, step: Step) -> Period:
             first = day - timedelta(day.weekday())
             return Period("week", first, first + timedelta(6), step)
         case "month":
-            return month_of(_day(f"{text}-01"), step)
+            return month_of(_day(text, "-01"), step)
         case _:
-            return year_of(_day(f"{text}-01-01").year, step)
+            return year_of(_day(text, "-01-01").year, step)
 
 
 def month_of(day: date, step: Step = "day") -> Period:
@@ -140,11 +148,18 @@ def _named(period: Period) -> str:
             return str(period.first)
 
 
-def _day(text: str) -> date:
+def _day(text: str, rest: str = "") -> date:
+    """A day, or with the `rest` of its date the first one of a month or year."""
     try:
-        day = date.fromisoformat(text)
+        day = date.fromisoformat(text + rest if _ISO.fullmatch(text + rest) else "")
     except ValueError:
-        raise ValueError(f"{text[:20]!r} is no day: write one like 2026-11-25") from None
+        match rest:
+            case "":
+                raise ValueError(f"{text[:20]!r} is no day: write one like 2026-11-25") from None
+            case "-01":
+                raise ValueError(f"{text[:20]!r} is no month: write one like 2026-11") from None
+            case _:
+                raise ValueError(f"{text[:20]!r} is no year: write one like 2026") from None
     if not 2000 <= day.year <= 2099:
         raise ValueError(f"{text[:20]!r} is too far away: write a day from 2000 to 2099")
     return day

@@ -9,10 +9,10 @@ from itertools import accumulate
 from gateway.energy import reactive
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
-from gateway.status.energy.figures import IMPORT, Figures, by_day
+from gateway.status.energy.figures import IMPORT, Figures, KnownQuarters, by_day
 from gateway.status.energy.gauge import gauge
 from gateway.status.energy.period import month_of
-from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh, titles_of
+from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh, sum_in_short, titles_of
 from gateway.status.words.language import Locale
 
 _HEIGHT = 220
@@ -53,6 +53,8 @@ class ReactiveView:
     notes: list[str] = field(default_factory=list)
     call: str = ""
     downloads: list[Choice] = field(default_factory=list)
+    quarters: KnownQuarters | None = None
+    """How much of this month is known."""
     past: DataTable | None = None
     """The whole months before, with what became of each."""
     past_title: str = ""
@@ -66,11 +68,11 @@ def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
     facts = figures.facts
     if facts.exempt:
         view.title = _("This building pays nothing for reactive energy")
-        view.lead = _("The configuration says exempt: true in building.")
+        view.lead = _("The configuration says `building.exempt: true`.")
         return view
     if facts.installed_kva is None or facts.rules is None:
         view.title = _("Whether there will be a reactive charge cannot be said yet")
-        view.missing.append(_("The limits go by the installed power: write installed_kva: in building."))
+        view.missing.append(_("The limits go by the installed power: write `building.installed_kva`."))
         return view
     limits = facts.rules.reactive(facts.installed_kva, figures.today)
     roots = [root for root in facts.roots if figures.counter(root) == IMPORT]
@@ -96,6 +98,12 @@ def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
         kind = _kind(figures, roots[0].id, quantity, name, limit, f)
         if kind is not None:
             view.kinds.append(kind)
+    this = month_of(figures.today)
+    active = figures.sums(roots[0].id, IMPORT, this.first, figures.today)
+    view.quarters = figures.known_of(active, this.first, figures.today)
+    if view.kinds and not view.quarters.whole and view.kinds[0].since is None:
+        text = _("Nothing is known of %(hours)s h of this month: what they took is in none of these numbers.")
+        view.notes.append(text % {"hours": f.number(view.quarters.missing_hours, 1)})
     if view.kinds:
         view.gauge = gauge([(kind.name, kind.budget) for kind in view.kinds], f)
     _headline(view, figures, f)
@@ -123,16 +131,21 @@ def _kind(  # noqa: PLR0917 - what it is of
     first = month.first - timedelta(_PAST)
     active = by_day(figures.sums(meter, IMPORT, first, figures.today))
     amounts = by_day(figures.sums(meter, quantity, first, figures.today))
-    days = [
-        reactive.ReactiveDay(day, active[day], amounts.get(day, 0))
-        for day in sorted(active)
-        if day in amounts or day < figures.today
-    ]
+    both = sorted(active.keys() & amounts.keys())
+    days = [reactive.ReactiveDay(day, active[day], amounts[day]) for day in both]
     budget = reactive.budget(days, month.first, limit, figures.calendar, figures.today)
     if budget is None:
         return None
     level = {"green": "ok", "amber": "warn", "red": "bad"}[budget.colour]
-    left = _("%(kvarh)s kvarh left") if budget.left >= 0 else _("passed by %(kvarh)s kvarh")
+    whole = figures.known_of(
+        figures.sums(meter, quantity, month.first, figures.today), month.first, figures.today
+    )
+    if whole.whole:
+        left = _("%(kvarh)s kvarh left") if budget.left >= 0 else _("passed by %(kvarh)s kvarh")
+    elif budget.left >= 0:
+        left = _("at most %(kvarh)s kvarh left")
+    else:
+        left = _("passed by at least %(kvarh)s kvarh")
     until = ""
     if budget.left < 0:
         until = _("The limit is passed: nothing of this month can be saved any more.")
@@ -143,7 +156,7 @@ def _kind(  # noqa: PLR0917 - what it is of
         "warn": _("near the limit"),
         "bad": _("heading beyond the limit"),
     }[level]
-    begun = min(active, default=month.first)
+    begun = min(both, default=month.first)
     since = begun if begun > month.first else None
     if since is not None:
         # What was used before counts for the bill, too: the limit of the whole month is not known.
@@ -269,7 +282,13 @@ def _past(view: ReactiveView, figures: Figures, meter: str, quantities: tuple[st
             for amount in (month.inductive, month.capacitive)
         ]
         bounds = " · ".join(f.percent(limit / 100) for limit in month.limits)
-        rows.append((f.month(month.first), kwh(month.active, f), *ratios, bounds, words[state]))
+        last = month_of(month.first).last
+        known = figures.known_of(figures.sums(meter, IMPORT, month.first, last), month.first, last)
+        became = words[state]
+        if not known.whole:
+            became += "; " + _("%(hours)s h are not known") % {"hours": f.number(known.missing_hours, 1)}
+        drawn = sum_in_short(kwh(month.active, f), whole=known.whole)
+        rows.append((f.month(month.first), drawn, *ratios, bounds, became))
         said = _evidence(month, state, limits.source, f)
         if said:
             view.past_notes.append(said)
@@ -319,7 +338,7 @@ def _evidence(month: reactive.ReactiveMonth, state: reactive.Forgiveness, source
     else:
         text = _(
             "%(month)s: %(amounts)s to %(kwh)s kWh drawn; one breach a year may be disregarded "
-            "(%(source)s). Look at the bill; when it was, write forgiven: [%(name)s] in building."
+            "(%(source)s). Look at the bill; when it was, add %(name)s to `building.forgiven`."
         )
     return text % said
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from markupsafe import Markup
 
-from gateway.status.energy.period import Period
+from gateway.status.energy.period import Period, Step
 from gateway.status.words.language import Locale
 
 HOUR = 4
+_LAST = 2
+"""Days at the end of a period that have no room for a label."""
+_WEEKS_SHOWN, _YEAR, _FEW_YEARS = 62, 366, 900
+"""Days of a period up to which its Mondays, its months, every third month have a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,16 @@ def kwh(wh: float, f: Locale) -> str:
     return f.number(value, 0 if abs(value) >= 100 else 1)
 
 
+def sum_in_words(text: str, f: Locale, *, whole: bool) -> str:
+    """A sum for a sentence: where not all of it is known, it is at least that."""
+    return text if whole else f.gettext("at least %(sum)s") % {"sum": text}
+
+
+def sum_in_short(text: str, *, whole: bool) -> str:
+    """The same for a cell, or beside a number that leads."""
+    return text if whole else f"≥\u00a0{text}"
+
+
 def kw(wh: float, f: Locale) -> str:
     """A quarter hour's mean power in kW: whole from 10 up."""
     value = wh * HOUR / 1000
@@ -165,3 +180,65 @@ def changed(now: float, before: float, f: Locale) -> str:
     return (_("%(share)s more than") if share > 0 else _("%(share)s less than")) % {
         "share": f.percent(abs(share))
     }
+
+
+def bar_name(period: Period, key: tuple[date, int], f: Locale) -> str:
+    """What a bar is called in titles and tables."""
+    day, slot = key
+    match period.step:
+        case "quarter":
+            return f"{slot // 4:02}:{slot % 4 * 15:02}"
+        case "hour":
+            hours = f"{slot:02}–{slot + 1:02}"
+            return hours if period.span == "day" else f"{f.day(day)} {hours}"
+        case "day":
+            return f.day(day)
+        case _:
+            return f.month(day)
+
+
+def tick(period: Period, key: tuple[date, int], f: Locale) -> str:
+    """The label below a bar; most have none."""
+    day, slot = key
+    match (period.step, period.span):
+        case ("quarter", _):
+            return f"{slot // 4:02}" if slot % 24 == 0 else ""
+        case ("hour", "day"):
+            return f"{slot:02}" if slot % 6 == 0 else ""
+        case ("hour", "week"):
+            return f.short_weekday(day.weekday()) if slot == 0 else ""
+        case ("hour", _):
+            return str(day.day) if slot == 0 and day.weekday() == 0 else ""
+        case ("day", "week"):
+            return f.short_weekday(day.weekday())
+        case ("day", "year"):
+            return f.month(day, year=False)[:3] if day.day == 1 else ""
+        case ("day", _) if period.days > _WEEKS_SHOWN:
+            return _tick_of_month(period, day, f) if day.day == 1 else ""
+        case ("day", _):
+            if day.weekday() or (period.last - day).days < _LAST:
+                return ""
+            return f"{day.day} {f.short_weekday(0)}"
+        case _:
+            return _tick_of_month(period, day, f)
+
+
+def _tick_of_month(period: Period, day: date, f: Locale) -> str:
+    """The label of a month: of years every third one is named, of many years the years alone."""
+    if period.days <= _YEAR:
+        return f.month(day, year=False)[:3]
+    if day.month == 1:
+        return str(day.year)
+    return f.month(day, year=False)[:3] if period.days <= _FEW_YEARS and day.month % 3 == 1 else ""
+
+
+def unit(period: Period, f: Locale) -> str:
+    """What the axis counts."""
+    _ = f.gettext
+    words: dict[Step, str] = {
+        "quarter": _("kWh in a quarter hour"),
+        "hour": _("kWh in an hour"),
+        "day": _("kWh in a day"),
+        "month": _("kWh in a month"),
+    }
+    return words[period.step]

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from gateway.energy import building_load
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
-from gateway.status.energy.figures import QUARTER, DaySums, DayValues, Figures, by_day, total
+from gateway.status.energy.figures import QUARTER, DaySums, DayValues, Figures, total
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import HOUR, DataTable, Picture, changed, kwh, name_of, titles_of
 from gateway.status.words.language import Locale
@@ -20,36 +20,70 @@ _LIKE_DAYS = 4
 
 
 def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Locale) -> str:
-    """The whole days so far beside as many of the period before."""
+    """The whole days so far beside as many of the period before; of both, only what is known of both."""
     _ = f.gettext
-    days = by_day(sums)
-    whole = [day for day in days if day < figures.today]
     if period.span == "day":
-        other = figures.like_days(period.first)
-        like = [figures.total(_until(figures, figures.of(meter, day, day), period.first)) for day in other]
-        like = [each for each in like if each > 0]
-        if not like:
-            return first_comparison(figures, f)
-        mean = sum(like) / len(like)
-        by_now = _("%(change)s the mean of the last %(n)s like days at this hour: %(kwh)s kWh.")
-        text = (
-            by_now
-            if figures.today in period
-            else _("%(change)s the mean of the last %(n)s like days: %(kwh)s kWh.")
-        )
-        now = total(sums.values())
-        return text % {"change": changed(now, mean, f), "n": len(like), "kwh": kwh(mean, f)}
+        return _day_compared(figures, period.first, meter, f)
     before = period.like
-    last = before.first + timedelta(len(whole) - 1)
-    if not whole or (figures.span and before.first < figures.span[0]):
+    over = min(period.days, max(0, (figures.today - period.first).days))
+    if not over or (figures.span and before.first < figures.span[0]):
         return first_comparison(figures, f) if period.span in {"day", "week"} else ""
-    then = total(figures.sums_of(meter, before.first, min(last, before.last)).values())
-    now = sum(days[day] for day in whole)
+    old = figures.sums_of(meter, before.first, before.last)
+    pairs = [(period.first + timedelta(k), before.first + timedelta(k)) for k in range(over)]
+    both = [pair for pair in pairs if _is_whole(sums, pair[0]) and _is_whole(old, pair[1])]
+    left_out = len(pairs) - len(both)
+    now, then = sum(sums[day].sum for day, _ in both), sum(old[day].sum for _, day in both)
+    if figures.today not in period and _all_whole(sums, period) and _all_whole(old, before):
+        # Two that are over and known: also where one has a day more.
+        now, then, left_out = total(sums.values()), total(old.values()), 0
     if not then:
-        return first_comparison(figures, f)
+        return "" if left_out else first_comparison(figures, f)
     so_far = _("The whole days so far: %(change)s the same days of %(before)s (%(kwh)s kWh).")
     text = so_far if figures.today in period else _("That is %(change)s in %(before)s (%(kwh)s kWh).")
-    return text % {"change": changed(now, then, f), "before": name_of(before, f), "kwh": kwh(then, f)}
+    said = text % {"change": changed(now, then, f), "before": name_of(before, f), "kwh": kwh(then, f)}
+    if left_out:
+        left = f.ngettext(
+            "%(n)s day that is not known of both is left out.",
+            "%(n)s days that are not known of both are left out.",
+            left_out,
+        )
+        said += " " + left % {"n": left_out}
+    return said
+
+
+def _is_whole(sums: DaySums, day: date) -> bool:
+    return day in sums and sums[day].whole
+
+
+def _all_whole(sums: DaySums, period: Period) -> bool:
+    return all(_is_whole(sums, period.first + timedelta(number)) for number in range(period.days))
+
+
+def _day_compared(figures: Figures, day: date, meter: str, f: Locale) -> str:
+    """A day, as far as it is known, beside the mean of its like days in the same quarter hours."""
+    _ = f.gettext
+    mine = _slots(figures, figures.of(meter, day, day), day)
+    known = [slot for slot, value in enumerate(mine) if value is not None]
+    sums = []
+    for other in figures.like_days(day):
+        theirs = _slots(figures, figures.of(meter, other, other), other)
+        values = [value for slot in known if (value := theirs[slot]) is not None]
+        if values and len(values) == len(known):
+            sums.append(sum(values))
+    if not sums or not sum(sums):
+        return first_comparison(figures, f)
+    # Powers in kW, of quarter hours.
+    now, mean = (sum(mine[slot] or 0.0 for slot in known) / HOUR, sum(sums) / len(sums) / HOUR)
+    by_now = _("%(change)s the mean of the last %(n)s like days at this hour: %(kwh)s kWh.")
+    text = (
+        by_now if day == figures.today else _("%(change)s the mean of the last %(n)s like days: %(kwh)s kWh.")
+    )
+    said = text % {"change": changed(now, mean, f), "n": len(sums), "kwh": kwh(mean * 1000, f)}
+    quarters = figures.known_of(figures.sums_of(meter, day, day), day, day)
+    if not quarters.whole:
+        left = _("The %(hours)s h of which nothing is known are left out of both.")
+        said += " " + left % {"hours": f.number(quarters.missing_hours, 1)}
+    return said
 
 
 def first_comparison(figures: Figures, f: Locale) -> str:
@@ -61,14 +95,6 @@ def first_comparison(figures: Figures, f: Locale) -> str:
     return _("There is nothing to compare it with yet; the first comparison comes on %(day)s.") % {
         "day": f.day(day)
     }
-
-
-def _until(figures: Figures, values: DayValues, day: date) -> DayValues:
-    """As much of other days as there is of `day` by now."""
-    if day < figures.today:
-        return values
-    newest = len(_whole_slots(figures))
-    return {other: each[:newest] for other, each in values.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,22 @@ from datetime import date, timedelta
 
 from gateway.energy import building_load, netting
 from gateway.status.energy import charts
-from gateway.status.energy.bars import WhByBar, bar_name, bars_of, bars_of_series, hours_table, tick, unit
+from gateway.status.energy.bars import WhByBar, bars_of, bars_of_series, hours_table
 from gateway.status.energy.charts import Bar, Numbers
-from gateway.status.energy.figures import DegreeDays, Figures, MeterPart, degree_days, total
+from gateway.status.energy.figures import BuildingRest, DegreeDays, Figures, MeterPart, degree_days, total
 from gateway.status.energy.period import Period
-from gateway.status.energy.shown import DataTable, EnergyView, Picture, Share, kwh
+from gateway.status.energy.shown import (
+    DataTable,
+    EnergyView,
+    Picture,
+    Share,
+    bar_name,
+    kwh,
+    sum_in_short,
+    sum_in_words,
+    tick,
+    unit,
+)
 from gateway.status.words.language import Locale
 
 _MANY, _FIRST = 12, 8
@@ -27,7 +38,6 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
     below = [part for part in parts if part.depth > 0]
     if not below:
         return
-    whole = total(figures.series_sums("used", period.first, min(period.last, figures.today)).values())
     most = max((part.energy for part in below), default=1) or 1
     for part in below:
         note = ""
@@ -38,8 +48,8 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
                 part.meter.label,
                 part.meter.id,
                 part.depth,
-                kwh(part.energy, f),
-                f.percent(part.energy / whole) if whole else "",
+                sum_in_short(kwh(part.energy, f), whole=not part.partial),
+                f.percent(part.share) if part.share is not None else "",
                 round(part.energy * 100 / most, 1),
                 note,
             )
@@ -47,7 +57,8 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
     rest = figures.rest(period)
     if rest is not None:
         note = _("± %(kwh)s kWh by the classes of the meters") % {"kwh": kwh(rest.band, f)}
-        share = f.percent(rest.rest / whole) if whole else ""
+        note += rest_without(rest, f)
+        share = f.percent(rest.share) if rest.share is not None else ""
         width = round(abs(rest.rest) * 100 / most, 1)
         name = _("Unmetered")
         view.shares.append(Share(name, "", 1, kwh(rest.rest, f), share, width, note, hollow=True))
@@ -58,15 +69,25 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
             )
     _fold(view, parts, f)
     top = [share for share in view.shares if share.depth == 1 and share.id][:2]
-    if len(top) == 2 and whole:
-        both = sum(part.energy for part in below if part.meter.id in {share.id for share in top})
+    both = [part.share for part in below if part.meter.id in {share.id for share in top}]
+    if len(top) == 2 and None not in both:
         view.shares_title = _("%(share)s of the energy goes to two places: %(one)s and %(two)s") % {
-            "share": f.percent(both / whole),
+            "share": f.percent(sum(each or 0.0 for each in both)),
             "one": top[0].name,
             "two": top[1].name,
         }
     else:
         view.shares_title = _("Where the energy went")
+
+
+def rest_without(rest: BuildingRest, f: Locale) -> str:
+    """The days that the rest is not of, where there are any: what follows its uncertainty."""
+    text = f.ngettext(
+        "; without %(n)s day on which data of the building is missing",
+        "; without %(n)s days on which data of the building is missing",
+        rest.left_out,
+    )
+    return text % {"n": rest.left_out} if rest.left_out else ""
 
 
 def _fold(view: EnergyView, parts: list[MeterPart], f: Locale) -> None:
@@ -94,14 +115,15 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
         if figures.facts.plants:
             view.missing.append(
                 _(
-                    "Which register of the plant counts its yield is not known yet: write yield: in "
-                    "building.pv."
+                    "Which register of the plant counts its yield is not known yet: write `yield` in "
+                    "`building.pv`."
                 )
             )
         return
     if period.days <= _MONTH:
         view.netting = _netting(figures, period, last, f)
-    gave = total(figures.series_sums("generated", period.first, last).values())
+    days = figures.series_sums("generated", period.first, last)
+    gave, whole = total(days.values()), figures.known_of(days, period.first, last).whole
     out = total(figures.series_sums("fed", period.first, last).values())
     share = netting.self_consumption(gave, out)
     given, away = (
@@ -121,10 +143,11 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
         columns.append(Bar(parts, label=label, hollow=(fed.get(key, 0) / 1000, outside)))
     says = _("Energy of the sun in kWh: used in the building, and fed to the grid")
     svg = charts.bars(columns, height=190, says=says, number=Numbers(f.number, "kWh"))
-    title = _("The sun gave %(kwh)s kWh") % {"kwh": kwh(gave, f)}
+    amount = sum_in_words(kwh(gave, f), f, whole=whole)
+    title = _("The sun gave %(kwh)s kWh") % {"kwh": amount}
     if share is not None:
         title = _("The sun gave %(kwh)s kWh, %(share)s of it was used in the building") % {
-            "kwh": kwh(gave, f),
+            "kwh": amount,
             "share": f.percent(max(0.0, share)),
         }
     table = _sun_table(period, given, used, fed, f)
@@ -173,6 +196,7 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
     last = min(period.last, figures.today)
     days = figures.sums_of(meter, period.first, last)
     drawn = days if meter else figures.series_sums("drawn", period.first, last)
+    whole = figures.known_of(drawn, period.first, last).whole
     rules = facts.rules
     found = peak_of(figures, period, meter)
     if found is not None:
@@ -183,7 +207,8 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
                 "share": f.percent(found.power / 1000 / facts.contract_kw),
                 "kw": f.number(facts.contract_kw, 0),
             }
-        view.facts.append((_("Peak"), f"{f.number(found.power / 1000, 0)} kW", when + more))
+        power = sum_in_short(f.number(found.power / 1000, 0), whole=whole)
+        view.facts.append((_("Peak"), f"{power} kW", when + more))
     day = figures.today - timedelta(1)
     closed = building_load.is_closed(day, figures.calendar, facts.open_days)
     base = building_load.base_load(
@@ -194,24 +219,25 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         view.facts.append((_("Base load"), f"{f.number(base.power / 1000, 1)} kW", text))
     if meter:
         return
-    used = total(days.values())
+    used, known = total(days.values()), figures.known_of(days, period.first, last)
     co2 = rules.co2("consumption", period.first) if rules else None
     if co2 is not None:
         grid = total(drawn.values())
-        view.facts.append(("CO₂", f"{f.number(grid / 1e6 * co2.value, 1)} t", co2.source))
+        tonnes = sum_in_short(f.number(grid / 1e6 * co2.value, 1), whole=whole)
+        view.facts.append(("CO₂", f"{tonnes} t", co2.source))
     if facts.area:
-        view.facts.append((_("Per square metre"), f"{f.number(used / 1000 / facts.area, 1)} kWh/m²", ""))
+        per = sum_in_short(f.number(used / 1000 / facts.area, 1), whole=known.whole)
+        view.facts.append((_("Per square metre"), f"{per} kWh/m²", ""))
     else:
-        view.missing.append(_("kWh per m² would stand here with area: in building."))
+        view.missing.append(_("kWh per m² stands here once `building.area` is written."))
     view.facts += [degree_fact(each, f) for each in degree_days(figures, period.first, period.last)]
     tariff = figures.tariff(period.first)
     if tariff is not None and tariff.currency:
         parts = figures.bands(drawn)
         if all(name in tariff.prices for name in parts):
             cost = sum(value / 1000 * tariff.prices[name] for name, value in parts.items())
-            view.facts.append(
-                (_("Cost"), f"{f.number(cost, 0)} {tariff.currency}", figures.tariff_source(period.first))
-            )
+            money = sum_in_short(f.number(cost, 0), whole=whole)
+            view.facts.append((_("Cost"), f"{money} {tariff.currency}", figures.tariff_source(period.first)))
 
 
 def degree_fact(each: DegreeDays, f: Locale) -> tuple[str, str, str]:
@@ -233,8 +259,8 @@ def degree_fact(each: DegreeDays, f: Locale) -> tuple[str, str, str]:
         text = _("%(degrees)s degree days (base %(base)s °C, days above %(when)s °C: %(source)s)") % said
     if each.days < each.whole:
         known = ngettext(
-            "; %(n)s day of %(whole)s has a temperature",
-            "; %(n)s days of %(whole)s have a temperature",
+            "; %(n)s day of %(whole)s is known as a whole and has a temperature",
+            "; %(n)s days of %(whole)s are known as a whole and have a temperature",
             each.days,
         )
         text += known % said
@@ -245,9 +271,14 @@ def _netting(figures: Figures, period: Period, last: date, f: Locale) -> list[st
     """What is left on either side when fed in is set against drawn, within each hour and over the month."""
     _ = f.gettext
     hourly, monthly = figures.netted(period.first, last)
-    return [
+    known = figures.known_of(figures.series_sums("drawn", period.first, last), period.first, last)
+    found = [
         _("Netted within each hour: %(grid)s kWh drawn, %(out)s kWh surplus.")
         % {"grid": kwh(hourly.grid, f), "out": kwh(hourly.surplus, f)},
         _("Netted over the month: %(grid)s kWh drawn, %(out)s kWh surplus.")
         % {"grid": kwh(monthly.grid, f), "out": kwh(monthly.surplus, f)},
     ]
+    if not known.whole:
+        text = _("Without the %(hours)s h of which nothing is known.")
+        found.append(text % {"hours": f.number(known.missing_hours, 1)})
+    return found

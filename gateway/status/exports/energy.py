@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from gateway.status.energy.bars import band_names, bar_name, bars_of, bars_of_meter
+from gateway.status.energy.bars import band_names, bars_of, bars_of_meter, quarters_due
 from gateway.status.energy.facts import EnergyMeter
-from gateway.status.energy.figures import EXPORT, QUARTER, Figures, total
+from gateway.status.energy.figures import EXPORT, QUARTER, Figures
 from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.shown import bar_name
 from gateway.status.exports.table import Cell, Column, ExportTable
 from gateway.status.words.language import Locale
 
@@ -30,7 +31,7 @@ def energy_tables(figures: Figures, period: Period, meter: str, f: Locale) -> li
 
 
 def bars_table(figures: Figures, period: Period, meter: str, f: Locale) -> ExportTable:
-    """A row for each bar: hour, day or month."""
+    """A row for each bar since measuring began: hour, day or month, those without a value too."""
     _ = f.gettext
     names = band_names(figures, period.first, f)
     bands = [name for name in (*_BANDS, *sorted(names)) if name in names]
@@ -61,21 +62,22 @@ def _bars(
         groups = bars_of_meter(figures, part, meter)
         marks = _marks(figures, part, quality_letters(figures, meter, part.first, part.last))
         for key in bars_of(part):
-            if key in groups:
-                sums, known = groups[key].bands, groups[key].known
-                said = marks.get(key, "")
-                whole = _quarters_of(figures, part, key)
-                begin: Cell = key[0]
-                if period.step == "hour":
-                    begin = datetime.combine(key[0], datetime.min.time()) + timedelta(hours=key[1])
-                yield (
-                    begin,
-                    bar_name(part, key, f),
-                    *(sums[name] / 1000 if name in sums else None for name in bands),
-                    sum(sums.values()) / 1000,
-                    known / whole if whole else None,
-                    quality_words(said, complete=known >= whole, f=f),
-                )
+            held, due = groups.get(key), quarters_due(figures, part, key)
+            last = part.last if period.step == "month" else key[0]
+            if held is None and (not due or (figures.span and last < figures.span[0])):
+                continue
+            sums, known = (held.bands, held.known) if held else ({}, 0)
+            begin: Cell = key[0]
+            if period.step == "hour":
+                begin = datetime.combine(key[0], datetime.min.time()) + timedelta(hours=key[1])
+            yield (
+                begin,
+                bar_name(part, key, f),
+                *(sums[name] / 1000 if name in sums else None for name in bands),
+                sum(sums.values()) / 1000 if held else None,
+                min(1.0, known / due) if due else None,
+                quality_words(marks.get(key, ""), complete=known >= due, f=f),
+            )
         figures.forget()
 
 
@@ -104,25 +106,6 @@ def _marks(figures: Figures, period: Period, letters: dict[date, str]) -> dict[t
                 for start, letter in zip(figures.calendar.quarters(day), text, strict=False):
                     key = (day, figures.calendar.place(start)[1] // wide)
                     found[key] = found.get(key, "") + letter
-    return found
-
-
-def _quarters_of(figures: Figures, period: Period, key: tuple[date, int]) -> int:
-    """How many quarter hours a bar has that are over."""
-    days = [key[0]]
-    if period.step == "month":
-        days = [day for day, _slot in bars_of(Period("range", period.first, period.last, "day"))]
-    found = 0
-    for day in days:
-        quarters = figures.calendar.quarters(day)
-        over = (
-            [start for start in quarters if start + QUARTER <= figures.end]
-            if day >= figures.today
-            else quarters
-        )
-        if period.step == "hour":
-            over = [start for start in over if figures.calendar.place(start)[1] // 4 == key[1]]
-        found += len(over)
     return found
 
 
@@ -232,24 +215,20 @@ def meters_table(figures: Figures, period: Period, f: Locale) -> ExportTable:
 def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
     _ = f.gettext
     last = min(period.last, figures.today)
-    used = 0
-    for part in parts_of(period, figures.today):
-        used += total(figures.series_sums("used", part.first, part.last).values())
-        figures.forget()
     for root in figures.facts.roots:
         counter = figures.counter(root)
         if counter:
-            wh = figures.sum_of(root.id, counter, period.first, last)
-            yield (root.label, root.id, None, wh / 1000, None, None)
+            wh, known = figures.part_of(root.id, counter, period.first, last)
+            yield (root.label, root.id, None, wh / 1000, None, known)
     for each in figures.parts(period):
-        share = each.energy / used if used else None
-        yield (each.meter.label, each.meter.id, each.meter.parent, each.energy / 1000, share, each.known)
+        yield (each.meter.label, each.meter.id, each.meter.parent, each.energy / 1000, each.share, each.known)
     for plant in figures.facts.plants:
         if direction := figures.direction(plant):
-            wh = figures.sum_of(plant.id, f"active_energy_{direction}", period.first, last)
-            yield (plant.label, plant.id, plant.parent or None, wh / 1000, None, None)
+            quantity = f"active_energy_{direction}"
+            wh, known = figures.part_of(plant.id, quantity, period.first, last)
+            yield (plant.label, plant.id, plant.parent or None, wh / 1000, None, known)
     rest = figures.rest(period)
     figures.forget()
     if rest is not None:
-        share = rest.rest / used if used else None
-        yield (_("Unmetered"), None, figures.facts.roots[0].id, rest.rest / 1000, share, None)
+        root_id = figures.facts.roots[0].id
+        yield (_("Unmetered"), None, root_id, rest.rest / 1000, rest.share, rest.known)

@@ -66,12 +66,15 @@ def _energy(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]
     """Quarter hours: start (ms UTC), Wh; `used` of the building or what a meter counted."""
     period, meter = _bounded(period_of(query, figures.today), _YEAR), meter_of(query, figures.facts)
     days = figures.sums_of(meter, period.first, min(period.last, figures.today))
+    quarters = figures.known_of(days, period.first, period.last)
     return {
         "meter": meter or None,
         **_days(period),
         "unit": "Wh",
         "seconds": 900,
         "sum": total(days.values()),
+        "expected": quarters.expected,
+        "known": quarters.known,
         "bands": figures.bands(days) if figures.tariff(period.first) else None,
         "intervals": _joined(_quarters(figures, meter, period)),
     }
@@ -99,7 +102,12 @@ def _tree(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
             }
             for part in figures.parts(period)
         ],
-        "unmetered": {"energy": rest.rest, "uncertainty": rest.band, "over_counted": rest.over_counted}
+        "unmetered": {
+            "energy": rest.rest,
+            "uncertainty": rest.band,
+            "over_counted": rest.over_counted,
+            "known": rest.known,
+        }
         if rest
         else None,
     }
@@ -110,6 +118,8 @@ def _reactive(figures: Figures, now: Snapshot, _query: Query) -> dict[str, objec
     return {
         "source": view.source or None,
         "missing": view.missing,
+        "expected": view.quarters.expected if view.quarters else None,
+        "known": view.quarters.known if view.quarters else None,
         "kinds": [
             {
                 "kind": kind.name,

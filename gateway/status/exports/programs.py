@@ -18,10 +18,10 @@ from gateway.status.energy.period import Period
 from gateway.status.exports import later
 from gateway.status.exports.numbers import NUMBERS, answer
 from gateway.status.exports.order import ExportOrder
-from gateway.status.exports.query import Query, WrongQuery, file_period, meter_of, today_of
+from gateway.status.exports.query import Query, WrongQuery, check_range, file_period, meter_of, today_of
 from gateway.status.exports.response import Busy, Exports
 from gateway.status.page.answers import SharedAnswers, pack_all, packed_answer
-from gateway.status.page.no_answer import NoAnswer, present
+from gateway.status.page.no_answer import NoAnswer, present, refused
 from gateway.status.page.stream import Streams, event
 from gateway.status.snapshot import Snapshot
 from gateway.status.source import Changes
@@ -141,6 +141,7 @@ class Programs:
         view, query = request.url.path.removeprefix("/api/v1/"), told(request)
         history = self._answers.energy_history()
         try:
+            check_range(view, query)
             if _form(query) != "json":
                 return await self._file(view, request, query)
             numbers = await self._answers.make(
@@ -148,7 +149,7 @@ class Programs:
                 lambda now: pack_all(answer(view, history, now, query)),
             )
         except WrongQuery as error:
-            raise NoAnswer(400, str(error), hint="see docs/api.md") from error
+            raise refused(400, str(error), "see docs/api.md") from error
         except HistoryError as error:
             raise NoAnswer(503, error.message, hint=error.hint) from error
         return await packed_answer(request, numbers, "application/json")

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from gateway.energy import Calendar
 from gateway.status.energy.facts import BuildingFacts, EnergyHistory, EnergyReader
 from gateway.status.energy.figures import QUARTER, Figures
-from gateway.status.energy.period import Period, parse, year_of
+from gateway.status.energy.period import WORDS, Period, parse, year_of
 from gateway.status.snapshot import Snapshot
 
 Query = Mapping[str, str]
@@ -31,6 +31,15 @@ def figures_of(history: EnergyHistory, reader: EnergyReader, now: Snapshot) -> F
 def today_of(now: Snapshot) -> date:
     """The building's local day."""
     return Calendar(ZoneInfo(now.timezone)).place(now.taken // QUARTER * QUARTER)[0]
+
+
+def check_range(view: str, query: Query) -> None:
+    """Raises WrongQuery when a view is asked for a range that it cannot be of."""
+    asked = [word for word in WORDS if word in query]
+    if view == "report" and {*asked} - {"year", "month"}:
+        raise WrongQuery("a report is of a year or of a month: write year=2026 or month=2026-11")
+    if view == "reactive" and asked:
+        raise WrongQuery(f"the reactive energy is that of this month: leave {asked[0]}= out")
 
 
 def period_of(query: Query, today: date) -> Period:

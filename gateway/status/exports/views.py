@@ -11,7 +11,7 @@ from gateway.status.energy.figures import IMPORT, Figures, by_day
 from gateway.status.energy.period import Period, month_of
 from gateway.status.exports.energy import energy_tables, meters_table, quality_words
 from gateway.status.exports.table import Cell, Column, ExportTable
-from gateway.status.report.lines import ReportLine, reactive_registers, report_lines
+from gateway.status.report.lines import ReportLine, reactive_registers, report_lines, since_began
 from gateway.status.report.months import name_of_line, toe, verdict
 from gateway.status.words.language import Locale
 
@@ -133,12 +133,10 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
 
 def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
     rules = figures.facts.rules
-    for line in report_lines(figures, period):
-        if line.used is None:
-            continue
+    for line in since_began(report_lines(figures, period)):
         co2 = rules.co2("consumption", line.first) if rules else None
         bands = line.bands or {}
-        grid = line.used - (line.from_sun or 0)
+        grid = None if line.used is None else line.used - (line.from_sun or 0)
         energies = (grid, line.from_sun, line.used, line.before, line.fed, line.gave)
         kinds = (line.inductive, line.capacitive)
         yield (
@@ -150,8 +148,8 @@ def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[
             _local(figures, line.peak[0]) if line.peak else None,
             *(None if each is None else each / 1000 for each in kinds),
             verdict(figures, line, f)[0] if period.span == "year" else None,
-            toe(figures, line) if rules else None,
-            (line.drawn or 0) / 1e6 * co2.value if co2 else None,
+            toe(figures, line) if rules and line.used is not None else None,
+            line.drawn / 1e6 * co2.value if co2 and line.drawn is not None else None,
             line.measured / line.expected if line.expected else None,
             _quality_of(line, f),
         )

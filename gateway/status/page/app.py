@@ -19,7 +19,7 @@ from gateway.status.page.chart import POLICY, power_chart
 from gateway.status.page.guard import Guard, refuse_all
 from gateway.status.page.home import HomeCache, HomeEnergy
 from gateway.status.page.lobby import Lobby
-from gateway.status.page.no_answer import NoAnswer, present
+from gateway.status.page.no_answer import NoAnswer, present, refused
 from gateway.status.page.stream import Streams, event
 from gateway.status.snapshot import Snapshot
 from gateway.status.source import Source
@@ -128,7 +128,7 @@ class Page:
 
     async def report(self, request: Request) -> Response:
         """The report of a year or a month."""
-        return await self._of_history(energy_pages.REPORT, request, request.path_params)
+        return await self._of_history(energy_pages.REPORT, request, told(request) | request.path_params)
 
     async def _of_history(self, view: str, request: Request, query: Mapping[str, str]) -> Response:
         visitor, history = self._visitor(request), self._answers.energy_history()
@@ -138,7 +138,7 @@ class Page:
                 lambda now: self._kept.get(view, history, now, visitor, query),
             )
         except WrongQuery as error:
-            raise HTTPException(404, str(error)) from error
+            raise refused(404, str(error)) from error
         return await packed_answer(request, html, headers=_of(visitor))
 
     async def screen(self, request: Request) -> Response:
@@ -170,7 +170,7 @@ class Page:
         """The language that is asked for; empty: in turn. Raises a 404 where there is no lobby screen."""
         if not self._answers.snapshot().screen:
             raise NoAnswer(
-                404, "The lobby screen is not switched on.", hint="write screen: true under status"
+                404, "The lobby screen is not switched on.", hint="write `screen: true` under `status`"
             )
         return choose(request.query_params.get("lang"), "", "")
 

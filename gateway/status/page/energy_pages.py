@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import date
 from urllib.parse import urlencode
 
 from gateway.errors import HistoryError
 from gateway.status.energy.building import energy_view
 from gateway.status.energy.facts import BuildingFacts, EnergyHistory
 from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import WORDS, Period
 from gateway.status.energy.quality import quality_view
 from gateway.status.energy.reactive import reactive_view
-from gateway.status.exports.query import Query, WrongQuery, figures_of, meter_of, period_of
+from gateway.status.exports.query import Query, WrongQuery, figures_of, meter_of, period_of, today_of
 from gateway.status.page import render
 from gateway.status.page.answers import Packed, pack
 from gateway.status.report import view as report
@@ -53,6 +55,7 @@ def page(
     view: str, history: EnergyHistory | None, now: Snapshot, visitor: render.Visitor, query: Query
 ) -> str:
     """One of VIEWS or REPORT, complete. Raises WrongQuery."""
+    _check(view, now, query)
     f = Locale(visitor.language, now.timezone, now.taken)
     _ = f.gettext
     titles = {
@@ -72,6 +75,21 @@ def page(
     return render.whole(body, now, visitor, titles[view], live=False, query=kept)
 
 
+def _check(view: str, now: Snapshot, query: Query) -> None:
+    """Raises WrongQuery for a range that there is not, or that the page is not of: also while nothing is
+    known.
+    """
+    asked = next((word for word in WORDS if word in query), "")
+    if view == "energy":
+        period_of(query, today_of(now))
+    elif asked and view == REPORT:
+        raise WrongQuery("a report has an address of its own: write /report/2026 or /report/2026-11")
+    elif view == REPORT and query.get("period"):
+        _named_period(query["period"], today_of(now))
+    elif asked:
+        raise WrongQuery(f"this page is of one range alone: leave {asked}= out")
+
+
 def _shown(view: str, history: EnergyHistory, now: Snapshot, query: Query, f: Locale) -> object:
     """What a view says, None where nothing is known yet; what was read of years is forgotten with it."""
     with closing(history.open()) as reader:
@@ -85,11 +103,15 @@ def _shown(view: str, history: EnergyHistory, now: Snapshot, query: Query, f: Lo
         return reactive_view(figures, f) if view == "reactive" else quality_view(figures, f)
 
 
-def _report(history: EnergyHistory, figures: Figures, name: str, now: Snapshot, f: Locale) -> object:
+def _named_period(name: str, today: date) -> Period:
     try:
-        period = report.report_period(name, figures)
+        return report.named_period(name, today)
     except ValueError as error:
         raise WrongQuery(str(error)) from error
+
+
+def _report(history: EnergyHistory, figures: Figures, name: str, now: Snapshot, f: Locale) -> object:
+    period = _named_period(name, figures.today) if name else report.usual_period(figures)
     try:
         return report.report_view(figures, period, history.bills(), now.name, f)
     except HistoryError as error:

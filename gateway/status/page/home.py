@@ -17,7 +17,7 @@ from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.month import month_forecast
 from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, reactive_view
-from gateway.status.energy.shown import Picture, changed, kwh
+from gateway.status.energy.shown import Picture, changed, kwh, sum_in_words
 from gateway.status.energy.today import first_comparison, today_curve, usual_today
 from gateway.status.energy.where import peak_of
 from gateway.status.snapshot import Snapshot
@@ -33,9 +33,10 @@ _SAME = 0.005
 
 @dataclass(frozen=True, slots=True)
 class HomeFigure:
-    """A number with what it is compared with, and its bar."""
+    """A number with what it is compared with, and its bar; `least`: in words, that not all is known."""
 
     name: str
+    least: str
     kwh: str
     says: str
     below: str
@@ -97,13 +98,14 @@ def _home(history: EnergyHistory, now: Snapshot, language: str) -> HomeEnergy:
 
 def _today(figures: Figures, f: Locale) -> HomeFigure | None:
     _ = f.gettext
-    values = figures.used(figures.today, figures.today)
+    values = figures.series_sums("used", figures.today, figures.today)
     if not values:
         return None
-    used = figures.total(values)
+    used, known = total(values.values()), figures.known_of(values, figures.today, figures.today)
     usual = usual_today(figures, "")
     like = figures.like_days(figures.today)
-    whole = [total(figures.series_sums("used", day, day).values()) for day in like]
+    sums = [figures.series_sums("used", day, day) for day in like]
+    whole = [one.sum for each in sums for one in each.values() if one.whole]
     mean = sum(whole) / len(whole) if whole else 0.0
     says, below = "", ""
     if usual is not None:
@@ -121,19 +123,22 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
         below = first_comparison(figures, f)
     bar = charts.bullet(used, mean or used, mark=float(usual.mean) if usual else None)
     name = _("Today until %(time)s") % {"time": f.time(figures.end)}
-    return HomeFigure(name, kwh(used, f), says, below, bar, f"/energy?day={figures.today}")
+    least = "" if known.whole else _("at least")
+    return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?day={figures.today}")
 
 
 def _month(figures: Figures, f: Locale) -> HomeFigure | None:
     _ = f.gettext
     period = month_of(figures.today)
-    used = total(figures.series_sums("used", period.first, figures.today).values())
+    sums = figures.series_sums("used", period.first, figures.today)
+    used, known = total(sums.values()), figures.known_of(sums, period.first, figures.today)
     if not used:
         return None
     forecast = month_forecast(figures)
     before = period.moved(-1)
-    old = total(figures.series_sums("used", before.first, before.last).values())
-    whole = figures.span is not None and figures.span[0] <= before.first and old > 0
+    old_sums = figures.series_sums("used", before.first, before.last)
+    old = total(old_sums.values())
+    whole = old > 0 and figures.known_of(old_sums, before.first, before.last).whole
     says, below = "", ""
     if forecast is not None:
         says = _("heading for about %(kwh)s") % {"kwh": kwh(round(forecast, -5), f)}
@@ -145,7 +150,8 @@ def _month(figures: Figures, f: Locale) -> HomeFigure | None:
             }
     bar = charts.bullet(used, old if whole else used, mark=float(old) if whole else None, forecast=forecast)
     name = _("%(month)s, day %(n)s") % {"month": f.month(period.first, year=False), "n": figures.today.day}
-    return HomeFigure(name, kwh(used, f), says, below, bar, f"/energy?month={period.first:%Y-%m}")
+    least = "" if known.whole else _("at least")
+    return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?month={period.first:%Y-%m}")
 
 
 def _jobs(reactive: ReactiveView) -> list[Notice]:
@@ -169,16 +175,18 @@ def _rows(figures: Figures, reactive: ReactiveView, f: Locale) -> list[tuple[str
             word = _("not known as a whole")
         more = _("%(ratio)s, limit %(limit)s") % {"ratio": worst.ratio, "limit": worst.limit}
         rows.append((_("Reactive charge"), word, more, "/reactive"))
-    gave = figures.generated(figures.today, figures.today)
-    if gave is not None:
-        sun, out = figures.total(gave), figures.total(figures.fed_in(figures.today, figures.today))
+    if figures.building.plants:
+        gave = figures.series_sums("generated", figures.today, figures.today)
+        whole = figures.known_of(gave, figures.today, figures.today).whole
+        sun, out = total(gave.values()), figures.total(figures.fed_in(figures.today, figures.today))
         more = (
             _("all used in the building")
             if out <= 0
             else _("%(kwh)s kWh fed to the grid") % {"kwh": kwh(out, f)}
         )
         href = f"/energy?day={figures.today}#sun"
-        rows.append((_("The sun today"), f"{kwh(sun, f)} kWh", more if sun > 0 else "", href))
+        said = sum_in_words(f"{kwh(sun, f)} kWh", f, whole=whole)
+        rows.append((_("The sun today"), said, more if sun > 0 else "", href))
     return rows
 
 
@@ -187,10 +195,9 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
     _ = f.gettext
     rows, period = [], month_of(figures.today)
     address = f"/energy?month={period.first:%Y-%m}"
-    used = total(figures.series_sums("used", period.first, figures.today).values())
     top = [part for part in figures.parts(period) if part.depth == 1][:2]
-    if top and used:
-        shares = [f.percent(part.energy / used) for part in top]
+    shares = [f.percent(part.share) for part in top if part.share is not None]
+    if shares:
         more = shares[0]
         if len(top) > 1:
             said = {"first": shares[0], "meter": top[1].meter.label, "second": shares[1]}

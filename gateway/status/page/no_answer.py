@@ -21,6 +21,12 @@ class NoAnswer(HTTPException):
         self.hint = hint
 
 
+def refused(status: int, why: str, hint: str = "") -> NoAnswer:
+    """A request that cannot be meant: what `why` says behind a colon is what to write, else it is `hint`."""
+    what, _colon, instead = why.partition(": ")
+    return NoAnswer(status, what, hint=instead or hint)
+
+
 def present(now: Snapshot, meter_id: str) -> MeterView:
     """The meter. Raises HTTPException (404)."""
     meter = now.meter(meter_id)

@@ -40,6 +40,9 @@ _ENVIRONMENT.globals.update(
 )
 
 
+_TYPED = re.compile("`([^`]+)`")
+
+
 class Visitor:
     """What a page depends on beside the snapshot: the language, whether it was asked for by name, and the
     path.
@@ -64,7 +67,8 @@ class Visitor:
 
 
 class MarkedNames:
-    """Marks the names that the configuration gives, in the gateway's own language, wherever a text has them.
+    """Marks the names that the configuration gives, in the gateway's own language, wherever a text has them,
+    and what is to be typed, which stands between grave accents.
 
     A screen reader reads each in its language; on a page in that language nothing needs a mark.
     """
@@ -87,6 +91,15 @@ class MarkedNames:
 
     def __call__(self, text: str) -> Markup:
         """The text as HTML."""
+        if "`" not in text:
+            return self._named(text)
+        typed = Markup("<code>{}</code>")
+        parts = enumerate(_TYPED.split(text))
+        return Markup("").join(
+            typed.format(part) if index % 2 else self._named(part) for index, part in parts
+        )
+
+    def _named(self, text: str) -> Markup:
         if self._known is None:
             return escape(text)
         marked = Markup('<span lang="{}">{}</span>')
@@ -235,7 +248,10 @@ def problem(now: Snapshot, visitor: Visitor, status: int, said: tuple[str, str] 
     hint = ""
     if said is not None:
         text, hint = (in_words(each, locale) for each in said)
-    body = _ENVIRONMENT.get_template("problem.html").render(_=_, url=visitor.url, text=text, hint=hint)
+    names = MarkedNames(now, visitor.language)
+    body = _ENVIRONMENT.get_template("problem.html").render(
+        _=_, url=visitor.url, text=text, hint=hint, names=names
+    )
     return whole(body, now, Visitor(visitor.language, "", asked=visitor.asked), text)
 
 

@@ -9,9 +9,10 @@ from gateway.status.energy.bars import band_names
 from gateway.status.energy.facts import BilledAmountLike, BillLike, EnergyMeter
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period
-from gateway.status.energy.shown import kwh
+from gateway.status.energy.shown import kwh, sum_in_short, sum_in_words
+from gateway.status.energy.where import rest_without
 from gateway.status.report.lines import ReportLine
-from gateway.status.report.months import breaches, forgiven, share
+from gateway.status.report.months import at_least_note, breaches, forgiven, share
 from gateway.status.report.shown import BillShown, ReportTable
 from gateway.status.words.language import Locale
 
@@ -20,16 +21,16 @@ _MOST_DAYS = 6
 _ENOUGH_HOURS = 0.05
 
 
-def meter_table(figures: Figures, period: Period, used: int, f: Locale) -> ReportTable | None:
+def meter_table(figures: Figures, period: Period, f: Locale) -> ReportTable | None:
     """Every meter with its energy, its share, and how much of it was measured; what nobody meters."""
     _ = f.gettext
     last = min(period.last, figures.today)
     heads = (_("Meter"), "kWh", _("Share"), _("Measured"), _("Estimated"), _("Missing"))
     rows: list[tuple[str, ...]] = []
     marked: set[int] = set()
-    below = [(part.meter, part.depth, part.energy) for part in figures.parts(period)]
-    top = [(root, 0, _counted(figures, root, period.first, last)) for root in figures.facts.roots]
-    for meter, depth, energy in [*top, *below]:
+    below = [(part.meter, part.depth, part.energy, part.share) for part in figures.parts(period)]
+    top = [(root, 0, _counted(figures, root, period.first, last), None) for root in figures.facts.roots]
+    for meter, depth, energy, part in [*top, *below]:
         days = figures.quality(meter, period.first, last)
         expected = sum(day.expected for day in days)
         if not expected:
@@ -42,8 +43,8 @@ def meter_table(figures: Figures, period: Period, used: int, f: Locale) -> Repor
         rows.append(
             (
                 "\u2003" * depth + meter.label,
-                _whole(energy, f),
-                f.percent(energy / used, 1) if used and depth else "",
+                sum_in_short(_whole(energy, f), whole=not missing),
+                f.percent(part, 1) if part is not None else "",
                 share(measured, expected, f),
                 f.percent(max(0.001, (known - measured) / expected) if known > measured else 0.0, 1),
                 _("%(hours)s h") % {"hours": f.number(missing / 4, 1)} if missing else "–",
@@ -54,12 +55,14 @@ def meter_table(figures: Figures, period: Period, used: int, f: Locale) -> Repor
     notes = []
     rest = figures.rest(period)
     if rest is not None and len(rows) > 1:
-        part = f.percent(rest.rest / used, 1) if used else ""
-        rows.append(("\u2003" + _("Unmetered"), _whole(rest.rest, f), part, "", "", ""))
-        notes.append(
-            _("Unmetered: what no sub meter counts, ± %(kwh)s kWh by the classes of the meters.")
-            % {"kwh": kwh(rest.band, f)}
+        said = f.percent(rest.share, 1) if rest.share is not None else ""
+        rows.append(("\u2003" + _("Unmetered"), _whole(rest.rest, f), said, "", "", ""))
+        text = _(
+            "Unmetered: what no sub meter counts, ± %(kwh)s kWh by the classes of the meters%(without)s."
         )
+        notes.append(text % {"kwh": kwh(rest.band, f), "without": rest_without(rest, f)})
+    if marked:
+        notes.append(at_least_note(f))
     return ReportTable(heads, tuple(rows), (), tuple(notes), frozenset(marked))
 
 
@@ -69,21 +72,27 @@ def _counted(figures: Figures, meter: EnergyMeter, first: date, last: date) -> i
     return figures.sum_of(meter.id, counter, first, last) if counter else 0
 
 
-def co2_lines(figures: Figures, lines: Sequence[ReportLine], f: Locale) -> list[str]:
-    """CO2 by scope, each with its factor and source."""
+def co2_lines(figures: Figures, lines: Sequence[ReportLine], f: Locale, *, whole: bool) -> list[str]:
+    """CO2 by scope, each with its factor and source; `whole`: of all that there was."""
     _ = f.gettext
     found = []
     bought, factors = grid_co2(figures, lines)
     if factors:
         found.append(
             _("Scope 2, electricity drawn from the grid: %(t)s t CO₂ (%(factor)s t/MWh).")
-            % {"t": f.number(bought, 1), "factor": _factors(factors, f)}
+            % {
+                "t": sum_in_words(f.number(bought, 1), f, whole=whole),
+                "factor": _factors(factors, f),
+            }
         )
     avoided, factors = _co2(figures, [(line.first, line.gave or 0) for line in lines], "avoided")
     if factors and any(line.gave for line in lines):
         found.append(
             _("Avoided by the building's own plant, not taken off: %(t)s t CO₂ (%(factor)s t/MWh).")
-            % {"t": f.number(avoided, 1), "factor": _factors(factors, f)}
+            % {
+                "t": sum_in_words(f.number(avoided, 1), f, whole=whole),
+                "factor": _factors(factors, f),
+            }
         )
     found.append(_("Scope 1, fuel burnt in the building: not shown, no meter counts a fuel with a factor."))
     return found
@@ -134,7 +143,7 @@ def _bill(figures: Figures, bill: BillLike, f: Locale) -> BillShown:
         rows.append(
             (
                 f"{names.get(amount.name, amount.name)}, {unit}",
-                f.number(amount.measured / 1000, 0),
+                sum_in_short(f.number(amount.measured / 1000, 0), whole=not bill.missing),
                 f.number(amount.billed / 1000, 0),
                 f"{sign}{apart}" if apart else "",
                 f"± {f.number(amount.allowed / 1000, 0)}",
@@ -221,8 +230,8 @@ def _data_points(figures: Figures, period: Period, f: Locale) -> list[str]:
     assumed = [meter.label for meter in figures.facts.meters if meter.assumed and not meter.generates]
     if assumed:
         text = ngettext(
-            "The accuracy class of %(n)s meter is assumed: write class: and ct_class: (%(meters)s).",
-            "The accuracy classes of %(n)s meters are assumed: write class: and ct_class: (%(meters)s).",
+            "The accuracy class of %(n)s meter is assumed: write its `class` and `ct_class` (%(meters)s).",
+            "The accuracy class of %(n)s meters is assumed: write their `class` and `ct_class` (%(meters)s).",
             len(assumed),
         )
         found.append(text % {"n": len(assumed), "meters": ", ".join(assumed[:_MOST_DAYS])})
@@ -233,22 +242,29 @@ def _missing_facts(figures: Figures, f: Locale) -> list[str]:
     _ = f.gettext
     facts = figures.facts
     missing = (
-        (facts.area is None, _("kWh per m² would stand here with area: in building.")),
+        (facts.area is None, _("kWh per m² stands here once `building.area` is written.")),
         (
             facts.installed_kva is None and not facts.exempt,
-            _("The reactive limits go by the installed power: write installed_kva: in building."),
+            _("The reactive limits go by the installed power: write `building.installed_kva`."),
         ),
-        (facts.contract_kw is None, _("Peaks are not compared with the contract: write contract_kw:.")),
+        (
+            facts.contract_kw is None,
+            _("Peaks are not compared with the contract: write `building.contract_kw`."),
+        ),
         (facts.rules is None, _("No rules file can be used: tariff, CO₂ and TOE are not shown.")),
         (
             bool(facts.plants) and figures.generated(figures.today - timedelta(7), figures.today) is None,
-            _("Which register of the plant counts its yield is not known yet: write yield: in building.pv."),
+            _(
+                "Which register of the plant counts its yield is not known yet: write `yield` in "
+                "`building.pv`."
+            ),
+        ),
+        (
+            not facts.temperatures,
+            _("Degree days stand here once `building.temperatures` names a file of mean temperatures."),
         ),
     )
-    return [
-        *(text for lacks, text in missing if lacks),
-        _("Degree days are not shown: no outdoor temperature is recorded."),
-    ]
+    return [text for lacks, text in missing if lacks]
 
 
 def sources(figures: Figures, lines: Sequence[ReportLine], f: Locale) -> list[str]:

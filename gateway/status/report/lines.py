@@ -22,9 +22,10 @@ class ReportLine:
     """A month or a day, both days in it. Energies are Wh and varh of what is known, None: nothing is.
 
     `used` is what the building used (drawn − fed in + generated), `bands` are those of `drawn`. `peak` is the
-    start (ms UTC) of the highest quarter hour drawn, and its W. `expected`, `known` and `measured` count the
-    quarter hours of the main meters. `before` is what was used a year before, None when either of the two
-    times is not known as a whole.
+    start (ms UTC) of the highest quarter hour drawn, and its W. `expected` counts the quarter hours that are
+    over, `known` those of which it is known what was used, `measured` those of the main meters. `before` is
+    what was used a year before, None when either of the two times is not known as a whole.
+    `begins_within`: measuring began after its first day, and nothing counts what was before.
     """
 
     first: date
@@ -41,6 +42,12 @@ class ReportLine:
     known: int = 0
     measured: int = 0
     before: int | None = None
+    begins_within: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether its sums are all that there was; else they are at least that."""
+        return self.known >= self.expected and not self.begins_within
 
     @property
     def whole(self) -> bool:
@@ -69,6 +76,12 @@ def report_lines(figures: Figures, period: Period) -> list[ReportLine]:
     return found
 
 
+def since_began(lines: list[ReportLine]) -> list[ReportLine]:
+    """Those from the first of which anything is known; a later one of which nothing is, is among them."""
+    first = next((place for place, line in enumerate(lines) if line.used is not None), len(lines))
+    return [line for line in lines[first:] if line.expected or line.used is not None]
+
+
 def total_of(lines: list[ReportLine], period: Period) -> ReportLine:
     """All lines together; `before` is left to `comparable`."""
     bands: dict[str, int] = {}
@@ -89,6 +102,7 @@ def total_of(lines: list[ReportLine], period: Period) -> ReportLine:
         expected=sum(line.expected for line in lines),
         known=sum(line.known for line in lines),
         measured=sum(line.measured for line in lines),
+        begins_within=bool(lines) and lines[0].first > period.first,
     )
 
 
@@ -175,8 +189,7 @@ def _line(  # noqa: PLR0917 - what was read, in its order
 ) -> ReportLine:
     peak = figures.peak("", first, last)
     quality = _known(figures, first, last).values()
-    days = [first + timedelta(number) for number in range((last - first).days + 1)]
-    expected = sum(map(figures.due, days))
+    quarters = figures.known_of(used or {}, first, last)
     return ReportLine(
         first,
         last,
@@ -188,8 +201,8 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         inductive=total(inductive.values()) if inductive else None,
         capacitive=total(capacitive.values()) if capacitive else None,
         peak=(peak.start, peak.power) if peak else None,
-        expected=expected,
-        known=sum(known for known, _ in quality),
+        expected=quarters.expected,
+        known=quarters.known,
         measured=sum(measured for _, measured in quality),
     )
 

@@ -11,7 +11,7 @@ from gateway.status.energy.bars import band_names
 from gateway.status.energy.charts import Bar, Label, Numbers
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period
-from gateway.status.energy.shown import DataTable, Picture, kwh
+from gateway.status.energy.shown import DataTable, Picture, kwh, sum_in_short
 from gateway.status.report.lines import ReportLine, reactive_registers
 from gateway.status.report.shown import ReportTable
 from gateway.status.words.language import Locale
@@ -99,20 +99,23 @@ def energy_table(
     rows = []
     for line in [*lines, total]:
         cells = [name_of_line(line, period, f) if line is not total else _named(period, f)]
+        nothing = line.used is None
         if sun:
             grid = None if line.used is None else line.used - (line.from_sun or 0)
-            cells += [_kwh(grid, f), _kwh(line.from_sun, f)]
-        cells.append(_kwh(line.used, f))
+            cells += [_sum(grid, line, f), _sum(line.from_sun, line, f)]
+        cells.append(_sum(line.used, line, f))
         if before:
             cells += [_kwh(line.before, f), change(line.used, line.before, f)]
         if tep:
-            cells.append(f.number(toe(figures, line), 2))
+            text = sum_in_short(f.number(toe(figures, line), 2), whole=line.complete)
+            cells.append("" if nothing else text)
         if area:
-            cells.append(f.number((line.used or 0) / 1000 / area, 1))
+            text = sum_in_short(f.number((line.used or 0) / 1000 / area, 1), whole=line.complete)
+            cells.append("" if nothing else text)
         cells.append(share(line.measured, line.expected, f))
         rows.append(tuple(cells))
     marked = frozenset(place for place, line in enumerate(lines) if not line.whole)
-    notes = []
+    notes = [at_least_note(f)] if not total.complete else []
     if before and total.before is None and any(line.before is None for line in lines):
         notes.append(_("Lines that one of the two years does not know as a whole are not compared."))
     return ReportTable(tuple(heads), tuple(rows[:-1]), rows[-1], tuple(notes), marked)
@@ -146,7 +149,7 @@ def record_table(
     for place, line in enumerate([*lines, total]):
         whole = line is total
         cells = [_named(period, f) if whole else name_of_line(line, period, f)]
-        cells += [_kwh((line.bands or {}).get(name), f) for name in bands]
+        cells += [_sum((line.bands or {}).get(name), line, f) for name in bands]
         cells += _peak_cells(figures, line, f)
         if reactive_known:
             cells += [_ratio(line.inductive, line.drawn, f), _ratio(line.capacitive, line.drawn, f)]
@@ -195,7 +198,7 @@ def verdict(figures: Figures, line: ReportLine, f: Locale) -> tuple[str, bool]:
         return "", False
     found = breaches(figures, line)
     if not found:
-        return _("kept"), False
+        return _("kept") if line.complete else _("kept, as far as it is known"), False
     words = {"inductive": _("inductive"), "capacitive": _("capacitive")}
     passed = ", ".join(words[kind] for kind, _ratio, _limit in found)
     if forgiven(figures, line):
@@ -234,6 +237,16 @@ def _peak_cells(figures: Figures, line: ReportLine, f: Locale) -> list[str]:
 
 def _ratio(amount: int | None, drawn: int | None, f: Locale) -> str:
     return f.percent(amount / drawn, 1) if amount is not None and drawn else ""
+
+
+def at_least_note(f: Locale) -> str:
+    """What the sign before a sum means."""
+    return f.gettext("≥: data is missing; what is known comes to so much.")
+
+
+def _sum(wh: int | None, line: ReportLine, f: Locale) -> str:
+    """KWh of a line, with the sign that they are at least that."""
+    return sum_in_short(_kwh(wh, f), whole=line.complete or wh is None)
 
 
 def _kwh(wh: int | None, f: Locale) -> str:

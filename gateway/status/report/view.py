@@ -10,7 +10,7 @@ from typing import Final
 from gateway.status.energy.facts import BillLike
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of, parse, year_of
-from gateway.status.energy.shown import Choice, downloads, kwh
+from gateway.status.energy.shown import Choice, downloads, kwh, sum_in_short, sum_in_words
 from gateway.status.report.degrees import degrees_table
 from gateway.status.report.evidence import (
     bills_shown,
@@ -20,7 +20,7 @@ from gateway.status.report.evidence import (
     open_points,
     sources,
 )
-from gateway.status.report.lines import ReportLine, comparable, report_lines, total_of
+from gateway.status.report.lines import ReportLine, comparable, report_lines, since_began, total_of
 from gateway.status.report.months import (
     breaches,
     change,
@@ -41,10 +41,13 @@ _SAME: Final = 0.0005
 """A change that is none."""
 
 
-def report_period(name: str, figures: Figures) -> Period:
-    """2025 or 2025-11; without a name the year that is due. Raises ValueError."""
-    if name:
-        return parse({"month" if "-" in name else "year": name}, figures.today)
+def named_period(name: str, today: date) -> Period:
+    """2025 or 2025-11. Raises ValueError with what is wrong."""
+    return parse({"month" if "-" in name else "year": name}, today)
+
+
+def usual_period(figures: Figures) -> Period:
+    """Without a name: the year that is due."""
     today, span = figures.today, figures.span
     before = year_of(today.year - 1)
     began = span[0] if span else today
@@ -63,7 +66,7 @@ def report_view(
     area = f"{f.number(figures.facts.area, 0)} m²" if figures.facts.area else ""
     made = _("made on %(day)s") % {"day": f.day(figures.today, year=True)}
     view.about = " · ".join(part for part in (kind, view.name, name, area, made) if part)
-    lines = [line for line in report_lines(figures, period) if line.used is not None]
+    lines = since_began(report_lines(figures, period))
     mine = [bill for bill in bills if bill.first in period or bill.last in period]
     if not lines:
         view.title = _("%(period)s: nothing is known of it") % {"period": view.name}
@@ -82,10 +85,10 @@ def report_view(
     view.energy = energy_table(figures, lines, total, period, f)
     view.record = record_table(figures, lines, total, period, f)
     view.record_title = _record_title(figures, lines, total, period, f)
-    view.meters = meter_table(figures, period, total.used or 0, f)
+    view.meters = meter_table(figures, period, f)
     view.meters_title = _meters_title(total, f)
     view.degrees = degrees_table(figures, lines, period, f)
-    view.co2 = co2_lines(figures, lines, f)
+    view.co2 = co2_lines(figures, lines, f, whole=total.complete)
     view.bills = bills_shown(figures, mine, f)
     view.open_points = open_points(figures, lines, mine, period, f)
     view.sources = sources(figures, lines, f)
@@ -131,7 +134,8 @@ def _headline(
 ) -> None:
     """What was used, and how that is beside the year before."""
     _, ngettext = f.gettext, f.ngettext
-    said = {"period": view.name, "kwh": kwh(total.used or 0, f)}
+    amount = sum_in_words(kwh(total.used or 0, f), f, whole=total.complete)
+    said = {"period": view.name, "kwh": amount}
     count, now, then = comparable(lines)
     if not count or not then:
         view.title = _("%(period)s: %(kwh)s kWh") % said
@@ -170,13 +174,16 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
     """What stands at the top: energy, per square metre, CO2, the sun's share."""
     _ = f.gettext
     used = total.used or 0
-    mwh = f.number(used / 1e6, 0 if used >= 1e8 else 1)
+
+    def short(value: float, decimals: int) -> str:
+        return sum_in_short(f.number(value, decimals), whole=total.complete)
+
+    mwh = short(used / 1e6, 0 if used >= 1e8 else 1)
     oil = sum(toe(figures, line) for line in lines)
-    found = [
-        LeadFigure(_("Used in all"), mwh, "MWh", _("%(toe)s TOE") % {"toe": f.number(oil, 1)} if oil else "")
-    ]
+    text = _("%(toe)s TOE") % {"toe": short(oil, 1)} if oil else ""
+    found = [LeadFigure(_("Used in all"), mwh, "MWh", text)]
     if figures.facts.area:
-        per = f.number(used / 1000 / figures.facts.area, 1)
+        per = short(used / 1000 / figures.facts.area, 1)
         text = _("%(area)s m² of floor") % {"area": f.number(figures.facts.area, 0)}
         found.append(LeadFigure(_("Per square metre"), per, "kWh/m²", text))
     tonnes, factors = grid_co2(figures, lines)
@@ -184,7 +191,7 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
         found.append(
             LeadFigure(
                 _("CO₂, from the grid"),
-                f.number(tonnes, 0 if tonnes >= 100 else 1),
+                short(tonnes, 0 if tonnes >= 100 else 1),
                 "t",
                 _("scope 2, %(factor)s t/MWh") % {"factor": f.number(factors[-1], 3)},
             )
@@ -192,7 +199,7 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
     sun = total.from_sun
     if total.gave and sun is not None and used:
         text = _("%(mwh)s MWh given, %(share)s of it used here") % {
-            "mwh": f.number(total.gave / 1e6, 0 if total.gave >= 1e8 else 1),
+            "mwh": short(total.gave / 1e6, 0 if total.gave >= 1e8 else 1),
             "share": f.percent(min(1.0, sun / total.gave)),
         }
         found.append(LeadFigure(_("The sun's share"), f.percent(sun / used), "", text))
@@ -200,7 +207,7 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
         start, power = total.peak
         day = figures.calendar.place(start)[0]
         text = f"{f.short_day(day)} {f.time(start)}"
-        found.append(LeadFigure(_("Peak"), f.number(power / 1000, 0), "kW", text))
+        found.append(LeadFigure(_("Peak"), short(power / 1000, 0), "kW", text))
     return found
 
 
@@ -213,7 +220,8 @@ def _record_title(
     if total.peak is not None:
         start, power = total.peak
         day = figures.calendar.place(start)[0]
-        said = {"kw": f.number(power / 1000, 0), "when": f"{f.short_day(day)} {f.time(start)}"}
+        kw = sum_in_short(f.number(power / 1000, 0), whole=total.complete)
+        said = {"kw": kw, "when": f"{f.short_day(day)} {f.time(start)}"}
         contract = figures.facts.contract_kw
         if contract:
             text = _("Peak %(kw)s kW on %(when)s, %(share)s of the contract")

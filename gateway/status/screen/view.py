@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve
-from gateway.status.energy.shown import kw, kwh
+from gateway.status.energy.shown import kw, kwh, sum_in_short, sum_in_words
 from gateway.status.screen.day import ScreenDay
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.words.language import LANGUAGES, Locale
@@ -166,7 +166,7 @@ def _today(shown: LobbyScreen, day: ScreenDay, f: Locale) -> None:
 def _tiles(day: ScreenDay, f: Locale) -> list[ScreenNumber]:
     """The sun's share, CO2, and plain comparisons."""
     _ = f.gettext
-    found = []
+    found, whole = [], not day.missing
     if day.sun is not None and day.used:
         share = min(1.0, max(0.0, (day.sun - day.fed) / day.used))
         found.append(
@@ -177,16 +177,15 @@ def _tiles(day: ScreenDay, f: Locale) -> list[ScreenNumber]:
     if day.co2 is not None:
         says = _("by what we drew today")
         if day.saved and day.saved >= 1:
-            says += "; " + _("the sun saved %(kg)s kg") % {"kg": f.number(day.saved, 0)}
-        found.append(ScreenNumber("CO₂", f.number(day.co2, 0), "kg", says))
+            saved = sum_in_words(f.number(day.saved, 0), f, whole=whole)
+            says += "; " + _("the sun saved %(kg)s kg") % {"kg": saved}
+        found.append(ScreenNumber("CO₂", sum_in_short(f.number(day.co2, 0), whole=whole), "kg", says))
     if day.used:
-        used = day.used / 1000
+        used, name = day.used / 1000, _("As much as") if whole else _("At least as much as")
         found += [
+            ScreenNumber(name, _about(used / _TEA_KWH, f), _("glasses"), _("of water boiled for tea")),
             ScreenNumber(
-                _("As much as"), _about(used / _TEA_KWH, f), _("glasses"), _("of water boiled for tea")
-            ),
-            ScreenNumber(
-                _("As much as"),
+                name,
                 _about(used / _LAMP_KWH, f),
                 _("lamps"),
                 _("of 10 W, lit all day"),

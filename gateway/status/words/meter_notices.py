@@ -95,7 +95,7 @@ _COUNTED: dict[str, tuple[Counted, str]] = {
 
 _NAME_PLATE = N_(
     "submeter drivers try --meter %(id)s tells which one fits. If the name plate says that the table is "
-    "right, write identity: no at the meter and reload."
+    "right, write `identity: no` at the meter and reload."
 )
 _PLAIN = {
     "meter_not_polled": (
@@ -119,7 +119,7 @@ _PLAIN = {
     "meter_changed": (
         N_("%(meter)s: another meter answers in its place (serial number %(new)s, before it %(old)s)."),
         N_(
-            'If it was replaced: write serial: "%(new)s" at the meter and reload (see Replacing a meter in '
+            'If it was replaced: write `serial: "%(new)s"` at the meter and reload (see Replacing a meter in '
             "the documentation). If nobody replaced it, check its address and cable."
         ),
     ),

@@ -145,7 +145,7 @@ def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
                 else _("The store on this gateway is getting full: if the platform were away now, %(room)s.")
             ) % {"room": room}
             return text, _(
-                "Make the store larger (journal.budget), make room on the memory card, or read less often."
+                "Make the store larger (`journal.budget`), make room on the memory card, or read less often."
             )
         case "journal_storing" | "journal_starting":
             return sentences.stored(now, f, page=False), ""

@@ -115,10 +115,10 @@ def action(cause: str, f: Locale) -> str:
         "taken_over_perhaps": _("Each gateway needs an id of its own: tell the maintenance firm."),
         "no_answer": settings,
         "unknown_name": _(
-            "Check how the name is written in url; if it is right, tell the platform's operator."
+            "Check how the name is written in `url`; if it is right, tell the platform's operator."
         ),
         "no_name_server": _("Check the building's internet connection, the router, and the name servers."),
-        "nobody_listens": _("Check the port in url; if it is right, tell the platform's operator."),
+        "nobody_listens": _("Check the port in `url`; if it is right, tell the platform's operator."),
         "silent": _(
             "Check the building's internet connection; if it works, tell the platform's operator that the "
             "broker does not answer."
@@ -127,13 +127,13 @@ def action(cause: str, f: Locale) -> str:
         "expired": _("Tell the platform's operator: the certificate of its broker must be renewed."),
         "not_yet_valid": _("Look at the clock of the gateway; if it is right, tell the platform's operator."),
         "wrong_host": _(
-            "Tell the maintenance firm: the key url must name the broker as its certificate does."
+            "Tell the maintenance firm: the key `url` must name the broker as its certificate does."
         ),
         "unknown_ca": _(
-            "Tell the maintenance firm: the key ca must name the certificate of the authority that signed "
+            "Tell the maintenance firm: the key `ca` must name the certificate of the authority that signed "
             "the broker's."
         ),
-        "tls": _("Tell the maintenance firm: the keys url, ca, cert and key must fit the broker."),
+        "tls": _("Tell the maintenance firm: the keys `url`, `ca`, `cert` and `key` must fit the broker."),
         "clock": _("Nothing to do: it is tried again until then."),
     }
     known |= dict.fromkeys(_THEIRS, operator)

@@ -2,19 +2,21 @@
 
 from gateway.energy import EXPORT, IMPORT, QUARTER
 from gateway.status.energy.figures.degrees import DegreeDays, degree_days
-from gateway.status.energy.figures.figures import DayQuality, Figures, MeterPart
+from gateway.status.energy.figures.figures import BuildingRest, DayQuality, Figures, MeterPart
 from gateway.status.energy.figures.quarters import DayValues, Quarters
-from gateway.status.energy.figures.sums import DaySums, by_day, total
+from gateway.status.energy.figures.sums import DaySums, KnownQuarters, by_day, total
 
 __all__ = [
     "EXPORT",
     "IMPORT",
     "QUARTER",
+    "BuildingRest",
     "DayQuality",
     "DaySums",
     "DayValues",
     "DegreeDays",
     "Figures",
+    "KnownQuarters",
     "MeterPart",
     "Quarters",
     "by_day",

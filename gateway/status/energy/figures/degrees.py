@@ -35,14 +35,15 @@ class DegreeDays:
 
 
 def degree_days(figures: Figures, first: date, last: date) -> list[DegreeDays]:
-    """Of heating and of cooling, where the file has temperatures of days whose energy is known, and they
+    """Of heating and of cooling, where the file has temperatures of days that are known as a whole, and they
     come to anything. Today is left out: it is not over.
     """
     facts, until = figures.facts, min(last, figures.today - timedelta(1))
     if not facts.temperatures or facts.rules is None or until < first:
         return []
     sums = figures.series_sums("used", first, last)
-    days = [day for day in sums if first <= day <= until and day in facts.temperatures]
+    days = [day for day, one in sums.items() if first <= day <= until and one.whole]
+    days = [day for day in days if day in facts.temperatures]
     found = []
     for kind in KINDS:
         row = facts.rules.degree_days(kind, first)

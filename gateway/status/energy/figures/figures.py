@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
 
-from gateway.energy import EXPORT, QUARTER, netting, tree
+from gateway.energy import EXPORT, netting, tree
 from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures.quarters import DayValues
 from gateway.status.energy.figures.sums import SumFigures, total
@@ -44,13 +44,32 @@ class DayQuality:
 
 @dataclass(frozen=True, slots=True)
 class MeterPart:
-    """A meter's share of a period, Wh; `depth` in the tree; `known`: share of the quarter hours."""
+    """What a meter counted in a period, Wh; `depth` in the tree; `share` of what the building used, None:
+    that is not known; `known`: share of the quarter hours.
+    """
 
     meter: EnergyMeter
     depth: int
     energy: int
+    share: float | None
     known: float
     partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BuildingRest:
+    """What no sub meter counts of the building, Wh, its uncertainty `band`, its `share` of what was used.
+
+    `known` is the share of the quarter hours that it is of: `left_out` are days of which less is known of the
+    building than of its meters. `over_counted`: these count more than comes in, beyond the band.
+    """
+
+    rest: int
+    band: int
+    over_counted: bool
+    share: float | None
+    known: float
+    left_out: int
 
 
 class Figures(SumFigures):
@@ -65,30 +84,77 @@ class Figures(SumFigures):
         if period.days > MOST_BARS:
             self.forget()
 
+    def part_of(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, float]:
+        """What a register took, and the share of the quarter hours since measuring began of which that is
+        known.
+        """
+        energy, known = self.counted(meter, quantity, first, last)
+        expected = self._expected(first, last)
+        return energy, min(1.0, known / expected) if expected else 0.0
+
+    def _expected(self, first: date, last: date) -> int:
+        """Quarter hours since measuring began that should be known by now."""
+        return self.known_of({}, max(first, self.span[0]) if self.span else first, last).expected
+
     def parts(self, period: Period) -> list[MeterPart]:
         """Every meter of the tree with its energy, parents before their parts, the larger first."""
-        last = min(period.last, self.today)
-        begin = max(period.first, self.span[0]) if self.span else period.first
-        expected = max(1, (self.end - self.calendar.quarters(begin)[0]) // QUARTER - 1)
-        if period.last < self.today:
-            until = self.calendar.quarters(period.last)[-1] + QUARTER
-            expected = max(1, (until - self.calendar.quarters(begin)[0]) // QUARTER)
-        energies = {}
-        for meter in self.facts.meters:
-            if not meter.generates and (name := self.counter(meter)):
-                energies[meter.id] = self.counted(meter.id, name, period.first, last)
-        return [part for root in self.facts.roots for part in self._below(root.id, 1, energies, expected)]
+        energies = {
+            meter.id: self.part_of(meter.id, name, period.first, period.last)
+            for meter in self.facts.meters
+            if not meter.generates and (name := self.counter(meter))
+        }
+        shares = self._shares(period, {meter: energy for meter, (energy, _known) in energies.items()})
+        return [part for root in self.facts.roots for part in self._below(root.id, 1, energies, shares)]
 
     def _below(
-        self, parent: str, depth: int, energies: Mapping[str, tuple[int, int]], expected: int
+        self,
+        parent: str,
+        depth: int,
+        energies: Mapping[str, tuple[int, float]],
+        shares: Mapping[str, float | None],
     ) -> Iterator[MeterPart]:
         below = [meter for meter in self.facts.meters if meter.parent == parent and meter.id in energies]
         for meter in sorted(below, key=lambda each: -energies[each.id][0]):
             energy, known = energies[meter.id]
-            yield MeterPart(meter, depth, energy, min(1.0, known / expected), known < expected)
-            yield from self._below(meter.id, depth + 1, energies, expected)
+            yield MeterPart(meter, depth, energy, shares[meter.id], known, known < 1)
+            yield from self._below(meter.id, depth + 1, energies, shares)
 
-    def rest(self, period: Period) -> tree.UnmeteredRest | None:
+    def _shares(self, period: Period, energies: Mapping[str, int]) -> dict[str, float | None]:
+        """Each meter's share of the building, of the days on which they can be held against each other."""
+        used = self.series_sums("used", period.first, min(period.last, self.today))
+        away = self._unequal_days(period)
+        whole = total(one for day, one in used.items() if day not in away)
+        return {
+            meter: (energy - self._on(away, meter)) / whole if whole else None
+            for meter, energy in energies.items()
+        }
+
+    def _unequal_days(self, period: Period) -> frozenset[date]:
+        """Days of which less is known of the building than of one of its meters: on these a meter would have
+        too large a share, and the rest would be too small.
+        """
+        first = max(period.first, self.span[0]) if self.span else period.first
+        last = min(period.last, self.today)
+        used = self.series_sums("used", first, last)
+        if self.known_of(used, first, last).whole:
+            return frozenset()
+        days = [first + timedelta(number) for number in range((last - first).days + 1)]
+        lacking = [day for day in days if not self.is_whole(used, day)]
+        found = set()
+        for meter in self.facts.meters:
+            if meter.parent and not meter.generates and (name := self.counter(meter)):
+                sums = self.sums(meter.id, name, lacking[0], lacking[-1])
+                known = {day: used[day].intervals if day in used else 0 for day in lacking}
+                found |= {day for day in lacking if day in sums and sums[day].intervals > known[day]}
+        return frozenset(found)
+
+    def _on(self, days: frozenset[date], meter: str) -> int:
+        """What a meter counted on some days."""
+        if not days:
+            return 0
+        return total(one for day, one in self.sums_of(meter, min(days), max(days)).items() if day in days)
+
+    def rest(self, period: Period) -> BuildingRest | None:
         """What no sub meter counts of the building; None when it cannot be told."""
         roots = [root for root in self.facts.roots if self.counter(root)]
         if len(roots) != 1:
@@ -100,13 +166,21 @@ class Figures(SumFigures):
             for each in whole
             if not each.generates and self.counter(each)
         ]
+        away = self._unequal_days(period)
         energies = {
             each.id: self.sum_of(each.id, self.counter(self._meter(each.id)), period.first, last)
+            - self._on(away, each.id)
             for each in meters
         }
-        energies[root.id] = total(self.series_sums("used", period.first, last).values())
-        found = tree.rests(meters, energies)
-        return found[0] if found else None
+        used = self.series_sums("used", period.first, last)
+        kept = {day: one for day, one in used.items() if day not in away}
+        energies[root.id] = total(kept.values())
+        expected = self._expected(period.first, last)
+        if (away and not kept) or not (found := tree.rests(meters, energies)):
+            return None
+        known = min(1.0, sum(one.intervals for one in kept.values()) / expected) if expected else 0.0
+        share = found[0].rest / energies[root.id] if energies[root.id] else None
+        return BuildingRest(found[0].rest, found[0].band, found[0].over_counted, share, known, len(away))
 
     def _meter(self, meter: str) -> EnergyMeter:
         return next(each for each in self.facts.meters if each.id == meter)

@@ -6,6 +6,7 @@ They say what the quarter hours of the same days add up to, and cost a hundredth
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
@@ -26,6 +27,24 @@ _PIECE: Final = 30
 """Days that are added up at once."""
 DaySums = dict[date, DaySum]
 """Local day → its sum, of the days of which something is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownQuarters:
+    """Of a range: how many of its quarter hours are over, and of how many the energy is known."""
+
+    expected: int
+    known: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether a sum of it is all that there was; else it is at least that."""
+        return self.known >= self.expected
+
+    @property
+    def missing_hours(self) -> float:
+        """Hours of which nothing is known."""
+        return max(0, self.expected - self.known) / 4
 
 
 class SumFigures(QuarterFigures):
@@ -87,6 +106,34 @@ class SumFigures(QuarterFigures):
             first = end + timedelta(1)
         self._kept, self._letters = kept, letters
         return found
+
+    def known_of(self, days: DaySums, first: date, last: date) -> KnownQuarters:
+        """How much of a range, as far as it lies behind us, its sums know; the newest quarter hour may still
+        be on its way. What was before measuring began is not known either.
+        """
+        last, expected, known = min(last, self.today), 0, 0
+        if first <= last == self.today:
+            expected = self.due(last)
+            known = self._known_by_now(days[last], expected) if last in days else 0
+            last -= timedelta(1)
+        if first <= last:
+            quarters = self.calendar.quarters
+            expected += (quarters(last)[-1] - quarters(first)[0]) // QUARTER + 1
+            known += sum(one.intervals for day, one in days.items() if first <= day <= last)
+        return KnownQuarters(expected, known)
+
+    def _known_by_now(self, today: DaySum, due: int) -> int:
+        """Of the quarter hours that should be known those that are: hour by hour, since the newest one, which
+        need not be there yet, makes up for no other.
+        """
+        hours = [0] * HOURS
+        for start in self.calendar.quarters(today.day)[:due]:
+            hours[self.calendar.place(start)[1] // 4] += 1
+        return sum(map(min, hours, today.counts))
+
+    def is_whole(self, days: DaySums, day: date) -> bool:
+        """Whether everything of a day that is over by now is known."""
+        return self.known_of({day: days[day]}, day, day).whole if day in days else not self.due(day)
 
     def added_up(self, days: DayValues) -> DaySums:
         """The same sums, from quarter hours."""

@@ -1,0 +1,282 @@
+"""A sum that does not have everything in it says so wherever it is shown, and is compared with no more."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from contextlib import closing
+from datetime import date
+from functools import partial
+
+import pytest
+from energy_building import ZONE, energy_history, facts, make_history
+from status_building import CALM, METERS, NOW, Building, electric, meter
+from test_status_page import Page, client
+
+from gateway.energy import Calendar
+from gateway.history import BillComparison, BilledAmount, HistoryReader, bills, keep_bill
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.month import month_forecast
+from gateway.status.energy.period import month_of, year_of
+from gateway.status.report.lines import report_lines, since_began, total_of
+
+TODAY = date(2026, 11, 21)
+MAIN, PLANT = "main", "pv"
+
+
+def main_gap(name: str, day: date) -> bool:
+    """The main meter's 5 November, and all of its August."""
+    return name == MAIN and (day == date(2026, 11, 5) or (day.year, day.month) == (2026, 8))
+
+
+def main_hole(name: str, day: date, hour: float) -> bool:
+    """Two hours of it on 27 October, and three of this morning."""
+    return name == MAIN and (
+        (day == date(2026, 10, 27) and 3 <= hour < 5) or (day == TODAY and 6 <= hour < 9)
+    )
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("history")
+    make_history(path, NOW, 200, gap=main_gap, hole=main_hole)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The same building, of which everything is known."""
+    path = tmp_path_factory.mktemp("whole")
+    make_history(path, NOW, 200)
+    return path
+
+
+@pytest.fixture
+def figures(directory):
+    with closing(HistoryReader(directory)) as reader:
+        yield Figures(facts(), reader, Calendar(ZONE), NOW)
+
+
+def shown(directory, **more) -> Building:
+    plant = meter("pv", "Güneş", 1, electric(12.0, 310.2), bus="plant")
+    building = Building(CALM)
+    building.change(screen=True, meters=(METERS[0], plant))
+    building.history = energy_history(directory, **more)
+    return building
+
+
+async def text_of(building: Building, address: str) -> str:
+    async with client(building) as http:
+        response = await http.get(address)
+    assert response.status_code == 200, response.text
+    return Page(response.text).text
+
+
+SUMS = (
+    ("/energy?lang=en", r"November 2026: (at least )?[\d,]+ kWh"),
+    ("/energy?lang=tr", r"Kasım 2026: (en az )?[\d.]+ kWh"),
+    ("/energy?day=2026-11-21&lang=en", r"21 November 2026: (at least )?[\d,]+ kWh"),
+    ("/energy?day=2026-10-27&by=quarter&lang=en", r"27 October 2026: (at least )?[\d,]+ kWh"),
+    ("/energy?week=2026-11-05&by=hour&lang=tr", r"8 Kas 2026: (en az )?[\d.]+ kWh"),
+    ("/energy?from=2026-10-20&to=2026-10-30&lang=en", r"30 Oct 2026: (at least )?[\d,]+ kWh"),
+    ("/energy?lang=en", r"(≥\s)?[\d,.]+ kWh/m²"),
+    ("/energy?lang=en", r"CO₂ (≥\s)?[\d,.]+ t"),
+    ("/energy?lang=en", r"daytime 06–17 (≥\s)?[\d,.]+ kWh"),
+    ("/report/2026-11?lang=en", r"November 2026: (at least )?[\d,]+ kWh"),
+    ("/report/2026-11?lang=tr", r"Kasım 2026: (en az )?[\d.]+ kWh"),
+    ("/report/2026-11?lang=en", r"Used in all (≥\s)?[\d,.]+ MWh"),
+    ("/report/2026-11?lang=en", r"Per square metre (≥\s)?[\d,.]+ kWh/m²"),
+    ("/report/2026-11?lang=en", r"from the grid: (at least )?[\d,.]+ t CO₂"),
+    ("/report/2026-11?lang=en", r"Ana sayaç (≥\s)?[\d,]+"),
+    ("/?lang=en", r"Today until \S+ (at least )?[\d,]+ kWh"),
+    ("/?lang=tr", r"Kasım, 21. gün (en az )?[\d.]+ kWh"),
+    ("/screen?lang=en", r"CO₂ (≥\s)?[\d,]+ kg"),
+    ("/screen?lang=tr", r"(En az ş|Ş)una eşit"),
+)
+
+
+@pytest.mark.parametrize(("address", "sum_"), SUMS)
+async def test_a_sum_with_a_gap_in_it_is_at_least_that_and_one_without_is_that(
+    directory, whole, address, sum_
+) -> None:
+    with_gap = re.search(sum_, await text_of(shown(directory), address))
+    assert with_gap, await text_of(shown(directory), address)
+    assert with_gap[1] not in {None, "Ş"}, with_gap[0]
+    without = re.search(sum_, await text_of(shown(whole), address))
+    assert without, await text_of(shown(whole), address)
+    assert without[1] in {None, "Ş"}, without[0]
+
+
+async def test_what_is_missing_has_its_row_in_every_table(directory) -> None:
+    page = await text_of(shown(directory), "/energy?month=2026-11&lang=en")
+    assert "Data is missing on 2 days: it is not in the sum." in page, "the 5th, and this morning"
+    assert "A ring above a bar: data is missing there." in page
+    assert re.search(r"Thursday 5 November (\d\S* )?missing", page), page
+    assert re.search(r"Saturday 21 November [\d., ]+ incomplete", page)
+    hours = await text_of(shown(directory), "/energy?week=2026-11-21&by=hour&lang=en")
+    assert re.search(r"21 Nov Sat, incomplete", hours), hours
+
+
+async def test_a_month_of_which_nothing_is_known_stays_in_the_report(directory) -> None:
+    with closing(HistoryReader(directory)) as reader:
+        figures = Figures(facts(), reader, Calendar(ZONE), NOW)
+        lines = since_began(report_lines(figures, year_of(2026)))
+        total = total_of(lines, year_of(2026))
+    august = next(line for line in lines if line.first.month == 8)
+    assert (august.used, august.known, august.expected) == (None, 0, 31 * 96)
+    assert not august.complete
+    assert not total.complete
+    text = await text_of(shown(directory), "/report/2026?lang=en")
+    assert "August 0.0%" in text
+    assert re.search(r"October ≥\s[\d,]+ ≥\s[\d,]+ ≥\s[\d,]+ ", text), text
+    assert re.search(r"September [\d,]+ [\d,]+ [\d,]+ ", text)
+    assert "≥: data is missing; what is known comes to so much." in text
+
+
+async def test_of_a_period_in_which_measuring_began_the_sum_is_at_least_that(tmp_path) -> None:
+    make_history(tmp_path, NOW, 9)
+    for address in ("/energy?month=2026-11&lang=en", "/report/2026-11?lang=en"):
+        text = await text_of(shown(tmp_path), address)
+        assert re.search(r"November 2026: at least [\d,]+ kWh", text), text
+        assert "Measuring began on Thursday 12 November 2026" in text
+        assert "Data is missing on" not in text
+    week = await text_of(shown(tmp_path), "/energy?week=2026-11-18&lang=en")
+    assert re.search(r"22 Nov 2026: [\d,]+ kWh", week), "a week that is known is what it is"
+
+
+async def test_without_the_plants_data_it_is_not_known_what_was_used(tmp_path) -> None:
+    make_history(tmp_path, NOW, 60, hole=lambda name, day, hour: name == PLANT and day.day == 9 and hour < 2)
+    for address in ("/energy?month=2026-11&lang=en", "/report/2026-11?lang=en"):
+        text = await text_of(shown(tmp_path), address)
+        assert re.search(r"November 2026: at least [\d,]+ kWh", text), text
+    assert "The sun gave at least" in await text_of(shown(tmp_path), "/energy?month=2026-11&lang=en")
+
+
+# ---- the tree
+
+
+async def test_a_gap_of_the_main_meter_makes_no_false_alarm_and_no_share_too_large(directory, whole) -> None:
+    period = month_of(date(2026, 11, 1))
+    found = {}
+    for name, path in (("gap", directory), ("whole", whole)):
+        with closing(HistoryReader(path)) as reader:
+            figures = Figures(facts(), reader, Calendar(ZONE), NOW)
+            found[name] = (figures.rest(period), {p.meter.id: p.share for p in figures.parts(period)})
+    (rest, shares), (all_of_it, true_shares) = found["gap"], found["whole"]
+    assert rest.left_out == 2
+    assert not rest.over_counted
+    assert 0.7 < rest.rest / all_of_it.rest < 1
+    assert rest.known < 1 == all_of_it.known
+    assert shares.keys() == true_shares.keys()
+    for name, share in shares.items():
+        assert share == pytest.approx(true_shares[name], rel=0.05), name
+    page = await text_of(shown(directory), "/energy?lang=en")
+    assert "The sub meters count more than the meter above them" not in page
+    assert "; without 2 days on which data of the building is missing" in page
+
+
+async def test_a_sub_meters_gap_falls_to_the_unmetered_rest_and_is_said_beside_its_sum(tmp_path) -> None:
+    make_history(tmp_path, NOW, 60, gap=lambda name, day: name == "kitchen" and day.day == 9)
+    page = await text_of(shown(tmp_path), "/energy?lang=en")
+    assert re.search(r"Yemekhane 9\d% of the time is known ≥\s[\d,.]+", page), page
+    assert re.search(r"November 2026: [\d,]+ kWh", page), "the building's sum has no gap"
+
+
+# ---- comparisons
+
+
+async def test_only_days_that_both_periods_know_are_compared(directory, whole) -> None:
+    page = await text_of(shown(directory), "/energy?month=2026-11&lang=en")
+    # Twenty days are over; one of these is not known.
+    assert "1 day that is not known of both is left out." in page
+    october = r"The whole days so far: (\S+ \w+) than the same days of October 2026 \(([\d,]+) kWh\)"
+    pages = [await text_of(shown(path), "/energy?month=2026-11&lang=en") for path in (directory, whole)]
+    (_, then), (_, all_then) = (re.search(october, page).groups() for page in pages)
+    assert int(then.replace(",", "")) < int(all_then.replace(",", ""))
+    with closing(HistoryReader(whole)) as reader:
+        figures = Figures(facts(), reader, Calendar(ZONE), NOW)
+        days = [date(2026, 10, n) for n in range(1, 21) if n != 5]
+        sums = figures.sums_of("", days[0], days[-1])
+        assert f"{round(sum(sums[day].sum for day in days) / 1000):,}" == then
+
+
+async def test_a_day_with_a_hole_is_compared_in_the_hours_that_are_known(directory) -> None:
+    page = await text_of(shown(directory), "/energy?day=2026-11-21&lang=en")
+    assert "The 3.0 h of which nothing is known are left out of both." in page
+    # Its like days are as it is: without the three hours it is not a sixth less.
+    assert not re.search(r"1\d% less than the mean of the last", page)
+
+
+def test_a_month_with_a_gap_is_not_heading_for_less(directory, whole) -> None:
+    heading = []
+    for path in (directory, whole):
+        with closing(HistoryReader(path)) as reader:
+            heading.append(month_forecast(Figures(facts(), reader, Calendar(ZONE), NOW)))
+    assert heading[0] == pytest.approx(heading[1], rel=0.02)
+
+
+async def test_nothing_is_compared_with_a_month_that_is_not_known(directory) -> None:
+    home = await text_of(shown(directory), "/?lang=en")
+    assert "October 2026:" not in home, "two hours of it are missing"
+    page = await text_of(shown(directory), "/energy?month=2026-11&lang=en")
+    assert "Data of the month before is missing: it is not compared." in page
+
+
+# ---- reactive energy
+
+
+async def test_what_is_missing_of_the_month_is_said_beside_the_reactive_limit(directory, whole) -> None:
+    page = await text_of(shown(directory), "/reactive?lang=en")
+    assert "Nothing is known of 27.0 h of this month" in page
+    assert re.search(r"passed by at least [\d,]+ kvarh|at most [\d,]+ kvarh left", page)
+    assert re.search(r"October 2026 ≥\s[\d,]+ .*?2.0 h are not known", page), page
+    page = await text_of(shown(whole), "/reactive?lang=en")
+    assert "known" not in page.split("Both limits")[1]
+
+
+# ---- for programs, and as files
+
+
+async def test_programs_are_told_how_much_of_a_sum_is_known(directory) -> None:
+    async with client(shown(directory)) as http:
+        energy = (await http.get("/api/v1/energy?month=2026-10")).json()
+        reactive = (await http.get("/api/v1/reactive")).json()
+        tree = (await http.get("/api/v1/tree?month=2026-11")).json()
+    assert (energy["expected"], energy["known"]) == (31 * 96, 31 * 96 - 8)
+    assert len(energy["intervals"]) == energy["known"]
+    assert reactive["expected"] - reactive["known"] == 96 + 12
+    assert 0.9 < tree["unmetered"]["known"] < 1
+
+
+async def test_a_file_has_the_rows_of_what_is_missing(directory) -> None:
+    async with client(shown(directory)) as http:
+        days = await http.get("/api/v1/energy?month=2026-11&format=csv&lang=en")
+        meters = await http.get("/api/v1/tree?month=2026-11&format=csv&lang=en")
+        months = await http.get("/api/v1/report?year=2026&format=csv&lang=en")
+    rows = {row["Beginning"]: row for row in table(days)}
+    assert (rows["2026-11-05"]["Sum, kWh"], rows["2026-11-05"]["Known, %"]) == ("", "0.0")
+    assert rows["2026-11-05"]["Quality"] == "missing"
+    assert rows["2026-11-21"]["Quality"] == "incomplete"
+    assert rows["2026-11-06"]["Quality"] == "measured"
+    assert "2026-11-22" not in rows
+    known = {row["Id"]: float(row["Known, %"]) for row in table(meters)}
+    assert known["main"] < known["heat"] == 100.0
+    august = next(row for row in table(months) if row["Month"] == "August")
+    assert (august["Used, kWh"], august["Quality"]) == ("", "missing")
+
+
+def table(response) -> list[dict[str, str]]:
+    assert response.status_code == 200
+    return list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
+
+
+async def test_a_bill_beside_a_meter_with_a_gap_says_that_it_counted_at_least_so_much(
+    whole, tmp_path
+) -> None:
+    amounts = (BilledAmount("t1", 10_767_000, 10_790_000, 150_000),)
+    for missing, said in ((0, "daytime, kWh 10,767 10,790"), (8, "daytime, kWh ≥ 10,767 10,790")):
+        bill = BillComparison("main", date(2026, 10, 1), date(2026, 10, 31), NOW, amounts, (), missing)
+        keep_bill(tmp_path, bill)
+        text = await text_of(shown(whole, bills=partial(bills, tmp_path)), "/report/2026-10?lang=en")
+        assert said in text, text
