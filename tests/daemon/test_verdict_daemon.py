@@ -4,8 +4,10 @@ program that is dead.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -160,10 +162,10 @@ def test_a_platform_that_never_confirmed_is_no_all_clear_at_any_moment(site: Rig
 
 
 def test_a_history_that_cannot_be_kept_and_a_line_that_is_lent_are_said_everywhere(site: Rig) -> None:
-    in_the_way = site.directory / "state" / "history.db"
-    in_the_way.mkdir(parents=True)
-    # It cannot be moved aside either: somebody's files are there.
-    (in_the_way.with_name("history.db.damaged") / "files").mkdir(parents=True)
+    newer = site.directory / "state" / "history.db"
+    newer.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(newer)) as conn:
+        conn.execute("PRAGMA user_version = 99")  # it is nobody's to move aside
     site.start_broker()
     site.start_receiver()
     site.start_gateway()
@@ -171,10 +173,12 @@ def test_a_history_that_cannot_be_kept_and_a_line_that_is_lent_are_said_everywhe
         site,
         "trouble",
         "history_failed",
-        "The energy of quarter hours cannot be kept",
-        "Çeyrek saatlik enerji saklanamıyor",
+        "The energy of quarter hours cannot be kept (journal.directory/history.db was written by a newer "
+        "version of this program); readings are stored and sent as usual.",
+        "Çeyrek saatlik enerji saklanamıyor (journal.directory/history.db",
     )
-    in_the_way.rmdir()
+    assert "install that version again" in words(site)
+    newer.unlink()
     until(lambda: verdict(site)["state"] == "in_order", 120, "everything is in order")
     assert "Everything is in order" in words(site)
     with httpx.Client(

@@ -260,6 +260,64 @@ def test_what_is_no_file_is_moved_aside_like_a_damaged_one(tmp_path, put) -> Non
     again.close()
 
 
+def somebodys_files(path) -> None:
+    path.mkdir()
+    (path / "files").write_text("somebody's")
+
+
+BEFORE = {
+    "a file": lambda path: path.write_text("the one before"),
+    "an empty folder": Path.mkdir,
+    "somebody's files": somebodys_files,
+    "a pipe": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+@pytest.mark.parametrize(
+    "put",
+    [lambda path: path.write_bytes(b"no history" * 1000), somebodys_files, os.mkfifo],
+    ids=["a damaged file", "a folder", "a pipe in its place"],
+)
+def test_what_was_moved_aside_before_blocks_nothing_and_no_folder_goes(tmp_path, put, before) -> None:
+    aside = tmp_path / f"{FILE}.damaged"
+    before(aside)
+    for number in (2, 3):
+        put(tmp_path / FILE)
+        history = History(tmp_path, ISTANBUL)
+        assert history.found.damaged
+        assert (tmp_path / FILE).is_file()
+        history.close()
+        (tmp_path / FILE).unlink()
+        kept = [path for path in tmp_path.glob(f"{FILE}.damaged*") if path.is_dir()]
+        folders = (before in {Path.mkdir, somebodys_files}) + (number - 1) * (put is somebodys_files)
+        assert len(kept) == folders, "a folder may hold somebody's files"
+    assert len(list(tmp_path.glob(f"{FILE}.damaged*"))) <= 3, "of files the newest alone"
+    if before is somebodys_files:
+        assert (aside / "files").read_text() == "somebody's"
+
+
+@pytest.mark.parametrize("name", [f"{FILE}.new", f"{FILE}.1"])
+def test_a_folder_in_the_place_of_the_copy_keeps_no_history_from_being_opened(tmp_path, name) -> None:
+    gateway = Gateway(tmp_path)
+    days_of_readings(gateway, 2)
+    make_copy(tmp_path / FILE)
+    gateway.history.close()
+    (tmp_path / f"{FILE}.1").unlink()
+    somebodys_files(tmp_path / name)
+    history = History(tmp_path, ISTANBUL)
+    with pytest.raises(HistoryError, match=r"history\.db\.1 cannot be written"):
+        make_copy(tmp_path / FILE)
+    history.close()
+    (tmp_path / FILE).write_bytes(b"no history" * 1000)
+    if name == f"{FILE}.new":
+        (tmp_path / f"{FILE}.1").touch()
+    history = History(tmp_path, ISTANBUL)
+    assert history.found.damaged
+    assert history.found.copy_of is None
+    history.close()
+
+
 def test_without_a_copy_what_the_journal_holds_comes_back_and_nothing_gets_another_value(tmp_path) -> None:
     gateway = Gateway(tmp_path)
     days_of_readings(gateway, 6)

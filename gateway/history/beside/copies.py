@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from gateway.common.files import put_in_place
@@ -24,8 +27,8 @@ def make_copy(path: Path) -> None:
     Raises HistoryError: HistoryDamaged when the history itself contradicts itself.
     """
     new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
     try:
+        new.unlink(missing_ok=True)
         with _opened(path, read_only=True) as source, _opened(new) as target:
             source.backup(target, pages=500, sleep=0.005)
             target.execute("PRAGMA journal_mode = DELETE")
@@ -36,18 +39,35 @@ def make_copy(path: Path) -> None:
     except OSError as error:
         raise HistoryError(f"{copy_of(path)} cannot be written: {error}", hint="is the disk full?") from error
     finally:
-        new.unlink(missing_ok=True)
+        _without(new)
 
 
 def set_aside(path: Path) -> None:
-    """Move a damaged history aside, for who wants to look at it; the one before it goes."""
-    aside = path.with_name(f"{path.name}.damaged")
+    """Move a damaged history, or what stands in its place, aside for who wants to look at it. A file that
+    was moved there before goes; a folder may hold somebody's files: it stays, and the new one gets a number.
+    Raises HistoryError.
+    """
     try:
+        aside = next(name for name in _names_aside(path) if not name.is_dir())
+        if path.is_dir():
+            aside.unlink(missing_ok=True)
         path.replace(aside)
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
     except OSError as error:
         raise HistoryError(f"{path} is damaged and cannot be moved aside: {error}") from error
+
+
+def _names_aside(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.name}.damaged")
+    for number in count(2):
+        yield path.with_name(f"{path.name}.damaged-{number}")
+
+
+def _without(new: Path) -> None:
+    """No file that was only half written stays; what is no file is not ours."""
+    with suppress(OSError):
+        new.unlink(missing_ok=True)
 
 
 def restore(path: Path) -> bool:
@@ -56,17 +76,17 @@ def restore(path: Path) -> bool:
     if not copy.exists():
         return False
     new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
     try:
+        new.unlink(missing_ok=True)
         with _opened(copy, read_only=True) as source, _opened(new) as target:
             source.backup(target)
             check(target, copy)
         put_in_place(new, path)
-    except (sqlite3.DatabaseError, HistoryError) as error:
+    except (sqlite3.DatabaseError, HistoryError, OSError) as error:
         log.error("%s cannot take the place of %s: %s", copy, path, error)  # noqa: TRY400 - no trace of ours
         return False
     finally:
-        new.unlink(missing_ok=True)
+        _without(new)
     return True
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.status.findings import Level, StatusFinding, StatusVerdict
 from gateway.status.snapshot import Snapshot, UplinkView
 from gateway.status.words import meter_notices, platforms, sentences
-from gateway.status.words.errors import has_words, in_words
+from gateway.status.words.errors import has_words, in_full, in_words
 from gateway.status.words.language import Locale
 from gateway.status.words.meter_notices import unproven
 
@@ -313,8 +313,7 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
             what, _arrow, action = in_words(own, f).partition(" → ")
             return what, action
         case "history_failed":
-            text = _("The energy of quarter hours cannot be kept; readings are stored and sent as usual.")
-            return text, _("Tell the maintenance firm: the gateway's log says why.")
+            return _history(finding, f)
         case "undervoltage":
             return _(
                 "The gateway's supply voltage is too low: it may stop, and its memory card may suffer."
@@ -326,6 +325,20 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
         case "alive":
             return _("%(name)s is alive.") % {"name": finding.subject}, ""
     return unproven(finding.subject or finding.part, f)
+
+
+def _history(finding: StatusFinding, f: Locale) -> tuple[str, str]:
+    """The reason and what to do stand in the error, where it has words."""
+    _ = f.gettext
+    what, _arrow, mend = "".join(finding.details).partition(" → ")
+    text = _("The energy of quarter hours cannot be kept; readings are stored and sent as usual.")
+    if why := in_full(what, f):
+        text = _(
+            "The energy of quarter hours cannot be kept (%(why)s); readings are stored and sent as usual."
+        ) % {"why": why}
+    if action := in_full(mend, f):
+        return text, _("Tell the maintenance firm: %(what)s.") % {"what": action}
+    return text, _("Tell the maintenance firm: the gateway's log says why.")
 
 
 def _upgrade(finding: StatusFinding, f: Locale) -> tuple[str, str]:
