@@ -32,6 +32,7 @@ from gateway.config import (
     dotted,
     examine,
     few,
+    is_enabled,
     line_of,
     rows_of,
     same_lines,
@@ -138,7 +139,7 @@ class _Tables:
     def _load(
         self, name: str, rows: list[tuple[int, Table]], directory: Path, path: Path, document: Table
     ) -> None:
-        polled = any(row.get("enabled", True) is not False for _, row in rows)
+        polled = any(is_enabled(row) for _, row in rows)
         into = self.fatal if polled else self.mistakes
         if len(into) > MAX_PROBLEMS:
             return

@@ -69,10 +69,9 @@ def clock(s: Setup) -> None:
 
 def card(s: Setup) -> None:
     """Whether the card is spared, where the service can do that."""
-    place = Path(parse_config(written(s.text, s.answers)).journal.directory)
-    there = s.answers.get("card") or {}
-    state = card_state(place)
-    if not serves(s.path) or state.commit is None or (state.commit >= SELDOM and not there.get("remount")):
+    config = parse_config(written(s.text, s.answers))
+    state, spared = card_state(Path(config.journal.directory)), config.card.remount
+    if not serves(s.path) or state.commit is None or (state.commit >= SELDOM and not spared):
         say(_("There is nothing to choose here: the service cannot change how the card is written."), "  ")
         return
     text = _("Spare the card? It is written half as much, about 31 instead of 67 GB a year with ten meters.")
@@ -81,7 +80,8 @@ def card(s: Setup) -> None:
         "power cut, what other programs wrote within the last minute may be lost. The key is card: "
         "{remount: yes}."
     )
-    s.answers["card"] = {**there, "remount": confirm(text, explain, default=there.get("remount") is True)}
+    there = s.answers.get("card") or {}
+    s.answers["card"] = {**there, "remount": confirm(text, explain, default=spared)}
 
 
 STEPS: dict[str, tuple[Callable[[Setup], None], str]] = {

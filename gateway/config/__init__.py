@@ -2,7 +2,7 @@
 
 from gateway.config.additions import with_items, with_keys, with_value, write_beside
 from gateway.config.explain import explain, shown
-from gateway.config.load import examine, load_config, parse_config, rows_of
+from gateway.config.load import examine, is_enabled, load_config, parse_config, rows_of
 from gateway.config.places import a_broker, host_and_port, is_address, plain_text, same_lines
 from gateway.config.schema import (
     REPLY_RULE,
@@ -71,6 +71,7 @@ __all__ = [
     "few",
     "host_and_port",
     "is_address",
+    "is_enabled",
     "line_of",
     "load_config",
     "nodes_of",

@@ -13,6 +13,7 @@ from gateway.common.near import did_you_mean
 from gateway.config.explain import Told, explain, shown
 from gateway.config.schema import Config, SerialBus, TcpBus
 from gateway.config.sections.machine import named_pins
+from gateway.config.units import parse_switch
 from gateway.config.validation import dotted, line_of, validate
 from gateway.config.yamlfile import Key, Table, few, load_yaml, parse_yaml
 from gateway.errors import ConfigError, Problem
@@ -169,7 +170,7 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
             pass  # that is said, and nobody knows their names
         elif bus is not None and not (isinstance(bus, str) and bus in names_of_buses):
             yield ["meters", index, "bus"], f"{bus!r} is not the name of a bus", _offer(bus, buses, "buses")
-        elif meter.get("enabled", True) is not False:
+        elif is_enabled(meter):
             # A meter that is switched off may keep its address while another one sits in its place.
             first = places.setdefault((str(bus), str(address)), index)
             if first != index:
@@ -242,6 +243,11 @@ def rows_of(document: Table, section: str) -> Iterator[tuple[int, Table]]:
     rows = document.get(section)
     if isinstance(rows, list):
         yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, Table))
+
+
+def is_enabled(meter: Table) -> bool:
+    """Whether an entry of `meters` is switched on, as far as its key can be understood."""
+    return parse_switch(meter.get("enabled", True)) is not False
 
 
 def _names(document: Table, section: str, key: str) -> list[str]:

@@ -19,7 +19,7 @@ from gateway.config.sections.building import BuildingSection
 from gateway.config.sections.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
 from gateway.config.sections.machine import OWN_ID, CardSection, HealthSection, Pin, PinsSection
 from gateway.config.sections.remote import RemoteSection
-from gateway.config.units import Duration, Ratio, Size, Span
+from gateway.config.units import Duration, Ratio, Size, Span, Switch
 
 MAX_REGISTER = 1e12
 """What a register can show: the upper bound of volume and energy in the vocabulary of quantities."""
@@ -167,7 +167,7 @@ class Meter(Section):
     serial: (
         Annotated[str, BeforeValidator(_a_serial), Field(max_length=64), AfterValidator(plain_text)] | None
     ) = None
-    identity: bool = True
+    identity: Switch = True
     """Whether its table's identity register is looked at; no: its name plate was compared."""
     ct: Ratio = 1.0
     vt: Ratio = 1.0
@@ -186,7 +186,7 @@ class Meter(Section):
     max_registers: Annotated[int, Field(ge=1, le=125)] | None = None
     skip: Annotated[tuple[Span, ...], Field(strict=False, max_length=200)] | None = None
     reply_unit: Unit | None = None
-    enabled: bool = True
+    enabled: Switch = True
 
     @property
     def label(self) -> str:
@@ -270,8 +270,8 @@ class Uplink(Section):
     fiware: FiwareSection = FiwareSection()
     sparkplug: SparkplugSection = SparkplugSection()
     receipts: Annotated[tuple[Id, ...], Field(strict=False)] = ()
-    compress: bool = True
-    replay: bool = True
+    compress: Switch = True
+    replay: Switch = True
     spread: Annotated[Duration, Field(ge=0.0, le=3600.0)] = 60.0
     late_after: Annotated[Duration, Field(ge=1.0, le=7 * 86400.0)] = 60.0
     """What waits for longer is late, and told; never less than three commit intervals."""
@@ -328,8 +328,8 @@ class StatusSection(Section):
     ] = ()
     """Host names, beside this machine's own, under which visitors reach it."""
     language: Literal["tr", "en"] = "tr"
-    enabled: bool = True
-    screen: bool = False
+    enabled: Switch = True
+    screen: Switch = False
     """Whether /screen shows the building to people who pass by, on a screen in the lobby."""
 
     @property

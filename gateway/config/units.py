@@ -1,4 +1,4 @@
-"""Quantities as a technician writes them: 10s, 5min, 4GB, 200/5."""
+"""Values as a technician writes them: 10s, 5min, 4GB, 200/5, yes."""
 
 from __future__ import annotations
 
@@ -75,6 +75,13 @@ def parse_span(value: object) -> tuple[int, int, int]:
     raise ValueError("is not a span of registers: write function:first-last, like 4:0x0156-0x0157 or 3:100")
 
 
+def parse_switch(value: object) -> object:
+    """True and False from yes and no, which YAML 1.2 keeps as words; anything else is not touched."""
+    return {"yes": True, "no": False}.get(value, value) if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(parse_switch)]
+"""Whether or not: true, false, yes, no."""
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds."""
 Size = Annotated[int, BeforeValidator(parse_size)]

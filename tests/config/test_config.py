@@ -2,11 +2,14 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway.config import load_config, parse_config
 from gateway.config.schema import Config, SerialBus, TcpBus
@@ -46,6 +49,53 @@ def test_the_sample_documents_every_key(section) -> None:
     wanted = set().union(*(keys_of(model) for model in models))
     written = set(re.findall(r"^\s*(?:- |# )*([a-z_]+):", part, re.MULTILINE))
     assert wanted <= written, f"not in the sample: {sorted(wanted - written)}"
+
+
+def switches(model, place: str = "") -> Iterator[tuple[str, TypeAdapter]]:
+    """Every key that is true or false, in every section."""
+    for name, field in model.model_fields.items():
+        if field.annotation is bool:
+            yield f"{place}.{name}", TypeAdapter(Annotated[field.annotation, *field.metadata])
+        for kind in (field.annotation, *walk(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from switches(kind, f"{place}.{name}")
+
+
+def walk(kind) -> Iterator:
+    for part in get_args(kind):
+        yield part
+        yield from walk(part)
+
+
+def test_every_switch_is_written_yes_or_no_or_true_or_false() -> None:
+    found = dict(switches(Config))
+    assert {".meters.identity", ".meters.enabled", ".uplinks.replay", ".card.remount"} <= found.keys()
+    for place, adapter in found.items():
+        for value, meant in (("yes", True), ("no", False), (True, True), (False, False)):
+            assert adapter.validate_python(value, strict=True) is meant, place
+        for value in ("on", "No", 1, ""):
+            with pytest.raises(ValidationError):
+                adapter.validate_python(value, strict=True)
+
+
+def test_what_the_page_says_of_a_strange_identity_can_be_written() -> None:
+    text = (
+        "gateway: {id: g}\nbuses: [{name: l, type: serial, port: /dev/ttyUSB0}]\n"
+        "meters:\n  - {id: m, bus: l, address: 1, driver: eastron-sdm630, identity: no}\n"
+    )
+    assert parse_config(text).meters[0].identity is False
+
+
+@pytest.mark.parametrize("off", ["no", "false"])
+def test_a_meter_that_is_switched_off_keeps_its_address_however_that_is_written(off) -> None:
+    text = (
+        "gateway: {id: g}\nbuses: [{name: l, type: serial, port: /dev/ttyUSB0}]\nmeters:\n"
+        "  - {id: new, bus: l, address: 1, driver: eastron-sdm630}\n"
+        f"  - {{id: old, bus: l, address: 1, driver: eastron-sdm630, enabled: {off}}}\n"
+    )
+    assert [meter.enabled for meter in parse_config(text).meters] == [True, False]
+    with pytest.raises(ConfigError, match="already taken"):
+        parse_config(text.replace(off, "true"))
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

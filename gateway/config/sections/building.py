@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gateway.config.places import plain_text
+from gateway.config.units import Switch
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -80,7 +81,7 @@ class BuildingSection(_Part):
     """m²."""
     installed_kva: Annotated[float, Field(gt=0, le=1_000_000, strict=False)] | None = None
     contract_kw: Annotated[float, Field(gt=0, le=1_000_000, strict=False)] | None = None
-    exempt: bool = False
+    exempt: Switch = False
     """From charges for reactive energy."""
     tariff: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = "tr-three-time"
     clock: Literal["new", "old"] = "new"

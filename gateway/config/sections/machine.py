@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.config.units import Duration
+from gateway.config.units import Duration, Switch
 
 OWN_ID = "gateway"
 """The id of that meter: no other may have it."""
@@ -23,7 +23,7 @@ class HealthSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
-    enabled: bool = True
+    enabled: Switch = True
     interval: Annotated[Duration, Field(ge=10.0, le=86400.0)] = 300.0
 
 
@@ -35,7 +35,7 @@ class LedsSection(BaseModel):
     power: Pin | None = None
     buses: Pin | None = None
     uplink: Pin | None = None
-    always: bool = True
+    always: Switch = True
     """Whether they show how the gateway is all the time, or for a minute after the button."""
 
     def pins(self) -> dict[str, int]:
@@ -71,14 +71,9 @@ def named_pins(document: Mapping[str, object]) -> Iterator[tuple[list[str | int]
             yield ["pins", key], pins[key]
 
 
-def _a_switch(value: object) -> object:
-    # YAML 1.2 keeps yes and no as words.
-    return {"yes": True, "no": False}.get(value, value) if isinstance(value, str) else value
-
-
 class CardSection(BaseModel):
     """Whether the file system of the journal may be told to write its own bookkeeping once a minute."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
-    remount: Annotated[bool, BeforeValidator(_a_switch)] = False
+    remount: Switch = False
