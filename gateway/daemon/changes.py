@@ -211,8 +211,9 @@ def _section(section: str, was: BaseModel, now: BaseModel) -> Iterator[Configura
 
 def _compared(was: BaseModel, now: BaseModel) -> dict[str, list[Any]]:
     """Key → [old, new] for every key that differs; a key that only one of them has is None in the other."""
-    keys = dict.fromkeys([*type(was).model_fields, *type(now).model_fields])
-    old, new = was.model_dump(mode="json"), now.model_dump(mode="json")
+    # By alias: so is a key called in the file.
+    old, new = was.model_dump(mode="json", by_alias=True), now.model_dump(mode="json", by_alias=True)
+    keys = dict.fromkeys([*old, *new])
     return {key: [old.get(key), new.get(key)] for key in keys if old.get(key) != new.get(key)}
 
 
@@ -223,6 +224,8 @@ def _words(found: dict[str, list[Any]]) -> str:
 def _said(value: object) -> str:
     if value is None:
         return "not given"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, list):
         return _listed(value)
     if isinstance(value, float):

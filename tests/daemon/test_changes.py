@@ -88,6 +88,16 @@ def changed(what: str, by: str) -> list:
             },
         ),
         (
+            "driver: abb-b23}",
+            "driver: abb-b23, class: C, enabled: no}",
+            "meter hvac: class was B, is C, enabled was true, is false",
+            {
+                "meter": "hvac",
+                "change": "changed",
+                "fields": {"enabled": [True, False], "class": ["B", "C"]},
+            },
+        ),
+        (
             "{id: g}",
             "{id: g, name: Konak}",
             "gateway: name was Submeter Gateway, is Konak",

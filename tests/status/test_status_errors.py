@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
 from gateway.check import check
 from gateway.cli import cli, main
+from gateway.config import Config
 from gateway.demo.show.account import Account
 from gateway.demo.show.console import status_line, table
 from gateway.demo.show.supervisor import SiteCounts
@@ -87,6 +91,39 @@ def test_an_error_is_said_in_turkish(error, turkish) -> None:
     said = in_words(str(error), TURKISH)
     assert said.casefold() == turkish.casefold()
     assert in_words(str(error), ENGLISH) == str(error)
+
+
+def keys_of(model: type[BaseModel]) -> set[str]:
+    """Every key of a section and of what stands in it."""
+
+    def models(kind: object) -> Iterator[type[BaseModel]]:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield kind
+        for part in get_args(kind):
+            yield from models(part)
+
+    found = {each.alias or name for name, each in model.model_fields.items()}
+    return found.union(
+        *(keys_of(part) for each in model.model_fields.values() for part in models(each.annotation))
+    )
+
+
+def test_a_change_of_the_configuration_keeps_keys_and_values_as_they_stand_in_the_file() -> None:
+    keys = sorted(keys_of(Config))
+    assert {"bus", "address", "clock", "hold", "values", "meter"} <= set(keys)
+    assert len([key for key in keys if key in catalogue("tr")]) > 5, "the control: words with a translation"
+    for key in keys:
+        change = f"{key} was meter, is line, {key} was not given, is clock"
+        turkish = f"{key}: eski meter, yeni line, {key}: eski verilmemiş, yeni clock"
+        for head, told in (("", ""), ("meter m1: ", "sayaç m1: "), ("clock: ", "clock: ")):
+            assert in_words(head + change, TURKISH) == told + turkish
+        two = f"meter m1: {change}; uplink city: {change}"
+        assert in_words(two, TURKISH) == f"sayaç m1: {turkish}; platform bağlantısı city: {turkish}"
+
+
+def test_names_to_choose_from_are_not_translated() -> None:
+    said = in_words("there is no meter 'x' in the configuration → its meters are building, clock", TURKISH)
+    assert said.endswith(": building, clock"), said
 
 
 def test_what_nobody_has_translated_stays_as_it_is() -> None:

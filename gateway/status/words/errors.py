@@ -21,6 +21,10 @@ _VALUE = re.compile(r"%\(\d+\)s")
 _PREDICATE = re.compile(r" (?=(?:is|has|may|must|cannot|stands|carries|overlaps|expires?|expired|does)\b)")
 """Where the subject of a sentence may end that the catalogue has without one, like `is missing`."""
 _KEY = re.compile("[a-z]+(?:_[a-z]+)*")
+_KEYS = re.compile(f"{_KEY.pattern}(?:, {_KEY.pattern})*")
+_CHANGE = re.compile(f"({_KEY.pattern}) was (.*?), is (.*)", re.DOTALL)
+"""How a key of the configuration was changed: what it was, what it is."""
+_NEXT_CHANGE = re.compile(f", (?={_KEY.pattern} was .*?, is )", re.DOTALL)
 _CHOICE = re.compile(r"(?P<some>\S+(?:, \S+)*) or (?P<last>\S+)")
 """Names to choose from; prose has more words."""
 _NAMED = re.compile(r"(?P<kind>meter|bus|line|pulse input|uplink|table) (?P<name>\S+)")
@@ -155,6 +159,7 @@ def _said(text: str, language: str, deep: int = 0) -> str:
         return text
     ways: tuple[Way, ...] = (
         _whole,
+        _changes,
         _named,
         _subject_and_whole,
         _with_values,
@@ -169,6 +174,30 @@ def _said(text: str, language: str, deep: int = 0) -> str:
 
 def _whole(text: str, language: str, _deep: int) -> str | None:
     return translation(language).gettext(text) if text in catalogue(language) else None
+
+
+CHANGED, NOT_GIVEN = N_("%(1)s was %(2)s, is %(3)s"), N_("not given")
+
+
+def _changes(text: str, language: str, deep: int) -> str | None:
+    """What a reload changes: keys and values stay as they stand in the file."""
+    lines = [_change(line, language, deep) for line in text.split("; ")]
+    said = [line for line in lines if line is not None]
+    return "; ".join(said) if len(said) == len(lines) else _change(text, language, deep)
+
+
+def _change(text: str, language: str, deep: int) -> str | None:
+    head, colon, rest = text.partition(": ")
+    if not _CHANGE.match(rest):
+        head, colon, rest = "", "", text
+    found = [_CHANGE.fullmatch(change) for change in _NEXT_CHANGE.split(rest)]
+    gettext = translation(language).gettext
+    said = [
+        gettext(CHANGED) % {"1": key, "2": gettext(old) if old == NOT_GIVEN else old,
+                            "3": gettext(new) if new == NOT_GIVEN else new}
+        for key, old, new in (change.groups() for change in found if change is not None)
+    ]  # fmt: skip
+    return _value(head, language, deep) + colon + ", ".join(said) if len(said) == len(found) else None
 
 
 def _named(text: str, language: str, _deep: int) -> str | None:
@@ -193,8 +222,10 @@ def _with_values(text: str, language: str, deep: int) -> str | None:
 
 
 def _value(text: str, language: str, deep: int) -> str:
-    """A value in a sentence; one word of small letters is a key of a file, or something else to be typed."""
-    return text if _KEY.fullmatch(text) else _said(text, language, deep + 1)
+    """A value in a sentence; words of small letters beside each other are names and keys of a file, or
+    something else to be typed.
+    """
+    return text if _KEYS.fullmatch(text) else _said(text, language, deep + 1)
 
 
 def _subject_and_whole(text: str, language: str, deep: int) -> str | None:
