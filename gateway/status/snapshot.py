@@ -233,8 +233,8 @@ class UplinkView:
     what a person calls it. `salvaged` counts batches of damaged files that wait beside the backlog.
     `skipped` counts readings that came too late for a platform which takes live values only.
     `certificate_ends` (ms) is when the first of its certificates ends, None while it names none. What waits
-    for longer than `late_after` (s) is late. `in_vain` (s) is how long it has been connected since anything
-    was last confirmed, however often the connection was made anew meanwhile.
+    for longer than `late_after` (s) is late. `in_vain` (s) is how long it has been connected with something
+    to deliver since anything was last confirmed, however often the connection was made anew meanwhile.
     """
 
     name: str

@@ -102,17 +102,20 @@ def _delivery(view: UplinkView, now: Snapshot) -> StatusFinding:
     if not late:
         # Nothing confirmed since the start proves nothing, unless there was nothing to confirm for longer
         # than that takes.
-        if heard is None and (fresh or view.backlog_batches):
+        begun = younger(view.since, now, patience + int(1000 * view.spread))
+        if heard is None and (begun or view.backlog_batches):
             return finding("first_delivery", "busy")
         if view.salvaged:
             return finding("delivering", "busy", at=None)
         return finding("delivered", "good")
-    if view.held >= view.backlog_batches > 0:
-        return finding("held_for_clock", "busy")
+    # What is refused first: what makes room for itself is less without being delivered, and a clock that is
+    # set one day does not mend it.
     if view.cause == "no_subscribers":
         return finding("no_subscriber", "bad")
-    if view.cause or view.hangs_up:  # first: what makes room for itself is less without being delivered
+    if view.cause or view.hangs_up:
         return finding("refused", "bad")
+    if view.held >= view.backlog_batches > 0:
+        return finding("held_for_clock", "busy")
     if view.done_at is not None:
         return finding("delivering", "busy", at=view.done_at)
     if fresh:

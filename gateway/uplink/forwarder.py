@@ -306,7 +306,8 @@ class Forwarder:
         connection = self._connection
         if connection is not None:
             self._broker.subscribed(connection, self._heard)
-            if (fault := self._patience.ended(connection, now)) is not None:
+            owed = self._settling.batches > (self._waiting if self._sender.held else 0)
+            if (fault := self._patience.ended(connection, now, owed=owed)) is not None:
                 self.lost(fault)
                 return
         self._sender.tick(self._waiting, now)

@@ -43,13 +43,17 @@ class Patience:
         self._hourly = RetryTimer(HOUR, HOUR)
         self._served_at = 0.0
         self.in_vain = 0.0
-        """Seconds of connection, this one and those before, since anything was last confirmed."""
+        """Seconds of connection, this one and those before, with something to deliver, since anything was
+        last confirmed. What waits for the clock is not to be delivered yet.
+        """
         self._asked: Connection | None = None
         """The connection on which the topics were subscribed to again since the last receipt."""
 
-    def ended(self, connection: Connection, now: float) -> LinkDown | None:
-        """Once a tick: why this connection is to be replaced by another one; None while it is not."""
-        self._count(now)
+    def ended(self, connection: Connection, now: float, *, owed: bool) -> LinkDown | None:
+        """Once a tick: why this connection is to be replaced by another one; None while it is not. `owed`:
+        whether something is to be delivered.
+        """
+        self._count(now, owed=owed)
         if now - connection.beat > self._timing.stuck:
             return LinkDown("the thread that serves the connection is stuck")
         if self._delivery.mute(now):
@@ -57,12 +61,14 @@ class Patience:
             return LinkDown(what, cause="silent")
         return self._listen(connection, now)
 
-    def _count(self, now: float) -> None:
-        """A connection that comes and goes is no new beginning each time, an outage is no time of service."""
+    def _count(self, now: float, *, owed: bool) -> None:
+        """A connection that comes and goes is no new beginning each time, an outage is no time of service;
+        nor is a time in which there is nothing to confirm, as with a full disk.
+        """
         delivery, before = self._delivery, self._served_at
         heard = delivery.receipt_at if delivery.consumers else delivery.delivered_at
         self._served_at = now
-        if heard is not None and heard >= before:
+        if not owed or (heard is not None and heard >= before):
             self.in_vain = 0.0
         elif before:
             self.in_vain += min(now - before, _BETWEEN)

@@ -392,19 +392,19 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ),
     (
         "connected a moment ago, nothing was confirmed yet",
-        uplink(in_vain=5.0, last_receipt=None),
+        uplink(since=FRESH, last_receipt=None),
         "starting",
         "first_delivery",
     ),
     (
         "connected a moment ago, without receipts, nothing was delivered yet",
-        uplink(in_vain=5.0, receipts=False, last_receipt=None),
+        uplink(since=FRESH, receipts=False, last_receipt=None),
         "starting",
         "first_delivery",
     ),
     (
         "connected for an hour, and there was nothing to deliver",
-        uplink(last_receipt=None, in_vain=3600.0),
+        uplink(last_receipt=None, since=NOW - HOUR),
         "in_order",
         "",
     ),
@@ -474,6 +474,24 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         replace(waiting(held=60), clock=ClockView(synced=True)),
         "delivering",
         "held_for_clock",
+    ),
+    (
+        "batches wait for the clock, and the broker refuses those that need not",
+        replace(waiting(held=60, cause="not_authorized"), clock=ClockView(synced=True)),
+        "trouble",
+        "refused",
+    ),
+    (
+        "batches wait for the clock, and nobody hears those that need not",
+        replace(waiting(held=60, cause="no_subscribers"), clock=ClockView(synced=True)),
+        "trouble",
+        "no_subscriber",
+    ),
+    (
+        "the disk was full, and what has waited in memory is stored at last",
+        waiting(in_vain=1.0, last_receipt=LATE),
+        "starting",
+        "first_delivery",
     ),
     (
         "one of two platforms takes nothing",

@@ -7,6 +7,7 @@ import logging
 from itertools import pairwise
 
 import pytest
+from forwarder_parts import connected, drained, receipt, seqs, settled
 from uplink_parts import E1, PATIENT, Running, Store, config, outbox, row
 
 from gateway.common.troubles import Troubles
@@ -115,7 +116,7 @@ def test_a_platform_that_is_away_costs_ever_less():
     steps, subscribed = [], 1
     for now in range(1, 86_401):
         connection.stuck_at = float(now)
-        if patience.ended(connection, float(now)) is not None:
+        if patience.ended(connection, float(now), owed=True) is not None:
             steps.append(("connect", now))
             connection, subscribed = MemoryConnection(Ear(), None, []), 1
         elif connection.subscribed > subscribed:
@@ -137,7 +138,7 @@ def test_where_no_receipt_could_tell_it_is_subscribed_to_again_once_an_hour(cons
     connection = MemoryConnection(Ear(), None, [])
     for now in range(1, 6 * 3600 + 2):
         connection.stuck_at = float(now)
-        assert patience.ended(connection, float(now)) is None
+        assert patience.ended(connection, float(now), owed=True) is None
     assert connection.subscribed == (1 if consumers else 7)
 
 
@@ -146,11 +147,11 @@ def test_seconds_in_vain_go_on_over_connections_and_stand_still_over_an_outage(c
     delivery = Delivery(consumers, 30.0, 60.0)
     patience = Patience(Timing(), delivery, Troubles(logging.getLogger("test")), lambda: 0.0)
 
-    def served(begin, end):
+    def served(begin, end, owed=True):
         connection = MemoryConnection(Ear(), None, [])
         for now in range(begin, end + 1):
             connection.stuck_at = float(now)
-            patience.ended(connection, float(now))
+            patience.ended(connection, float(now), owed=owed)
 
     served(100, 140)
     assert patience.in_vain == 40.0
@@ -165,6 +166,43 @@ def test_seconds_in_vain_go_on_over_connections_and_stand_still_over_an_outage(c
     assert patience.in_vain == 0.0
     served(5012, 5030)
     assert patience.in_vain == 19.0
+    served(5031, 5900, owed=False)
+    assert patience.in_vain == 0.0, "with a full disk there is nothing that could be confirmed"
+    served(5901, 5901)
+    assert patience.in_vain == 1.0
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("consumers", [[], ["city"]], ids=["PUBACK", "receipts"])
+async def test_what_the_full_disk_kept_back_is_not_late_when_it_comes(kept, consumers):
+    """Nothing is committed for an hour, then what is an hour old: nobody had anything to confirm."""
+    link = MemoryLink()
+    async with Running(config(receipts=consumers), kept, link=link, timing=Timing()) as run:
+        connection = await connected(link)
+        await run.take(3)
+        await drained(connection, 3)
+        if consumers:
+            receipt(connection, epoch=kept.box.newest[0], upto=3)
+        await settled(kept, 3)
+        await asyncio.sleep(3600.0)
+        assert run.stats.in_vain == 0.0
+        await run.take(5)
+        await until(lambda: run.stats.backlog_batches == 5)
+        assert run.stats.in_vain < 5.0
+        await until(lambda: run.stats.in_vain > 20.0, 60)
+
+
+@pytest.mark.virtual_time
+async def test_what_waits_for_the_clock_is_not_waited_for_in_vain(kept):
+    link = MemoryLink()
+    kept.clock.synced = False
+    await kept.take(at=kept.clock.now)
+    async with Running(config(), kept, link=link, hold=1e5, timing=Timing()) as run:
+        connection = await connected(link)
+        await asyncio.sleep(600.0)
+        assert (run.stats.held, run.stats.in_vain, seqs(connection)) == (1, 0.0, [])
+        kept.clock.synced = True
+        await until(lambda: run.stats.in_vain > 20.0, 60)
 
 
 async def test_where_the_broker_says_that_nobody_reads_the_batches_nothing_is_tried():
