@@ -274,6 +274,8 @@ def uplink_view(
         cause=stats.cause,
         consumers=stats.consumers,
         set_aside=stats.set_aside,
+        set_aside_cause=stats.set_aside_cause,
+        left_out=stats.left_out,
         silent=tuple(stats.silent),
         refused_topics=stats.refused_topics,
         done_at=None if left is None else moment.wall + int(left * 1000),

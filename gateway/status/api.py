@@ -92,6 +92,7 @@ def from_json(body: dict[str, Any]) -> Snapshot:
                     uplink,
                     silent=tuple(uplink.get("silent", ())),
                     refused_topics=tuple(uplink.get("refused_topics", ())),
+                    left_out=tuple(uplink.get("left_out", ())),
                 )
                 for uplink in body["uplinks"]
             ),

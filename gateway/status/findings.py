@@ -64,6 +64,7 @@ UplinkCause = Literal[
     "batches_set_aside",
     "no_subscriber",
     "topic_refused",
+    "message_left_out",
     "no_receipt",
     "not_delivered",
     "certificate_ends",

@@ -226,8 +226,9 @@ class UplinkView:
     platform confirms what it stored, `last_receipt` (ms) when it last did, `last_delivery` (ms) when
     something last counted as delivered. `cause` is why the broker takes nothing, as a word of
     gateway.mqtt.reasons, empty while it does; `set_aside` counts batches that it does not take although it
-    takes others, `hangs_up` tells that the newest connection ended with batches on their way and none taken,
-    `refused_topics` are those that we may not hear, of `consumers` that confirm those in
+    takes others, `set_aside_cause` says why; `left_out` are topics beside that of the batches whose newest
+    message is larger than it takes. `hangs_up` tells that the newest connection ended with batches on their
+    way and none taken, `refused_topics` are those that we may not hear, of `consumers` that confirm those in
     `silent` owe it. `done_at` (ms) is when a backlog that shrinks will be delivered at its present speed,
     None while it does not shrink; `spread` (s) is what its begin may be put off after an outage. `label` is
     what a person calls it. `salvaged` counts batches of damaged files that wait beside the backlog.
@@ -252,6 +253,8 @@ class UplinkView:
     last_delivery: int | None = None
     cause: str = ""
     set_aside: int = 0
+    set_aside_cause: str = ""
+    left_out: tuple[str, ...] = ()
     salvaged: int = 0
     skipped: int = 0
     refused_topics: tuple[str, ...] = ()

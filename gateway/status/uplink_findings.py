@@ -43,9 +43,12 @@ def uplink_findings(view: UplinkView, now: Snapshot) -> Iterator[StatusFinding]:
     beside: list[StatusFinding] = []
     if view.state == "connected":
         if view.set_aside and delivery.cause not in {"refused", "no_subscriber"}:  # these concern all
-            beside.append(_about(view, "batches_set_aside", "bad"))
+            why = (view.set_aside_cause,) if view.set_aside_cause else ()
+            beside.append(_about(view, "batches_set_aside", "bad", details=why))
         if view.refused_topics:
             beside.append(_about(view, "topic_refused", "bad", details=view.refused_topics))
+        if view.left_out:
+            beside.append(_about(view, "message_left_out", "warn", details=view.left_out))
     told = delivery.cause == "no_receipt" and _may_not_hear(view)
     if not beside or (delivery.level == "bad" and not told):
         yield delivery

@@ -352,6 +352,7 @@ class Forwarder:
 
         return UplinkStats(
             **asdict(delivery.counters),
+            **asdict(self._sender.kept_back),
             name=self.name,
             broker=str(self._config.broker),
             state=reconnect.state.value,
@@ -362,7 +363,6 @@ class Forwarder:
             oldest_t0=self._settling.oldest_t0,
             waiting_batches=self._waiting,
             unconfirmed=delivery.undelivered,
-            held=len(self._sender.held),
             conflicts=len(delivery.conflicts),
             last_receipt_age=age(delivery.receipt_at),
             last_delivery_age=age(delivery.delivered_at),
@@ -372,7 +372,6 @@ class Forwarder:
             cause=error.cause if error else self._broker.why,
             hangs_up=self._broker.hangs_up,
             in_vain=self._patience.in_vain,
-            set_aside=self._sender.set_aside,
             skipped=self._link.skipped,
             consumers=len(delivery.consumers),
             silent={name: age(at) for name, at in delivery.silent(now).items()},

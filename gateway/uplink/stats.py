@@ -55,6 +55,10 @@ class UplinkStats:
     """
     set_aside: int = 0
     """Batches that the broker does not take although it takes others."""
+    set_aside_cause: str = ""
+    """Why it does not, as a word of reasons.MEANINGS."""
+    left_out: tuple[str, ...] = ()
+    """Topics beside that of the batches whose newest message is larger than the broker takes."""
     skipped: int = 0
     """Readings that came too late for a platform that takes live values only."""
     consumers: int = 0

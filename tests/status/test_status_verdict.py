@@ -186,7 +186,9 @@ RECEIPTS, STATE = "submeter/v1/x/receipt/city", "submeter/v1/x/state"
         (waiting(refused_topics=(RECEIPTS,), silent=("city",)), {"topic_refused"}),
         (waiting(refused_topics=(RECEIPTS,)), {"topic_refused"}),
         (waiting(refused_topics=(RECEIPTS,), silent=("mirror",)), {"topic_refused", "no_receipt"}),
-        (waiting("waiting", set_aside=3, refused_topics=(STATE,)), {"unreachable"}),
+        (waiting("waiting", set_aside=3, refused_topics=(STATE,), left_out=(STATE,)), {"unreachable"}),
+        (waiting(set_aside=3, left_out=(STATE,), in_vain=5.0), {"batches_set_aside", "message_left_out"}),
+        (waiting(left_out=(STATE,), silent=("city",)), {"message_left_out", "no_receipt"}),
     ],
 )
 def test_one_trouble_of_a_platform_hides_no_other(facts: Snapshot, causes: set[str]) -> None:
@@ -217,6 +219,31 @@ def test_what_is_waited_for_while_it_starts_is_said(facts: Snapshot, said: tuple
     assert judge(facts).state == "starting"
     for language, words in zip(("en", "tr"), said, strict=True):
         assert words in headline(judge(facts), facts, Locale(language, "Europe/Istanbul", NOW)).text
+
+
+@pytest.mark.parametrize(
+    ("cause", "why", "action"),
+    [
+        (
+            "too_large",
+            ("larger than its broker allows", "izin verdiğinden büyük"),
+            ("larger messages", "daha büyük iletilere"),
+        ),
+        (
+            "payload",
+            ("does not allow what a message holds", "içeriğine izin vermiyor"),
+            ("the platform's operator", "işletmecisine"),
+        ),
+    ],
+)
+def test_why_batches_are_set_aside_is_said_and_what_mends_that(cause, why, action) -> None:
+    facts = uplink(set_aside=3, set_aside_cause=cause, left_out=("submeter/v1/x/meters",))
+    for language, reason, mend in zip(("en", "tr"), why, action, strict=True):
+        told, beside = notices(judge(facts), facts, Locale(language, "Europe/Istanbul", NOW))
+        assert reason in told.text
+        assert mend in told.action
+        assert ("larger" in told.action or "büyük" in told.action) == (cause == "too_large")
+        assert "submeter/v1/x/meters" in beside.text
 
 
 @pytest.mark.parametrize("language", ["en", "tr"])

@@ -427,6 +427,12 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ("a certificate has ended", uplink(certificate_ends=NOW - HOUR), "trouble", "certificate_ended"),
     ("a batch is too large for the broker", uplink(set_aside=1), "trouble", "batches_set_aside"),
     (
+        "what the gateway says of its meters is too large for the broker",
+        uplink(left_out=("submeter/v1/x/meters",)),
+        "attention",
+        "message_left_out",
+    ),
+    (
         "we may not hear the receipts",
         uplink(refused_topics=("submeter/v1/x/receipt/city",)),
         "trouble",

@@ -40,8 +40,10 @@ def test_a_message_beside_the_batches_goes_when_it_is_smaller_than_the_one_that_
     size = made.size(message)
     objections.left_out["P/state"] = size
     assert made.beside(message) is None
+    assert list(made.left_out) == ["P/state"]
     objections.left_out["P/state"] = size + 1
     assert made.beside(message) == message
+    assert not made.left_out, "it goes again"
     assert made.beside(Outgoing("P/meters", b"x" * 5000)) is not None, "another topic was never in the way"
 
 
@@ -56,7 +58,9 @@ def test_what_a_broker_has_taken_is_not_remembered_as_on_its_way():
 
 def test_what_was_refused_for_its_content_is_offered_again_after_an_hour():
     made = fitting_of()
+    assert made.set_aside.cause == ""
     made.set_aside.put((E1, 1), REFUSED, now=10.0)
+    assert made.set_aside.cause == "payload"
     assert made.tick(10.0 + AGAIN - 1) is False
     assert made.tick(10.0 + AGAIN) is True
     assert len(made.set_aside) == 0

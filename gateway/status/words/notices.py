@@ -223,7 +223,7 @@ def _not_accepted(finding: StatusFinding, view: UplinkView, f: Locale) -> Said |
                 "%(n)s batches are not taken by the broker of the platform %(name)s; the others go on.",
                 view.set_aside,
             ) % {"n": f.whole(view.set_aside), **name}
-            return text, "", _("Tell the platform's operator: the broker must allow larger messages.")
+            return text, platforms.why(cause, f), platforms.action(cause, f) or _operator(f)
         case "no_subscriber":
             text = _("Nobody listens at the platform %(name)s: its broker passes the readings to nobody.")
             action = _(
@@ -239,6 +239,12 @@ def _not_accepted(finding: StatusFinding, view: UplinkView, f: Locale) -> Said |
                 "",
                 _("Tell the platform's operator: the access list lacks %(topics)s.") % topics,
             )
+        case "message_left_out":
+            text = _(
+                "What this gateway says of itself beside the readings (%(topics)s) is larger than the broker "
+                "of the platform %(name)s allows, and is left out."
+            ) % {"topics": ", ".join(finding.details[:_FEW]), **name}
+            return text, "", platforms.action("too_large", f)
         case "no_receipt" if view.silent and len(view.silent) < view.consumers:
             text = _("%(consumer)s at the platform %(name)s confirms nothing; the others do.")
             return text % silent, "", _operator(f)

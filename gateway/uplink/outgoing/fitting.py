@@ -51,6 +51,8 @@ class Fitting:
         self._as_zlib: dict[Key, None] = {}
         """Batches that are on their way compressed: what is refused of them may still be taken as JSON."""
         self.set_aside = SetAside()
+        self.left_out: dict[str, None] = {}
+        """Topics beside the batches whose newest message is larger than the broker takes."""
 
     def begin(self, connection: Connection) -> None:
         """A new connection: the broker's limit may be another one by now."""
@@ -112,6 +114,7 @@ class Fitting:
             message = replace(message, payload=compress(message.payload))
         if (least := self.size(message)) <= most:
             self._troubles.end(subject)
+            self.left_out.pop(message.topic, None)
             return message
         packed = f", {least} compressed" if least != size else ""
         takes = (
@@ -121,6 +124,7 @@ class Fitting:
             f"{message.topic} has {size} bytes{packed} and the broker {takes}: it is left out, batches go on"
         )
         self._troubles.begin(subject, what, LARGER)
+        self.left_out[message.topic] = None
         return None
 
     def acknowledged(self, tag: object, code: int, flown: Flying | None, now: float) -> None:

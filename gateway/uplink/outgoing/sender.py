@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from gateway.common.troubles import Troubles
 from gateway.config import Uplink
@@ -31,6 +32,16 @@ MAX_BESIDE = 50
 _LEAST_NAP = 0.01
 _EPOCHS = 8
 """Epochs that are looked at for the beginning of this boot; one boot rarely has more than one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBack:
+    """What does not go to this broker for now; the names are those of UplinkStats."""
+
+    held: int
+    set_aside: int
+    set_aside_cause: str
+    left_out: tuple[str, ...]
 
 
 class Sender:
@@ -212,6 +223,12 @@ class Sender:
     def set_aside(self) -> int:
         """Batches that this broker does not take although it takes others."""
         return len(self._fitting.set_aside)
+
+    @property
+    def kept_back(self) -> KeptBack:
+        """Batches that wait for the clock or are set aside, and messages beside them that are left out."""
+        fitting = self._fitting
+        return KeptBack(len(self.held), self.set_aside, fitting.set_aside.cause, tuple(fitting.left_out))
 
     # -- what goes out ---------------------------------------------------------------------------------------
 

@@ -54,6 +54,11 @@ class SetAside:
         """How many are aside for this reason."""
         return sum(ranges.count for _, why, ranges in self if why == reason)
 
+    @property
+    def cause(self) -> str:
+        """Why the broker does not take them, as a word of reasons.MEANINGS; empty while there are none."""
+        return TOO_LARGE if self.count(TOO_LARGE) else "payload" if len(self) else ""
+
     def forget(self, reason: str) -> bool:
         """What was set aside for this reason may be tried again; whether there was any."""
         found = [key for key in self._sets if key[1] == reason]
