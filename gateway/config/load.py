@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from gateway.common.near import did_you_mean
+from gateway.common.near import did_you_mean, either
 from gateway.config.explain import Told, explain, shown
 from gateway.config.schema import Config, SerialBus, TcpBus
 from gateway.config.sections.machine import named_pins
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _TOP = Config.model_fields
 _LISTED = 20
 """Names that are listed."""
+_SAMPLE = "remove it, or look at the sample configuration"
 _8E1 = 80.0
 """What YAML makes of 8E1."""
 MAX_SERIAL_ADDRESS = 247
@@ -101,12 +102,23 @@ def _explain(error: dict[str, Any]) -> Told:
         if error.get("ctx", {}).get("pattern", "").startswith("^[a-z0-9-]{1,"):
             return f"{shown(value)} is not an id", "write small letters, digits and hyphens only, at most 32"
         return f"{shown(value)} does not have the right form", "write host:port, like 0.0.0.0:8080"
-    what, mend = explain(error, _known_keys, "remove it, or look at the sample configuration")
+    elsewhere = _elsewhere(str(error["loc"][-1])) if kind == "extra_forbidden" else _SAMPLE
+    what, mend = explain(error, _known_keys, elsewhere)
     if kind == "literal_error" and (value == _8E1 or str(value) in {"8E1", "8N1", "8O1"}):
         mend += " (frame formats like 8E1 are numbers to YAML: write parity: E and stopbits: 1)"
     elif value == _8E1 and kind.endswith(("_type", "_parsing")):
         mend = 'was it 8E1? YAML reads that as 80.0: write "8E1" in quotes, or parity: E'
     return what, mend
+
+
+def _elsewhere(key: str) -> str:
+    """Where a key belongs that is none where it stands."""
+    if key in _TOP:
+        return "write it at the beginning of a line, it is a section of its own"
+    sections = [section for section in _TOP if key in _known_keys((section, key))]
+    if sections:
+        return f"write it under {either(sections)}, whose key it is"
+    return _SAMPLE
 
 
 def _known_keys(loc: tuple[Key, ...]) -> list[str]:
