@@ -133,7 +133,6 @@ LABELS = {
     "Sungrow SG110CX": "sungrow-sg",
     "SMILE5": "alphaess-smile-meter",
     "UEM6-4E": "algodue-uem",
-    "Janitza B23": "janitza-b23",
     "7KM3120-0BA01-1EA0": "siemens-pac3120",
     "PowerTag M63": "schneider-powertag",
     "A9XMWD20": "schneider-powertag",
@@ -182,7 +181,7 @@ ABSENT = {
     "KOHLER AEL.MF.07": "IEC 62056-21",
     "Acrel DTSD1352": "ratios",
     "OMNIPOWER": "Modbus module",
-    "Janitza B21": "janitza-b23",
+    "Janitza B23": "other meanings",
 }
 
 
