@@ -7,9 +7,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import tempfile
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -38,42 +40,100 @@ PROBES = 600
 
 def run() -> list[Figure]:
     """Everything, in the lengths of a bench."""
-    return [*write_path(), *steady(STEADY), *herd(BACKLOG), *independent()]
+    return [*write_path(), *file_path(), *steady(STEADY), *herd(BACKLOG), *independent()]
 
 
-def write_path() -> list[Figure]:
-    """Into PostgreSQL with receipts, as fast as it goes; beside it COPY alone."""
-    with tempfile.TemporaryDirectory() as name, Site(Path(name)) as site:
-        plan = site.plan(gateways=200, backlog=500.0, seconds=0.0)
-        before, began = site.cpu(), time.monotonic()
-        _fleet, ledger = site.run(plan)
-        took, values = time.monotonic() - began, ledger.taken * METERS * VALUES
-        spent = {part: seconds - before[part] for part, seconds in site.cpu().items()}
-        assert site.judged(ledger).good
-        control = _copy_alone(site.database)
-    told = ", ".join(f"{part} {1e6 * seconds / values:.2f}" for part, seconds in spent.items())
+@dataclass(frozen=True)
+class Poured:
+    """What 200 gateways had waiting, delivered as fast as it goes: values, s, and CPU of each part in s."""
+
+    values: int
+    took: float
+    spent: dict[str, float]
+
+
+def _pour(site: Site) -> Poured:
+    plan = site.plan(gateways=200, backlog=500.0, seconds=0.0)
+    before, began = site.cpu(), time.monotonic()
+    _fleet, ledger = site.run(plan)
+    took, values = time.monotonic() - began, ledger.taken * METERS * VALUES
+    spent = {part: seconds - before[part] for part, seconds in site.cpu().items()}
+    assert site.judged(ledger).good
+    return Poured(values, took, spent)
+
+
+def _stored(where: str, poured: Poured, bar: float) -> list[Figure]:
+    cpu = CORES * poured.values / sum(poured.spent.values())
     return [
         at_least(
-            "into PostgreSQL, durable, with receipts", values / took, "values/s", 200_000, "200 gateways"
+            f"into {where}, durable, with receipts",
+            poured.values / poured.took,
+            "values/s",
+            bar,
+            "200 gateways",
         ),
         at_least(
             "the same by CPU: what this machine's cores would carry alone",
-            CORES * values / sum(spent.values()),
+            cpu,
             "values/s",
-            200_000,
-            f"µs of CPU per value: {told}",
+            bar,
+            _per_value(poured.spent, poured.values),
         ),
+    ]
+
+
+def _per_value(spent: dict[str, float], values: int) -> str:
+    told = ", ".join(f"{part} {1e6 * seconds / values:.2f}" for part, seconds in spent.items())
+    return f"µs of CPU per value: {told}"
+
+
+def write_path() -> list[Figure]:
+    """Into PostgreSQL with receipts, as fast as it goes, and what that writes; beside it COPY alone."""
+    with tempfile.TemporaryDirectory() as name, Site(Path(name)) as site:
+        before = _sizes(site.database)
+        poured = _pour(site)
+        tables, log, wire = (
+            (after - first) / poured.values
+            for first, after in zip(before, _sizes(site.database), strict=True)
+        )
+        control = _copy_alone(site.database)
+    return [
+        *_stored("PostgreSQL", poured, 200_000),
+        plain("in its tables with their indexes", tables, "bytes / value", "the message as it came included"),
+        plain("in its write-ahead log", log, "bytes / value", "what is durable before a receipt"),
+        plain("on the wire", wire, "bytes / value"),
         plain(
             "the control, COPY of the same readings alone", control, "values/s", "one commit a 100 batches"
         ),
     ]
 
 
+def _sizes(database: str) -> tuple[int, int, int]:
+    """Bytes of the tables with their indexes, of the write-ahead log since ever, of the messages."""
+    with psycopg.connect(database, autocommit=True) as server:
+        row = server.execute(
+            """SELECT (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c
+            WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace)::bigint,
+            pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint,
+            (SELECT coalesce(sum(length(body)), 0) FROM batch)::bigint"""
+        ).fetchone()
+    assert row is not None
+    return row
+
+
+def file_path() -> list[Figure]:
+    """The same into a SQLite file."""
+    with tempfile.TemporaryDirectory() as name, Site(Path(name), file=Path(name) / "p.db") as site:
+        return _stored("SQLite", _pour(site), 250_000)
+
+
 def steady(seconds: float) -> list[Figure]:
     """A city that reads every ten seconds."""
     with tempfile.TemporaryDirectory() as name, Site(Path(name)) as site:
         plan = site.plan(gateways=CITY, seconds=SETTLE_DOWN + seconds)
+        before = site.cpu()
         fleet, ledger = site.run(plan)
+        spent = {part: used - before[part] for part, used in site.cpu().items()}
         delay = fleet.delays.percentile(0.95, since=SETTLE_DOWN, until=SETTLE_DOWN + seconds)
         memory, verdict = site.memory(), site.judged(ledger)
     assert verdict.good, verdict
@@ -85,6 +145,12 @@ def steady(seconds: float) -> list[Figure]:
     return [
         at_most("a city's receipts, 95th percentile", delay, "s", 1.0, what),
         at_most("memory of the receiver at that load", memory, "MiB", 256.0),
+        plain(
+            "what this machine needs for it",
+            sum(spent.values()) / (SETTLE_DOWN + seconds),
+            "cores",
+            _per_value(spent, ledger.taken * METERS * VALUES),
+        ),
     ]
 
 
@@ -103,7 +169,11 @@ def herd(backlog: float) -> list[Figure]:
 
 
 def _drained(ledger: FleetLedger, backlog: float, wall: float, cpu: float) -> list[Figure]:
-    what = f"{CITY} × {backlog:g} s, {ledger.taken} batches, each once; sent {ledger.sent} times"
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    what = (
+        f"{CITY} × {backlog:g} s, {ledger.taken} batches, each once; sent {ledger.sent} times; RLIMIT_NOFILE "
+        f"{files}"
+    )
     return [
         at_least("a herd's backlog drained into PostgreSQL", wall, "values/s", 150_000, what),
         at_least("the same by CPU: what this machine's cores would carry alone", cpu, "values/s", 150_000),

@@ -42,7 +42,7 @@ def _bars(figures: list[Figure]) -> list[tuple[bool, str]]:
 
 
 def _write_path() -> list[tuple[bool, str]]:
-    return _bars(bench_city.write_path())
+    return _bars([*bench_city.write_path(), *bench_city.file_path()])
 
 
 def _steady() -> list[tuple[bool, str]]:

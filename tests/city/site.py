@@ -65,27 +65,34 @@ class ReceiverProcess:
 
 
 class Site:
-    """`receivers` of them on one database. `broker` is mosquitto when none is given: in memory, what it holds
-    dies with it.
+    """`receivers` of them on one PostgreSQL, or one on a SQLite `file`. `broker` is mosquitto when none is
+    given: in memory, what it holds dies with it.
     """
 
-    def __init__(self, folder: Path, *, receivers: int = 1, share: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, receivers: int = 1, share: bool = True, file: Path | None = None
+    ) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < OPEN_FILES:  # the broker's process inherits it
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, hard), hard))
         self.folder = folder
         self.broker = Mosquitto(folder, log="error")
-        self.server = PostgresServer(durable=True)
+        self._file = file
+        if file is None:
+            self.server = PostgresServer(durable=True)
         self.receivers: list[ReceiverProcess] = []
         self._count = receivers
-        self._share = share
+        self._share = share and file is None
         self._spent: dict[str, float] = {"receivers": 0.0}
 
     def __enter__(self) -> Self:
-        for setting in SETTINGS:
-            self.server._more.append(setting)
-        self.server.start()
-        self.database = self.server.new_database()
+        if self._file is None:
+            for setting in SETTINGS:
+                self.server._more.append(setting)
+            self.server.start()
+            self.database = self.server.new_database()
+        else:
+            self.database = str(self._file)
         self.broker.start()
         for _ in range(self._count):
             self.start_receiver()
@@ -96,7 +103,8 @@ class Site:
         for one in self.receivers:
             one.end()
         self.broker.kill()
-        self.server.end()
+        if self._file is None:
+            self.server.end()
 
     # -- blows
 
@@ -126,15 +134,18 @@ class Site:
 
     def cpu(self) -> dict[str, float]:
         """CPU seconds of each part since it began."""
-        broker, server = self.broker._process, self.server._process
+        broker = self.broker._process
         assert broker is not None
-        assert server is not None
-        return {
+        spent = {
             "fleet": time.process_time(),
             "broker": _seconds(psutil.Process(broker.pid)),
             "receivers": self._spent["receivers"] + sum(_seconds(one.seen) for one in self.receivers),
-            "database": _seconds(psutil.Process(server.pid)),
         }
+        if self._file is None:
+            server = self.server._process
+            assert server is not None
+            spent["database"] = _seconds(psutil.Process(server.pid))
+        return spent
 
     def memory(self) -> float:
         """MiB of the largest receiver."""

@@ -1,4 +1,6 @@
-"""The smoke of `make prove-city`: a few blows, the control, and one receiver that never comes back."""
+"""The smoke of `make prove-city`: a few blows, and the control. One receiver that never comes back:
+tests/receiver/test_receiver_shared.py.
+"""
 
 import logging
 
@@ -31,3 +33,15 @@ def test_a_few_blows_lose_nothing_and_double_nothing(tmp_path):
     assert verdict.good, verdict.problems
     assert verdict.waiting == 0
     assert ledger.taken == verdict.stored > 200
+
+
+def test_the_control_which_forgets_at_the_puback_loses_under_them(tmp_path):
+    for seed in range(5, 9):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        _done, ledger, verdict = blows.under_blows(folder, 3, seed=seed, careless=True, gateways=10)
+        if verdict.lost:
+            assert not verdict.good
+            assert verdict.lost <= ledger.taken
+            return
+    raise AssertionError("the control lost nothing: the other test proves nothing")
