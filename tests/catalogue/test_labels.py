@@ -237,7 +237,11 @@ def test_the_middle_of_a_word_is_no_label(word: str, table: str) -> None:
 
 def test_what_a_label_also_means_and_is_not_here_is_said_beside_what_is_found(tmp_path: Path) -> None:
     """EM6400 begins EM6400NG, and is another meter; a KLEA 220P has a table without energies."""
-    for label, table in (("EM6400", "schneider-pm2220"), ("KLEA 220P", "klemsan-klea220p")):
+    for label, table in (
+        ("EM6400", "schneider-pm2220"),
+        ("KLEA 220P", "klemsan-klea220p"),
+        ("DTSU666-H", "huawei-sun2000-meter"),
+    ):
         found = CliRunner().invoke(command, ["list", *label.split(), "--directory", str(tmp_path)]).output
         assert table in found
         assert "not here: " in found
