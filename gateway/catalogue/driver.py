@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -73,12 +73,18 @@ class Keyed(NamedTuple):
     """Two spans of one value: what stands in `number` means something else when `key` has changed.
 
     `kind`: it is its power of ten, its sign, the part of a sum that it carries over into, or a ratio of
-    transformers, which changes only when somebody sets the meter.
+    transformers, which changes only when somebody sets the meter. `power`: the number's own power of ten,
+    which is taken from the same read where one holds both; the number itself when it has none.
     """
 
     number: Span
     key: Span
     kind: Kind
+    power: Span
+
+    def place(self, numbers: Sequence[int], powers: Container[int]) -> int:
+        """Which of the reads that hold the number it is taken from; `powers` hold its power."""
+        return next((at for at in numbers if at in powers), numbers[0])
 
 
 class Head(NamedTuple):
@@ -187,7 +193,8 @@ def _pairs(row: Row, around: tuple[tuple[Span, Kind], ...] = ()) -> Iterator[Key
     keys += [(span, "carry") for term in coarse for span in term.spans]
     if row.words:
         number = Span(row.function, row.address, row.words, row.alone, row.starts)
-        yield from (Keyed(number, key, kind) for key, kind in keys)
+        power = number if row.scale_at is None else Span(row.function, row.scale_at, 1)
+        yield from (Keyed(number, key, kind, power) for key, kind in keys)
     for _, term in row.terms:
         if term not in coarse:
             yield from _pairs(term, tuple(keys))

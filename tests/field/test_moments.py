@@ -91,6 +91,20 @@ KINDS = {
         {40: 7, 80: 0, 0: 999},
         name="active_energy_import",
     ),
+    **{
+        f"power of ten of a number that is another's sign: {name}": Kind(
+            "0 s16 active_power W fast sf=80\n40 u16 reactive_power var fast sign=active_power",
+            {0: 5000, 40: 70, 80: 0xFFFF},
+            {0: 0x10000 - 300, 40: 80, 80: 0},
+            name=name,
+        )
+        for name in ("active_power", "reactive_power")
+    },
+    "power of ten of a number between two keys": Kind(
+        "3 u16 voltage_l1n V fast sf=80\n20 u16 voltage_l2n V fast sf=0\n40 u16 voltage_l3n V fast sf=5",
+        {3: 2301, 80: 0xFFFF, 0: 0, 5: 0},
+        {3: 230, 80: 0, 0: 1, 5: 1},
+    ),
 }
 
 
@@ -171,6 +185,29 @@ async def test_a_power_that_changes_with_every_request_is_never_believed() -> No
             reader = await reader_on(port, driver(kind.rows, SHORT))
             values = [(await polled(reader)).values.get(kind.name) for _ in range(8)]
             assert set(values[1:]) <= {None, *[230.1, 230.0]}
+
+
+NUMBER_AND_KEY = {
+    "power": "0 s16 active_power W fast sf=80\n40 u16 reactive_power var fast sign=active_power",
+    "sign": "0 s16 active_power W fast sign=_flags.bit0\n80 u16 _flags 1 fast\n"
+    "40 u16 reactive_power var fast sign=active_power",
+    "power beside it": "0 s16 active_power W fast sf=1 sign=_flags.bit0\n80 u16 _flags 1 fast\n"
+    "40 u16 reactive_power var fast sign=active_power",
+    "chain": "0 s16 active_power W fast sf=80\n40 s16 reactive_power var fast sign=active_power\n"
+    "60 s16 active_power_l1 W fast sign=reactive_power",
+}
+
+
+@pytest.mark.parametrize("name", NUMBER_AND_KEY)
+async def test_a_number_that_moves_and_is_the_key_of_another_is_given_at_each_poll(name: str) -> None:
+    """It is read more than once in a poll, another each time."""
+    port = FakePort({})
+    port.tables[1] = lambda _, at: 100 + len(port.asked) if at % 20 == 0 and at < 80 else 0
+    reader = await reader_on(port, driver(NUMBER_AND_KEY[name], SHORT))
+    for _ in range(POLLS):
+        reading = await polled(reader)
+        assert reading.absent == {}
+        assert min(reading.values.values()) >= 0.1
 
 
 async def test_a_power_that_is_not_answered_a_second_time_makes_its_value_absent_with_that_reason() -> None:

@@ -14,6 +14,13 @@ from gateway.field.bus.cost import Cost
 
 WORTH = 0.05
 """A plan is exchanged only for a gain over this share."""
+MOST_AROUND = 4
+"""Times that keys are read around keys: more than any table needs that names no two rows by each other."""
+
+Parted = tuple[tuple[Row, tuple[Keyed, ...]], ...]
+"""Rows that may be judged together, each with what of it comes with several reads: no key of one is a number
+of another.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,8 @@ def poll_reads(
     one length do not follow each other if that can be helped: a second copy of an answer would fit the next
     question. What a number is keyed by comes with it in one read, wherever one may fetch both; else it is
     read both before and after it, once more if need be. A ratio is read after it alone: what it was before is
-    known from the poll before.
+    known from the poll before. What is read once more may be a number itself, or bring one: then its keys
+    are read around that, outermost those that have none.
     """
     stretches = [_stretch(pair) for pair in keyed if pair.kind != "ratio" and pair.number[0] == pair.key[0]]
     reads = _shortest_first(plan(spans, rules, cost, stretches))
@@ -113,17 +121,32 @@ def poll_reads(
         return reads
     ratios = {pair.key for pair in parted if pair.kind == "ratio"}
     reads = tuple(sorted(reads, key=lambda read: any(map(read.covers, ratios))))
+    for _ in range(MOST_AROUND):
+        before, after = _missing(parted, reads)
+        if not before and not after:
+            break
+        reads = (*plan(before, rules, cost), *reads, *plan(after, rules, cost))
+    return reads
+
+
+def _missing(parted: Iterable[Keyed], reads: Sequence[Read]) -> tuple[set[Span], set[Span]]:
+    """The keys that are not read before the number that they say something about, and those that are not
+    read after it.
+    """
     before: set[Span] = set()
     after: set[Span] = set()
     for pair in parted:
-        numbers = [at for at, read in enumerate(reads) if read.covers(pair.number)]
-        keys = [at for at, read in enumerate(reads) if read.covers(pair.key)]
+        numbers, keys, powers = (
+            [at for at, read in enumerate(reads) if read.covers(span)]
+            for span in (pair.number, pair.key, pair.power)
+        )
         if numbers and keys:
-            if keys[0] > numbers[0] and pair.kind != "ratio":
+            number = pair.place(numbers, powers)
+            if keys[0] > number and pair.kind != "ratio":
                 before.add(pair.key)
-            if keys[-1] < numbers[-1]:
+            if keys[-1] < number:
                 after.add(pair.key)
-    return (*plan(before, rules, cost), *reads, *plan(after, rules, cost))
+    return before, after
 
 
 def apart(keyed: Iterable[Keyed], reads: Sequence[Read]) -> tuple[Keyed, ...]:
@@ -133,6 +156,23 @@ def apart(keyed: Iterable[Keyed], reads: Sequence[Read]) -> tuple[Keyed, ...]:
         for pair in keyed
         if not any(read.covers(pair.number) and read.covers(pair.key) for read in reads)
     )
+
+
+def parted_rows(rows: Sequence[Row], reads: Sequence[Read]) -> tuple[Parted, ...]:
+    """The rows whose registers come with several reads although they must be of one moment."""
+    parted = {*apart(keyed_of(rows), reads)}
+    if not parted:
+        return ()
+    both = [(row, tuple(pair for pair in row.keyed if pair in parted)) for row in rows]
+    keys = {pair.key for pair in parted}
+    together: list[tuple[Row, tuple[Keyed, ...]]] = []
+    alone: list[Parted] = []
+    for row, pairs in both:
+        if {*row.spans}.difference(pair.key for pair in pairs) & keys:
+            alone += [((row, pairs),)] if pairs else []
+        elif pairs:
+            together.append((row, pairs))
+    return tuple(filter(None, (tuple(together), *alone)))
 
 
 def probes_of(spans: Sequence[Span], rules: Rules) -> tuple[tuple[int, int, int], ...]:

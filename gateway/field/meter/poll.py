@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Keyed, Span
@@ -41,10 +41,10 @@ class Replies:
         places = self._places(span)
         return words_of(self._registers(span, places[0])) if places else None
 
-    def registers(self, span: Span) -> Registers | None:
-        """What was read last of these registers."""
+    def registers(self, span: Span, time: int = -1) -> Registers | None:
+        """What was read of these registers, the last time or another."""
         places = self._places(span)
-        return self._registers(span, places[-1]) if places else None
+        return self._registers(span, places[time]) if places else None
 
     def _registers(self, span: Span, place: int) -> Registers:
         _, start, registers = self.reads[place]
@@ -57,7 +57,20 @@ class Replies:
         numbers, keys = self._places(pair.number), self._places(pair.key)
         if not numbers or not keys:
             return True  # it has a reason of its own
-        return numbers[0] in keys or ((known or keys[0] < numbers[0]) and keys[-1] > numbers[-1])
+        number = pair.place(numbers, self._places(pair.power))
+        return number in keys or ((known or keys[0] < number) and keys[-1] > number)
+
+    def with_keys(self, keys: Mapping[Span, Registers | None]) -> Replies:
+        """The same reads, in which these registers hold something else, where that is known."""
+        other = Replies()
+        other.failures = self.failures
+        for function, start, registers in self.reads:
+            end, holding = start + len(registers) // 2, bytearray(registers)
+            for key, held in keys.items():
+                if held is not None and key.comes_with(function, start, end):
+                    holding[2 * (key.address - start) : 2 * (key.end - start)] = held
+            other.add(function, start, bytes(holding))
+        return other
 
     def _places(self, span: Span) -> list[int]:
         return [

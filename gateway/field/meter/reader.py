@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,10 +16,11 @@ from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Probe
 from gateway.field.meter.decode import Decoded, decode
 from gateway.field.meter.planner import (
+    Parted,
     Read,
     Rules,
-    apart,
     keyed_of,
+    parted_rows,
     poll_reads,
     probes_of,
     seconds,
@@ -62,9 +63,13 @@ class _Job:
     spans: tuple[Span, ...]
     keyed: tuple[Keyed, ...]
     reads: tuple[Read, ...] = ()
-    parted: tuple[tuple[Row, tuple[Keyed, ...]], ...] = ()
+    parted: tuple[Parted, ...] = ()
     out_of_reach: tuple[Span, ...] = ()
     heads: tuple[Head, ...] = ()
+
+    def pairs(self) -> Iterator[Keyed]:
+        """What must be of one moment, and comes with several reads."""
+        return (pair for parted in self.parted for _, pairs in parted for pair in pairs)
 
 
 class MeterReader:
@@ -117,7 +122,7 @@ class MeterReader:
         driver = self.task.driver
         self._driver = None if driver.dynamic else driver
         self._jobs.clear()
-        self._keys: dict[tuple[int, int], Registers] = {}
+        self._keys: dict[Span, Registers] = {}
         self._learn_probes()
 
     def reads(self, due: Due) -> tuple[Read, ...]:
@@ -182,20 +187,25 @@ class MeterReader:
         """Take out what may be of two moments: the values that would be others by what was read of a power of
         ten, a sign, a ratio at another place in this poll or, last, before it.
         """
-        first, last, known = Replies(), Replies(), self._keys
-        first.reads = [(*place, registers) for place, registers in known.items()] + replies.reads
-        last.reads = replies.reads[::-1]
-        others = [self._decoded(tuple(row for row, _ in job.parted), each) for each in (first, last)]
-        for row, pairs in job.parted:
-            value = found.values.get(row.name)
-            loose = [each.key for each in pairs if not replies.encloses(each, known=each.key[:2] in known)]
-            if value is not None and (loose or any(each.values.get(row.name) != value for each in others)):
-                del found.values[row.name]
-                found.absent[row.name] = replies.reason(loose) if loose else "implausible"
-            for pair in pairs:
-                registers = replies.registers(pair.key) if pair.kind in {"power", "ratio"} else None
-                if registers is not None:
-                    known[pair.key.function, pair.key.address] = registers
+        known = self._keys
+        for parted in job.parted:
+            keys = {pair.key for _, pairs in parted for pair in pairs}
+            first = {key: known.get(key) or replies.registers(key, 0) for key in keys}
+            last = {key: replies.registers(key) for key in keys}
+            rows = tuple(row for row, _ in parted)
+            others = [self._decoded(rows, replies.with_keys(held)) for held in (first, last)]
+            for row, pairs in parted:
+                value = found.values.get(row.name)
+                loose = [each.key for each in pairs if not replies.encloses(each, known=each.key in known)]
+                if value is not None and (
+                    loose or any(each.values.get(row.name) != value for each in others)
+                ):
+                    del found.values[row.name]
+                    found.absent[row.name] = replies.reason(loose) if loose else "implausible"
+        for pair in job.pairs():
+            registers = replies.registers(pair.key) if pair.kind in {"power", "ratio"} else None
+            if registers is not None:
+                known[pair.key] = registers
 
     async def _fetch(self, poll: Poll) -> _Job:
         """Ask what is due of the map that the meter has; what was asked. Raises BusError when its map cannot
@@ -322,8 +332,8 @@ class MeterReader:
 
     def _first_keys(self, job: _Job) -> tuple[Read, ...]:
         """Ratios of which no poll before says what they were: they are read before the others as well."""
-        pairs = {pair for _, pairs in job.parted for pair in pairs if pair.kind == "ratio"}
-        keys = sorted({pair.key for pair in pairs if pair.key[:2] not in self._keys})
+        pairs = [pair for pair in job.pairs() if pair.kind == "ratio"]
+        keys = sorted({pair.key for pair in pairs if pair.key not in self._keys})
         return poll_reads(keys, self._rules(), self._planned_for) if keys else ()
 
     def _changed(self) -> None:
@@ -343,7 +353,7 @@ class MeterReader:
             job = _Job(rows, spans, keyed_of(rows), heads=heads)
             rules = self._rules()
             job.reads = _planned(job.spans, rules, self._planned_for, job.keyed)
-            job.parted = _parted(rows, job.reads)
+            job.parted = parted_rows(rows, job.reads)
             job.out_of_reach = tuple(unreachable(job.spans, rules))
             self._jobs[fast, slow, static] = job
         return job
@@ -364,7 +374,7 @@ class MeterReader:
             better = _planned(job.spans, self._rules(), shape, job.keyed)
             if worth_it(job.reads, better, cost):
                 log.debug("meter %s: %d reads instead of %d", self.meter, len(better), len(job.reads))
-                job.reads, job.parted = better, _parted(job.rows, better)
+                job.reads, job.parted = better, parted_rows(job.rows, better)
                 self._replan_after = REPLAN[0]
 
     def _learn_probes(self) -> None:
@@ -386,10 +396,3 @@ def _planned(spans: tuple[Span, ...], rules: Rules, cost: Cost, keyed: tuple[Key
 def _probes(every: tuple[Span, ...], rules: Rules) -> tuple[tuple[Probe, ...], tuple[Read, ...]]:
     """Reads to re-synchronise by, and the single rows to find a meter by."""
     return probes_of(every, rules), single_rows(every, rules)
-
-
-def _parted(rows: Sequence[Row], reads: Sequence[Read]) -> tuple[tuple[Row, tuple[Keyed, ...]], ...]:
-    """The rows whose registers come with several reads although they must be of one moment."""
-    parted = {*apart(keyed_of(rows), reads)}
-    both = [(row, tuple(pair for pair in row.keyed if pair in parted)) for row in rows] if parted else []
-    return tuple((row, pairs) for row, pairs in both if pairs)
