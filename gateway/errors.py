@@ -9,6 +9,7 @@ GatewayError
 │  ├─ BadFrame          something came that is not the answer: re-sync, then on
 │  │  └─ OthersTalk     a frame of another unit: asked once more
 │  └─ Refused           the meter said no, with a Modbus exception code
+│     └─ NotReady       it said not now: asked again
 ├─ JournalError         the store; nothing that was taken is lost
 │  ├─ JournalBusy       another process holds the file
 │  ├─ JournalFull       no room: readings wait in bounded memory
@@ -130,6 +131,12 @@ class Refused(BusError):
         super().__init__(message, hint=hint)
         self.code = code
         self.reason = f"exception_{code}"
+
+
+class NotReady(Refused):
+    """The meter has accepted the request and needs longer (exception 5), or is busy (6): that says nothing of
+    its registers.
+    """
 
 
 class JournalError(GatewayError):

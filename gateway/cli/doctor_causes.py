@@ -52,6 +52,10 @@ CAUSES: Final = {
         N_("It is asked faster than it can answer (address %(address)s)."),
         N_("write pause: 300ms for this meter, then: submeter reload"),
     ),
+    "not_ready": (
+        N_("It answers every question that it is not ready or busy (exception %(code)s)."),
+        N_("take other masters off it, write interval: 60s for it, restart it; then ask again"),
+    ),
     "slow_answers": (
         N_("It answers later than is waited for (address %(address)s)."),
         N_("write timeout: 2s for this meter, then: submeter reload"),
@@ -220,7 +224,7 @@ FEATURES: Final = {
     "always": N_("short answers are damaged as often as long ones, and none is missing"),
     "two": N_("there are two answers, or two serial numbers"),
     "hasty": N_("asked after a rest, it answers every time"),
-    "busy": N_("it says itself that it is busy (exception 6)"),
+    "busy": N_("it says itself that it is not ready (exception 5 or 6)"),
     "late": N_("answers come after the time-out"),
     "foreign": N_("requests of somebody else were heard: %(masters)s"),
     "port_lost": N_("the port has vanished and come back"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.field.port.adapter import low_latency, not_opened, port_holder, port_in_use, port_trouble
     from gateway.field.port.contract import registers_of
     from gateway.field.port.direction import Direction
+    from gateway.field.port.request import refused
     from gateway.field.port.rtu import frames
     from gateway.field.port.transport import has_right_crc, sealed
     from gateway.field.pulses.counting import PulseInputs
@@ -66,6 +67,7 @@ _HOMES = {
     "port_holder": "port.adapter",
     "port_in_use": "port.adapter",
     "port_trouble": "port.adapter",
+    "refused": "port.request",
     "registers_of": "port.contract",
     "sealed": "port.transport",
     "stored_per_day": "forecast",
@@ -102,6 +104,7 @@ __all__ = [
     "port_holder",
     "port_in_use",
     "port_trouble",
+    "refused",
     "registers_of",
     "sealed",
     "stored_per_day",

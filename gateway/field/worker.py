@@ -371,7 +371,7 @@ class BusWorker:
                 wait *= 2  # the patience for a gateway that may be slow was not saved for
             polled.mark_lost(error, ended, 0.0 if self.line.may_be_half_open else min(wait, CAP))
             return
-        polled.mark_ok(ended)
+        polled.mark_ok(ended, poll.not_ready if poll.reading.missing else None)
         schedule.again(slow=poll.slow_failed, static=poll.static_failed)
         events = polled.identify(poll.attributes, poll.reading.uptime) if poll.attributes else []
         events += polled.judge(poll.reading)

@@ -5,6 +5,7 @@ from gateway.model.quantities import ATTRIBUTES, OWN_METER, OWN_QUANTITIES, QUAN
 from gateway.model.ranges import Ranges
 from gateway.model.reading import (
     METER_ID,
+    NOT_READY,
     REASON,
     Backlog,
     ClockState,
@@ -18,6 +19,7 @@ from gateway.model.reading import (
 __all__ = [
     "ATTRIBUTES",
     "METER_ID",
+    "NOT_READY",
     "OWN_METER",
     "OWN_QUANTITIES",
     "QUANTITIES",

@@ -16,6 +16,8 @@ right clock and CLOCK_BOOTTIME. unsynced: nobody knows; `uptime` is the only hon
 METER_ID = re.compile(r"[a-z0-9-]{1,32}")
 REASON = re.compile(r"timeout|bad_frame|exception_\d{1,3}|not_available|implausible")
 """Why a value is absent: a closed set."""
+NOT_READY = frozenset({"exception_5", "exception_6"})
+"""Reasons that pass: the meter has accepted the request and needs longer, or is busy."""
 
 
 @dataclass(slots=True)

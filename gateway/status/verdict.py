@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never, get_args
 
+from gateway.model import NOT_READY
 from gateway.status.findings import Level, MeterCause, Part, State, StatusFinding, StatusVerdict
 from gateway.status.gateway_findings import gateway_findings, younger
 from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot
@@ -161,6 +162,8 @@ def _why_lost(meter: MeterView) -> MeterCause:
         return "meter_damaged"
     if reason in {"exception_10", "exception_11"}:
         return "meter_unreachable"  # its gateway answers, the meter behind it does not
+    if reason in NOT_READY:
+        return "meter_not_ready"
     if reason.startswith("exception_"):
         return "meter_refusing"
     return "meter_silent"
@@ -178,7 +181,8 @@ def _absent(meter: MeterView) -> Iterator[StatusFinding]:
     """Whole: every quantity that it has given since its table or place last changed, its power and its
     counter at any rate.
     """
-    views = meter.values
+    waiting = tuple(view.quantity for view in meter.values if view.absent in NOT_READY)
+    views = [view for view in meter.values if view.absent not in NOT_READY]
     missing = tuple(view.quantity for view in views if view.absent and (view.given or view.value is not None))
     impossible = tuple(view.quantity for view in views if view.absent == "implausible")
     refused = tuple(
@@ -187,14 +191,17 @@ def _absent(meter: MeterView) -> Iterator[StatusFinding]:
         if view.value is None and not view.given and view.quantity not in impossible
     )
     mains = {view.quantity for view in (headline(meter), counter(meter)) if view is not None}
+    if waiting:
+        level: Level = "bad" if mains & set(waiting) else "warn"
+        yield StatusFinding("meter", "values_not_ready", level, meter.id, len(waiting), details=waiting)
     if impossible and (len(impossible) > FIFTH * len(views) or not set(impossible) <= set(missing)):
-        level: Level = "bad" if mains & set(impossible) else "warn"
+        level = "bad" if mains & set(impossible) else "warn"
         yield StatusFinding(
             "meter", "values_impossible", level, meter.id, len(impossible), details=impossible
         )
         missing = tuple(quantity for quantity in missing if quantity not in impossible)
     main_lost = tuple(sorted(mains & {*missing, *refused}))
-    wrong = not views or bool(refused and (len(refused) > FIFTH * len(views) or mains & set(refused)))
+    wrong = not meter.values or bool(refused and (len(refused) > FIFTH * len(views) or mains & set(refused)))
     yield from _model(meter, refused, "bad" if wrong and main_lost else "warn", wrong=wrong)
     if wrong:
         return

@@ -6,12 +6,12 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from faulty_hosts import draw_host
-from faulty_sites import LiveImage
+from faulty_sites import LiveImage, draw_site
 from line_physics import LineFaults, LineMeter, LineModel
 from pty_line import PtyLine
 
@@ -19,7 +19,7 @@ from gateway.catalogue import library
 from gateway.cli.doctor_words import _shown
 from gateway.cli.language import speaking
 from gateway.commissioning.scan import LineSetting
-from gateway.demo.simulator.slave import Slave
+from gateway.demo.simulator.slave import Slave, exception
 
 BY_NAME = {driver.name: driver for driver in library()}
 FAST = LineSetting(115200)
@@ -83,6 +83,21 @@ def test_a_host_without_room_and_one_with(seed) -> None:
     (found,) = draw_host("connection_limit", seed).examined().found
     assert found.cause == "connection_limit"
     assert not draw_host("healthy_host", 5).examined().found
+
+
+def never_ready(code: int) -> Callable[..., bytes]:
+    return lambda pdu, **_: exception(pdu[0], code)
+
+
+@pytest.mark.parametrize("code", [5, 6])
+def test_a_meter_that_is_never_ready_is_told_so_and_no_table_is_blamed(code) -> None:
+    host, site = draw_host("healthy_host", 5), draw_site("healthy", 3)
+    for slaves in (host.slaves.values(), [meter.slave for meter in site.model.meters]):
+        for slave in slaves:
+            slave.respond = never_ready(code)
+    for found, targets in ((host.examined().found, host.targets), (site.examined().found, site.targets)):
+        assert {each.meter for each in found} == {target.id for target in targets}
+        assert {(each.cause, each.facts["code"]) for each in found} == {("not_ready", float(code))}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from gateway.cli.drivers import command
 from gateway.commissioning.plausibility.tried_table import TriedTable, try_table
 from gateway.config.schema import SerialBus
 from gateway.demo.simulator.serial_line import SerialLine
-from gateway.demo.simulator.slave import Slave, WordImage
+from gateway.demo.simulator.slave import ModbusError, Served, Slave, WordImage
 from tests.served_meters import float_registers, served
 
 HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
@@ -213,6 +213,25 @@ async def test_a_dead_meter_and_a_missing_port_are_told(stack: ExitStack) -> Non
     gone = await try_table(driver(), SerialBus(name="bus", type="serial", port="/dev/does-not-exist"), 1)
     assert gone.reading.missing
     assert "does-not-exist" in gone.trouble
+
+
+class NotReadyImage(WordImage):
+    """One whose meter is busy, or needs longer, whatever it is asked for."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__({})
+        self._code = code
+
+    def read(self, function: int, address: int, count: int) -> Served:
+        raise ModbusError(self._code)
+
+
+@pytest.mark.parametrize("code", [5, 6])
+async def test_a_meter_that_is_not_ready_speaks_for_no_other_table(stack: ExitStack, code: int) -> None:
+    result = await tried(stack, driver(), NotReadyImage(code))
+    assert (result.reading.missing, result.silent) == (f"exception_{code}", True)
+    assert (result.findings, result.proposals, result.good) == ([], [], False)
+    assert "asked again" in result.trouble
 
 
 async def test_over_a_serial_line(stack: ExitStack) -> None:

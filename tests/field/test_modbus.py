@@ -17,7 +17,8 @@ from gateway.demo.simulator.faults import Fault
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.port import adapter
 from gateway.field.port.contract import words_of
-from gateway.field.port.modbus import EXCEPTIONS, ModbusPort
+from gateway.field.port.modbus import ModbusPort
+from gateway.field.port.request import EXCEPTIONS
 from tests.waiting import until
 
 

@@ -231,7 +231,12 @@ async def test_another_exception_invalidates_the_read_and_does_not_lose_the_mete
     reading = await bench.worker.meter("m1").read()
     assert reading.missing == f"exception_{code}"
     assert bench.worker.health().counters.exceptions == {code: 1}
-    assert bench.worker.health().meters[0].state == "ok"
+    (health,) = bench.worker.health().meters
+    assert health.state == "ok"
+    assert ("it is asked again" in health.error) is (code in {5, 6}), "what to do, not which table"
+    port.refuse.clear()
+    assert not (await bench.worker.meter("m1").read()).missing
+    assert bench.worker.health().meters[0].error == ""
     await bench.worker.stop()
 
 

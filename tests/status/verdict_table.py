@@ -140,6 +140,27 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "trouble",
         "meter_refusing",
     ),
+    *(
+        (
+            f"a meter is not ready: {why}",
+            meter(state="lost", missing=why, since=LATE),
+            "trouble",
+            "meter_not_ready",
+        )
+        for why in ("exception_5", "exception_6")
+    ),
+    (
+        "a meter is not ready for one value that it never gave",
+        values(("frequency", {**NEVER, "absent": "exception_6"})),
+        "attention",
+        "values_not_ready",
+    ),
+    (
+        "a meter is not ready for its energy, which it gave before",
+        values(("active_energy_import", {**GONE, "absent": "exception_5"})),
+        "trouble",
+        "values_not_ready",
+    ),
     (
         "a converter does not reach its meter",
         meter(state="lost", missing="exception_11", since=LATE),

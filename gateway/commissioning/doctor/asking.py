@@ -11,8 +11,8 @@ from gateway.commissioning.doctor.line.measure import MeasuredLine
 from gateway.commissioning.doctor.line.traces import trace_of
 from gateway.commissioning.doctor.targets import Target
 from gateway.commissioning.scan import HostProbe
-from gateway.errors import BadFrame, NoReply, Refused
-from gateway.field import sealed
+from gateway.errors import BadFrame, NoReply, NotReady
+from gateway.field import refused, sealed
 
 _TRIES: Final = 3
 _WAIT: Final = 0.6
@@ -29,7 +29,7 @@ class LineAsk:
 
     async def __call__(self, function: int, address: int, count: int) -> list[int]:
         """The words. Raises BusDown, NoReply, Refused, BadFrame."""
-        unit, heard_something = self._target.unit, False
+        unit, heard_something, error = self._target.unit, False, None
         pdu = struct.pack(">BHH", function, address, count)
         for _ in range(_TRIES):
             self._line.rest(max(0.0, self._gap - (self._line.now() - self._at)))
@@ -39,9 +39,12 @@ class LineAsk:
             trace = trace_of(heard, unit=unit, function=function, count=count, at=self._at)
             if trace.outcome == "answer":
                 return list(trace.words)
-            if trace.outcome == "refused" and trace.code != 6:
-                raise Refused(f"unit {unit} refused with exception {trace.code}", trace.code)
+            error = refused(unit, trace.code) if trace.outcome == "refused" else None
+            if error is not None and not isinstance(error, NotReady):
+                raise error
             heard_something = heard_something or trace.size > 0
+        if error is not None:
+            raise error
         if heard_something:
             raise BadFrame(f"unit {unit}: a damaged answer")
         raise NoReply(f"unit {unit} does not answer")
@@ -61,7 +64,7 @@ class HostAsk:
         if answer is None:
             raise NoReply(f"unit {unit} does not answer")
         if answer.exception is not None:
-            raise Refused(f"unit {unit} refused with exception {answer.exception}", answer.exception)
+            raise refused(unit, answer.exception)
         if len(answer.pdu) != 2 * count + 2:
             raise BadFrame(f"unit {unit}: a damaged answer")
         return list(struct.unpack(f">{count}H", answer.pdu[2:]))

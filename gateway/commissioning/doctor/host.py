@@ -15,6 +15,7 @@ from gateway.commissioning.doctor.targets import Target
 from gateway.config import TcpBus
 from gateway.errors import BusDown
 from gateway.field import frames, has_right_crc, not_opened, sealed
+from gateway.model import NOT_READY
 
 Ended = Literal["answer", "refused", "silent", "closed"]
 _MBAP: Final = struct.Struct(">HHHB")
@@ -25,7 +26,7 @@ _READS: Final = 4
 _PAUSE: Final = 0.3
 _AT_ONCE: Final = 0.5
 """s: a host that ends a connection sooner than this after it took it had no room for it."""
-_NO_PATH, _NO_TARGET, _BUSY = 10, 11, 6
+_NO_PATH, _NO_TARGET = 10, 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class HostRead:
     ended: Ended
     code: int = 0
     took: float = 0.0
+
+    @property
+    def not_ready(self) -> bool:
+        """Whether it was a refusal that passes."""
+        return f"exception_{self.code}" in NOT_READY
 
 
 @dataclass(slots=True)
@@ -130,7 +136,8 @@ def _meters(part: str, measured: HostTraces, targets: Sequence[Target], facts: F
         yield Diagnosis(part, "silent_meter", 0.8, "stops", target.id, (), {"address": float(target.unit)})
     for target in targets:
         reads = measured.reads.get(target.id, [])
-        if sum(read.code == _BUSY for read in reads) >= 2:
+        answered = any(read.ended == "answer" for read in reads)  # what is never ready is not asked too fast
+        if answered and sum(read.not_ready for read in reads) >= 2:
             yield Diagnosis(part, "too_fast", 0.8, "harms", target.id, (), {"address": float(target.unit)})
 
 

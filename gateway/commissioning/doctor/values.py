@@ -16,7 +16,7 @@ from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
 from gateway.commissioning.wiring import WiringFinding, judge_wiring
 from gateway.commissioning.wiring.angles import observed, readings
 from gateway.commissioning.wiring.hypotheses import RIGHT, posterior
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, NotReady, Refused
 from gateway.field import Replies, decode, registers_of
 
 Ask = Callable[[int, int, int], Awaitable[list[int]]]
@@ -44,12 +44,14 @@ _WIRED: Final = frozenset(
 
 @dataclass(slots=True)
 class ValuesRead:
-    """What the rows of a table brought. `refused`: exception codes by function, of whole reads; `too_long`:
-    registers that were refused at once and came in parts; `whole`: the longest read that came.
+    """What the rows of a table brought. `refused`: exception codes by function, of whole reads; `not_ready`:
+    those that pass; `too_long`: registers that were refused at once and came in parts; `whole`: the longest
+    read that came.
     """
 
     words: Words = field(default_factory=dict)
     refused: list[int] = field(default_factory=list)
+    not_ready: list[int] = field(default_factory=list)
     too_long: int = 0
     whole: int = 0
 
@@ -62,6 +64,8 @@ async def examine_values(
         driver = await resolve(target.driver, ask) if target.driver.dynamic else target.driver
         rows = tuple(row for row in driver.rows if row.spans)
         read = await read_rows(rows, driver, target, ask)
+        if read.not_ready and not read.words:
+            return [_not_ready(part, target, read.not_ready[0])]
         found = list(_lengths(part, target, read))
         found += await _table(part, target, driver, read, ask)
         if not found:
@@ -70,6 +74,8 @@ async def examine_values(
             found += await _wiring(part, target, driver, ask, rest)
     except BusDown:
         raise
+    except NotReady as error:
+        return [_not_ready(part, target, error.code)]
     except BusError:
         return []  # the line is told of where it is measured
     return found
@@ -83,6 +89,8 @@ async def read_rows(rows: Iterable[Row], driver: Driver, target: Target, ask: As
         first, end = group[0].address, group[-1].end
         try:
             await _read_words(group[0].function, first, end, ask, found)
+        except NotReady as error:
+            found.not_ready.append(error.code)
         except Refused as error:
             if len(group) == 1 or error.code not in _TOO_LONG:
                 found.refused.append(error.code)
@@ -91,6 +99,8 @@ async def read_rows(rows: Iterable[Row], driver: Driver, target: Target, ask: As
             for span in group:
                 try:
                     await _read_words(span.function, span.address, span.end, ask, found)
+                except NotReady as parted:
+                    found.not_ready.append(parted.code)
                 except Refused as parted:
                     found.refused.append(parted.code)
             if len(found.words) - before == end - first:
@@ -123,6 +133,12 @@ async def _read_words(function: int, first: int, end: int, ask: Ask, found: Valu
     words = await ask(function, first, end - first)
     found.whole = max(found.whole, end - first)
     found.words.update({(function, first + offset): word for offset, word in enumerate(words)})
+
+
+def _not_ready(part: str, target: Target, code: int) -> Diagnosis:
+    """A meter that answers nothing but that it is busy, or needs longer: no table would help."""
+    facts: Facts = {"code": float(code)}
+    return Diagnosis(part, "not_ready", 0.9, "stops", target.id, (Evidence("exception", facts),), facts)
 
 
 def _lengths(part: str, target: Target, read: ValuesRead) -> Iterator[Diagnosis]:

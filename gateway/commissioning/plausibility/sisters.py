@@ -19,7 +19,7 @@ from typing import Final
 from gateway.catalogue import Driver, Identity, Row, Span, recognised
 from gateway.commissioning.plausibility.fit import Ask, read_from
 from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
-from gateway.errors import BadFrame, NoReply, Refused
+from gateway.errors import BadFrame, NoReply, NotReady, Refused
 
 OVERLAP: Final = 0.5
 _MOST_READS: Final = 400
@@ -185,7 +185,7 @@ class Reader:
         self.reads += 1
         try:
             words = await self.ask(function, address, count)
-        except NoReply:
+        except (NoReply, NotReady):
             self.silences += 1
             return None
         except (Refused, BadFrame):

@@ -16,7 +16,7 @@ from gateway.commissioning.plausibility.sisters import Sister, TableComparison, 
 from gateway.config import Bus, Meter
 from gateway.errors import BusError
 from gateway.field import BusWorker, MeterTask
-from gateway.model import Reading
+from gateway.model import NOT_READY, Reading
 
 _METER = "tried"
 _NOBODY = {"exception_10", "exception_11"}
@@ -105,7 +105,7 @@ async def try_table(
         first = await meter.read()
         result = TriedTable(meter.driver, first, dict(meter.attributes))
         result.trouble = str(meter.error) if meter.error and first.missing else ""
-        refused = first.missing.startswith("exception") and first.missing not in _NOBODY
+        refused = first.missing.startswith("exception") and first.missing not in _NOBODY | NOT_READY
         result.silent = bool(first.missing) and not refused
         if not meter.reachable or result.silent:
             return result

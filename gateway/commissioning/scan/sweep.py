@@ -25,7 +25,8 @@ from gateway.commissioning.scan.settings import (
     time_for,
 )
 from gateway.common.text import visible
-from gateway.errors import BadFrame, NoReply, Refused
+from gateway.errors import BadFrame, NoReply
+from gateway.field import refused
 
 _PROBE: Final = struct.pack(">BHH", 3, 0, 2)
 _PROBED: Final = bytes((3, 4))
@@ -271,13 +272,13 @@ class Sweep:
     async def _identify(self, unit: int) -> Identified:
         self._reads = self._bad = self._bytes_lost = 0
         answer = self._answers[unit]
-        refused = answer.exception
+        code = answer.exception
         # Under another master's requests nobody knows what an answer was to.
         own = (answer.pdu[:2], len(answer.pdu)) == (_PROBED, _PROBED_SIZE) and "master" not in self._troubles
 
         async def ask(function: int, address: int, count: int) -> list[int]:
-            if refused in _NOT_THERE and struct.pack(">BHH", function, address, count) == _PROBE:
-                raise Refused(f"unit {unit} refused with exception {refused}", refused)
+            if code in _NOT_THERE and struct.pack(">BHH", function, address, count) == _PROBE:
+                raise refused(unit, code)
             return await self._read(unit, function, address, count)
 
         return await identify(
@@ -316,7 +317,7 @@ class Sweep:
                 self._owed = bool(self._settings)
                 continue
             if answer.exception is not None:
-                raise Refused(f"unit {unit} refused with exception {answer.exception}", answer.exception)
+                raise refused(unit, answer.exception)
             if len(answer.pdu) == size + 2 and answer.pdu[1] == size:
                 return list(struct.unpack(f">{count}H", answer.pdu[2:]))
             noise += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Keyed, Span
-from gateway.errors import BadFrame, BusError
+from gateway.errors import BadFrame, BusError, NotReady
 from gateway.field.meter.planner import Read
 from gateway.field.port.contract import Registers, words_of
 from gateway.field.schedule import Due
@@ -114,6 +114,8 @@ class Poll:
     reading: Reading = field(init=False)
     unfit: BadFrame | None = None
     """A reply that says what is wrong with it."""
+    not_ready: NotReady | None = None
+    """A reply by which the meter has said so."""
     error: BusError | None = None
     """Why it ended early; None when every request had an answer."""
     slow_failed: bool = False

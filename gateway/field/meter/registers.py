@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from gateway.catalogue import Span
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, NotReady, OthersTalk, Refused
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Station, Undecided
 from gateway.field.meter.planner import Read, Rules
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 ABSENT_STATION = frozenset({10, 11})
 """Exceptions with which a gateway says that the meter behind it does not answer."""
-BUSY = frozenset({5, 6})
-"""Exceptions that say nothing about the registers."""
 SILENT = 2
 """Polls in a row in which a read was not answered while others were: then it is looked into."""
 GENEROUS = 1.0
@@ -234,6 +232,7 @@ class RegisterReader:
                 poll.spent += time.monotonic() - began
             else:
                 poll.lacks(reads[run.at], error.reason)
+                poll.not_ready = error if isinstance(error, NotReady) else poll.not_ready
             return False
         except BadFrame as error:
             poll.lacks(reads[run.at], error.reason)
@@ -254,7 +253,7 @@ class RegisterReader:
 
     def _persists(self, read: Read, error: Refused) -> bool:
         """Whether a refusal that may be one of the moment has come so often that the read is at fault."""
-        if error.code in BUSY:
+        if isinstance(error, NotReady):  # which says nothing about the registers
             return False
         if len(self._refused) > _MOST_KEYS:
             self._refused.clear()

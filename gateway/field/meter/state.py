@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from gateway.catalogue import Driver
-from gateway.errors import BadFrame, BusError, NoReply
+from gateway.errors import BadFrame, BusError, NoReply, NotReady
 from gateway.field.bus.line import BusLine
 from gateway.field.health import MeterHealth, PollState
 from gateway.field.meter.counters import energy_ratio
@@ -177,11 +177,11 @@ class PolledMeter:
             log.warning("meter %s on bus %s (address %d) is lost: %s", self.id, bus, address, error)
         self.probe_at = now + wait
 
-    def mark_ok(self, now: float) -> None:
-        """A poll was answered: it is neither lost nor in error."""
+    def mark_ok(self, now: float, error: NotReady | None) -> None:
+        """A poll was answered: it is not lost. `error`: all that it said is that it is not ready."""
         if self.was_away:
             log.info("meter %s on bus %s is back", self.id, self.line.name)
-        self.error, self._failures = None, 0
+        self.error, self._failures = error, 0
         self._last_good = now
         for counters in (self._station.counters, self.line.counters):
             counters.polls += 1

@@ -6,9 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from gateway.errors import BusDown, BusError, NoReply, Refused
+from gateway.errors import BusDown, BusError, NoReply
 from gateway.field.port.contract import Answer, Ask, Late, Registers, registers_of
 from gateway.field.port.difference import Field, ReplyForm
+from gateway.field.port.request import refused
 from gateway.field.port.rtu import Repeats
 
 Table = Mapping[int, int] | Callable[[int, int], int]
@@ -83,13 +84,13 @@ class FakePort:
         if trouble is not None:
             raise trouble
         if unit in self.refuse:
-            raise Refused(f"unit {unit} refused", self.refuse[unit])
+            raise refused(unit, self.refuse[unit])
         if callable(table):
             return registers_of(table(function, at) for at in range(address, address + count))
         try:
             return registers_of(table[at] for at in range(address, address + count))
         except KeyError:
-            raise Refused(f"unit {unit} refused with exception 2", 2) from None
+            raise refused(unit, 2) from None
 
     async def overdue(self, timeout: float) -> Registers:
         """What it `owes`, half-way through the time."""

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.config import Bus, SerialBus
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk
 from gateway.field.port import rtu
 from gateway.field.port.adapter import low_latency, not_opened
 from gateway.field.port.contract import Answer, Ask, Late, Registers
@@ -38,7 +38,7 @@ from gateway.field.port.mbap import (
     split,
     tcp_request,
 )
-from gateway.field.port.request import EXCEPTIONS, REFUSAL, REMEMBERED, RecentRequests, Request
+from gateway.field.port.request import REFUSAL, REMEMBERED, RecentRequests, Request, refused
 from gateway.field.port.transport import Transport, has_right_crc, rtu_request
 
 REST = 0.03
@@ -396,5 +396,4 @@ class ModbusPort:
         self._deadline = self.sent_at + self._timeout
 
     def _refuse(self, code: int) -> None:
-        what = EXCEPTIONS.get(code, "an exception that the standard does not name")
-        self._fail(Refused(f"unit {self._request.unit} refused with exception {code} ({what})", code))
+        self._fail(refused(self._request.unit, code))

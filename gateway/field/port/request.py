@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.errors import BadFrame
+from gateway.errors import BadFrame, NotReady, Refused
+from gateway.model import NOT_READY
 
 REFUSAL = 5
 """Bytes of an exception on a serial line; an answer has two more for each register."""
@@ -21,12 +22,26 @@ EXCEPTIONS = {
     2: "illegal data address",
     3: "illegal data value",
     4: "device failure",
-    5: "acknowledge, busy",
+    5: "accepted, not ready yet",
     6: "device busy",
     8: "memory parity error",
     10: "gateway path unavailable",
     11: "gateway target did not respond",
 }
+
+
+def refused(unit: int, code: int) -> Refused:
+    """What an exception of a unit is raised as."""
+    what = EXCEPTIONS.get(code, "an exception that the standard does not name")
+    error = Refused(f"unit {unit} refused with exception {code} ({what})", code)
+    if error.reason not in NOT_READY:
+        return error
+    return NotReady(
+        error.message,
+        code,
+        hint="it is asked again; if it stays so, take other masters off it, give it a longer interval or "
+        "pause: 300ms, or restart it",
+    )
 
 
 @dataclass(slots=True)

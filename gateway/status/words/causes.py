@@ -68,7 +68,7 @@ def meter(reason: str, f: Locale) -> str:
         "exception_2": _("It does not have these registers (code 2)."),
         "exception_3": _("It does not give so many registers at once (code 3)."),
         "exception_4": _("It reports a failure of its own (code 4)."),
-        "exception_5": _("It says that it needs more time (code 5)."),
+        "exception_5": _("It has accepted the question and is not ready yet (code 5)."),
         "exception_6": _("It says that it is busy (code 6)."),
         "exception_8": _("It reports a fault of its memory (code 8)."),
         "exception_10": _("The converter knows no way to it (code 10)."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.model import ATTRIBUTES, OWN_METER, QUANTITIES
+from gateway.model import ATTRIBUTES, NOT_READY, OWN_METER, QUANTITIES
 from gateway.status.snapshot import ClockView, MeterView, ValueView
 from gateway.status.words.language import Locale, usual_decimals
 
@@ -116,6 +116,8 @@ class Words:
             "not_available": _("the meter does not have it now"),
             "implausible": _("out of bounds"),
         }
+        if reason in NOT_READY:
+            return _("the meter is busy, or not ready yet (code %(code)s)") % {"code": reason[-1]}
         if reason.startswith("exception_"):
             return _("the meter refuses it (code %(code)s)") % {"code": reason.removeprefix("exception_")}
         return known.get(reason, reason)

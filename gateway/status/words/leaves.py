@@ -6,6 +6,7 @@ all of it can be said in the visitor's language.
 
 from __future__ import annotations
 
+from gateway.model import NOT_READY
 from gateway.status.snapshot import BusView, JournalView, MeterView, UplinkView
 from gateway.status.words.errors import in_full
 from gateway.status.words.language import Locale
@@ -32,6 +33,7 @@ def _of_lines(f: Locale) -> dict[str, str]:
             "Another device answers on the line. Look for a second master, or two meters with one address."
         ),
         "Refused": _("The meter refuses the question. Check whether its table fits this model."),
+        "NotReady": _("The meter is busy, or not ready yet. It is asked again; if it stays so, restart it."),
     }
 
 
@@ -97,6 +99,8 @@ def of_bus(view: BusView) -> str:
 
 def of_meter(view: MeterView) -> str:
     """The kind of a meter's error, by what its last poll brought."""
+    if view.missing in NOT_READY:
+        return "NotReady"
     if view.missing.startswith("exception_"):
         return "Refused"
     if view.missing == "bad_frame":

@@ -41,6 +41,13 @@ _LOST = {
             "drivers try --meter %(id)s."
         ),
     ),
+    "meter_not_ready": (
+        N_("it answers that it is busy, or not ready yet"),
+        N_(
+            "It is asked again by itself. If this lasts: take other masters off it, give it a longer "
+            "interval or pause: 300ms in the configuration, or restart it."
+        ),
+    ),
     "meter_unreachable": (
         N_("its converter cannot reach it"),
         N_(
@@ -81,6 +88,17 @@ _COUNTED: dict[str, tuple[Counted, str]] = {
             count,
         ),
         N_("If this lasts, tell the maintenance firm: it read them before."),
+    ),
+    "values_not_ready": (
+        lambda ngettext, count: ngettext(
+            "%(meter)s: for %(n)s of its values it is busy, or not ready yet (%(which)s).",
+            "%(meter)s: for %(n)s of its values it is busy, or not ready yet (%(which)s).",
+            count,
+        ),
+        N_(
+            "It is asked again by itself. If this lasts: take other masters off it, give it a longer "
+            "interval or pause: 300ms in the configuration, or restart it."
+        ),
     ),
     "values_refused": (
         lambda ngettext, count: ngettext(

@@ -26,7 +26,6 @@ _SIGMA: Final = 2.5
 _TWICE: Final = 3
 """How much longer than the short read the long one must be to compare them."""
 _RESTED: Final = 0.2
-_BUSY: Final = 6
 _SOME: Final = 3
 """Bytes: more of them are an answer, if a damaged one."""
 _ABSENT: Final = (10, 11)
@@ -132,9 +131,14 @@ def _of_answers(common: Symptoms, measured: LineTraces, answering: dict[str, lis
         always=_always(short) if damage else None,
         two=any(_two(measured, name, each) for name, each in answering.items()),
         hasty=_hasty(sufferers),
-        busy=sum(trace.code == _BUSY for trace in reads) >= 2,
+        busy=any(map(_busy, answering.values())),
         late=sum(trace.late for trace in reads) >= 2,
     )
+
+
+def _busy(reads: Sequence[Trace]) -> bool:
+    """Whether a meter says now and then that it is not ready; one that always does is not asked too fast."""
+    return sum(trace.not_ready for trace in reads) >= 2 and any(trace.outcome == "answer" for trace in reads)
 
 
 def _by_length(reads: Sequence[Trace]) -> tuple[list[Trace], list[Trace]]:
@@ -208,5 +212,5 @@ def _hasty(reads: Sequence[Trace]) -> Feature:
     rested = [trace for trace in reads if trace.pause >= _RESTED]
     if len(rested) < _LEAST_BAD or len(quick) < _LEAST_BAD:
         return None
-    fails = [sum(not trace.good or trace.code == _BUSY for trace in each) for each in (quick, rested)]
+    fails = [sum(not trace.good or trace.not_ready for trace in each) for each in (quick, rested)]
     return fails[0] >= _LEAST_BAD and fails[0] / len(quick) > _OFTEN and fails[1] <= _CLEAN * len(rested)

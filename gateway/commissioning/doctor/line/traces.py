@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from gateway.commissioning.scan import LineSetting, RawExchange, asks, placed
+from gateway.model import NOT_READY
 
 Outcome = Literal["answer", "refused", "damaged", "silent"]
 _REFUSAL: Final = 5
@@ -51,6 +52,11 @@ class Trace:
     def good(self) -> bool:
         """Whether a whole answer came, a refusal too."""
         return self.outcome in {"answer", "refused"}
+
+    @property
+    def not_ready(self) -> bool:
+        """Whether it was a refusal that passes."""
+        return f"exception_{self.code}" in NOT_READY
 
     @property
     def known(self) -> bool:
