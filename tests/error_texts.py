@@ -67,7 +67,9 @@ def sentences(source: str, name: str) -> Iterator[tuple[int, str]]:
 
 def _told(node: ast.AST, *, marked: bool, screen: bool) -> Iterable[ast.expr]:
     """The expressions that hold a text for a person."""
-    if isinstance(node, ast.Call) and (_name(node.func) in LEAVES or (screen and _on_screen(node.func))):
+    if isinstance(node, ast.Call) and (
+        _name(node.func) in LEAVES or _is_super(node.func) or (screen and _on_screen(node.func))
+    ):
         return [*node.args, *(keyword.value for keyword in node.keywords)]
     if isinstance(node, ast.Assign) and marked:
         names = {_name(one) for target in node.targets for one in getattr(target, "elts", [target])}
@@ -75,6 +77,16 @@ def _told(node: ast.AST, *, marked: bool, screen: bool) -> Iterable[ast.expr]:
     if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return, ast.Yield)) and node.value is not None:
         return [] if marked else [node.value]
     return []
+
+
+def _is_super(node: ast.expr) -> bool:
+    """The words that a class gives to the one that it is made from: super().__init__(…)."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == "__init__"
+        and isinstance(node.value, ast.Call)
+        and _name(node.value.func) == "super"
+    )
 
 
 def _on_screen(node: ast.expr) -> bool:

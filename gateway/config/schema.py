@@ -186,6 +186,7 @@ class Meter(Section):
     max_registers: Annotated[int, Field(ge=1, le=125)] | None = None
     skip: Annotated[tuple[Span, ...], Field(strict=False, max_length=200)] | None = None
     reply_unit: Unit | None = None
+    reply_count: Literal["bytes", "registers"] | None = None
     enabled: Switch = True
 
     @property

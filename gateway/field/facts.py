@@ -33,7 +33,9 @@ Skipped = tuple[int, int, int, str]
 Value = float | int | str | tuple[Skipped, ...] | tuple[str, ...]
 
 BUS_NAMES = ("silence", "connect_pause", "reply_number", "reply_length", "reply_protocol", "reply_unit")
-METER_NAMES = ("pause", "silence", "timeout", "max_registers", "skip", "reply_unit", "serial")
+METER_NAMES = (
+    "pause", "silence", "timeout", "max_registers", "skip", "reply_unit", "reply_count", "serial",
+)  # fmt: skip
 """Keys of the configuration."""
 SECONDS = ("silence", "connect_pause", "pause", "timeout")
 
@@ -199,6 +201,8 @@ class MeterFacts(Facts):
     """The version of the table that it was read by, and every quantity that it has given by it."""
     reply_unit: Known[int | None] = Known(None)
     """The unit that it answers as; None: its address."""
+    reply_count = Known("bytes")
+    """What the byte count of its replies counts: `bytes`, or `registers`."""
 
     @property
     def skipped(self) -> tuple[tuple[int, int, int], ...]:
@@ -214,6 +218,8 @@ def check(name: str, value: object) -> None:
         good = _whole(value, 1, 125)
     elif name == "reply_unit":
         good = _whole(value, 0, 255)
+    elif name == "reply_count":
+        good = value in {"bytes", "registers"}
     elif name == "reply_protocol":
         good = _whole(value, 0, 0xFFFF)
     elif name in {"serial", "serial_now"}:

@@ -2,8 +2,8 @@
 pymodbus on the same lines.
 
 What is tolerated stands among them: noise beside a frame, an adapter or a gateway that repeats the request,
-a short exception, gateways whose number, unit, length or protocol differs from the standard in a constant
-way. So do gateways that are always one reply late.
+a short exception, gateways whose number, unit, length, protocol or byte count differs from the standard in a
+constant way. So do gateways that are always one reply late.
 
 Serial lines on ptys whose slaves drop or queue what comes too early; then RTU over TCP and TCP. Every read
 asks for the same length, the hardest case: a late answer looks like the answer to the next question. A value
@@ -65,6 +65,7 @@ ODD: list[dict[str, Any]] = [
     *({"lengths": lengths} for lengths in ("+1", "=6", "swapped")),
     *({"unit": unit} for unit in (255, 0)),
     *({"protocol": protocol} for protocol in (3, 0x0100)),
+    {"counted": True},
     {"echo": True},
 ]
 """Gateways that differ from the standard in one field, always in the same way."""

@@ -34,7 +34,7 @@ class OddUnits(OddPort):
         registers = await super().read(unit, function, address, count, timeout)
         seen = self.odd.get(unit, unit) + (self.never and unit in self.odd and len(self.asked) % 2)
         difference = Difference("unit", unit, seen)
-        if seen != unit and not self.form.foretells(difference):
+        if seen != unit and not self.form.foretells(difference, unit):
             self.looked_into.append(time.monotonic())
             raise OddReply(unit, difference)
         return registers

@@ -5,7 +5,7 @@ BUILDING: {"start": 1795278300, "speed": 1, "step": 1, "memory": FILE that keeps
 LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed",
     "faults": CHANCE, "slaves": [SLAVE…]}
 SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "numbers", "lengths", "unit", "protocol",
-    "echo", "behind", "downstream": WIRE, "faults": CHANCE, "slaves": [SLAVE…]}
+    "counted", "echo", "behind", "downstream": WIRE, "faults": CHANCE, "slaves": [SLAVE…]}
 WIRE: {"baudrate", "turnaround"}
 SLAVE: {"unit", "meter", "limit", "min_gap", "stamp": {"address", "words"},
     "image": {"words": {"0": 17}} | {"pattern": 1000} | METER}

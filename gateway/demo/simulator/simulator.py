@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 Spec = Mapping[str, Any]
 _LINE_KEYS = ("baudrate", "parity", "stopbits", "turnaround", "busy", "quantum", "check_speed")
-_SERVER_KEYS = ("host", "port", "mode", "latency", "numbers", "lengths", "unit", "protocol", "echo", "behind")
+_SERVER_KEYS = (
+    "host", "port", "mode", "latency", "numbers", "lengths", "unit", "protocol", "counted", "echo", "behind",
+)  # fmt: skip
 
 
 class Simulator:

@@ -34,6 +34,8 @@ Lengths = Literal["asked", "+1", "=6", "swapped"]
 """What the header of a reply says its length is, likewise."""
 _HEADER = struct.Struct(">HHHB")
 _SHORTEST, _LONGEST = 2, 254  # unit and PDU, as the MBAP header counts them
+_EXCEPTION = 2
+"""Bytes of an exception."""
 _REQUEST = 8
 """Bytes of a read request as an RTU frame."""
 
@@ -70,7 +72,7 @@ class TcpServer:
     free one.
 
     `behind`: each reply is held back until the next one is due. `unit`, `protocol`: those that all replies
-    carry. `echo`: each request comes back before its reply.
+    carry. `counted`: their byte counts count registers. `echo`: each request comes back before its reply.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class TcpServer:
         lengths: Lengths = "asked",
         unit: int | None = None,
         protocol: int = 0,
+        counted: bool = False,
         echo: bool = False,
         behind: bool = False,
         downstream: Downstream | None = None,
@@ -102,6 +105,7 @@ class TcpServer:
         self.lengths: Lengths = lengths
         self.unit = unit
         self.protocol = protocol
+        self.counted = counted
         self.echo = echo
         self.behind = behind
         self.downstream = downstream
@@ -218,6 +222,8 @@ class _Client(asyncio.Protocol):
             else slave.respond(request, fault=fault.kind if fault else "")
         )
         response = faulted_pdu(fault, request, response)
+        if server.counted and len(response) > _EXCEPTION:
+            response = response[:1] + bytes((response[1] // 2,)) + response[2:]
         if server.echo:
             self._put(tcp_frame(transaction, unit, request))
         wait = self._wait(len(request), len(response))

@@ -88,7 +88,7 @@ def doubt(line: Transactions, station: Station) -> None:
     if port.answers:  # which differed, or the port had not gone on by itself
         plain.clear()
     for field in FIELDS:
-        key = (field, station.unit if field == "unit" else 0)
+        key = (field, station.unit if field in {"unit", "count"} else 0)
         if field not in port.refuted:
             plain.pop(key, None)
             continue
@@ -112,6 +112,8 @@ def _end(line: Transactions, station: Station, field: Field) -> None:
             form.protocol = 0
         case "unit":
             form.units.pop(station.unit, None)
+        case "count":
+            form.counting.discard(station.unit)
     for facts in (line.facts, station.facts):
         facts.forget(key)
     log.info("bus %s: unit %d answers with the right %s now", line.bus.name, station.unit, field)
@@ -135,6 +137,9 @@ def _believe(
         if alike and not any(each.plain for each in others):  # one unit for whomever was asked
             line.facts.learn("reply_unit", unit)
             form.units |= {each.unit: unit for each in others}
+    elif difference.field == "count":
+        form.counting.add(station.unit)
+        station.facts.learn("reply_count", "registers")
     elif difference.field == "protocol":
         form.protocol = difference.seen
         line.facts.learn("reply_protocol", difference.seen)

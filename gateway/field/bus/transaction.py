@@ -87,6 +87,8 @@ class Transactions(BusConnection):
             alias = facts.reply_unit if facts.reply_unit is not None else self.facts.reply_unit
             if alias is not None:
                 self.form.units[unit] = alias
+        if facts.reply_count == "registers":
+            self.form.counting |= {unit}
         self._stations.append(station)
         self.renumber(self.form.number)
         return station

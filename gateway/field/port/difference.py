@@ -15,8 +15,10 @@ from gateway.errors import BadFrame
 from gateway.field.port.mbap import Frame
 from gateway.field.port.request import Request
 
-Field = Literal["number", "length", "protocol", "unit"]
+Field = Literal["number", "length", "protocol", "unit", "count"]
 FIELDS: tuple[Field, ...] = get_args(Field)
+_FRONT = 3
+"""What the length counts beside the registers: unit, function, byte count."""
 ALL = 0x10000
 """Transaction numbers, and lengths, that there are."""
 
@@ -34,12 +36,22 @@ class Difference:
             return f"as unit {self.seen}"
         if self.field == "protocol":
             return f"with protocol {self.seen} for {self.asked}"
+        if self.field == "count":
+            return f"with byte count {self.seen} for {self.asked}"
         return f"with {'number' if self.field == 'number' else 'length'} {self.seen} for {self.asked}"
 
 
-def standard(number: int, unit: int, frame: Frame) -> dict[Field, int]:
+def standard(request: Request, frame: Frame) -> dict[Field, int]:
     """What the standard asks for in a reply with this PDU."""
-    return {"number": number, "protocol": 0, "unit": unit, "length": len(frame.pdu) + 1}
+    asked: dict[Field, int] = {
+        "number": request.number,
+        "protocol": 0,
+        "unit": request.unit,
+        "length": len(frame.pdu) + 1,
+    }
+    if request.answered_by(frame.pdu):
+        asked["count"] = 2 * request.count
+    return asked
 
 
 def differences(asked: Mapping[Field, int], frame: Frame) -> list[Difference]:
@@ -55,21 +67,23 @@ def differences(asked: Mapping[Field, int], frame: Frame) -> list[Difference]:
 class ReplyForm:
     """What replies look like: as the standard has it, but for what was found constant, or is configured.
 
-    `number` and `length` are rules (`expected`), `units` those that answer as another one.
+    `number` and `length` are rules (`expected`), `units` those that answer as another one, `counting` those
+    whose byte count counts registers.
     """
 
     number: str = "asked"
     length: str = "asked"
     protocol: int = 0
     units: dict[int, int] = field(default_factory=dict)
+    counting: set[int] = field(default_factory=set)
 
     def unit_of(self, unit: int) -> int:
         """The one that a unit answers as."""
         return self.units.get(unit, unit)
 
-    def foretells(self, each: Difference) -> bool:
-        """Whether a difference is one that was found constant."""
-        return self._expected(each.field, each.asked) in {each.seen, None}
+    def foretells(self, each: Difference, unit: int) -> bool:
+        """Whether a difference of a unit's reply is one that was found constant."""
+        return self._expected(each.field, each.asked, unit) in {each.seen, None}
 
     def refuted(self, asked: Mapping[Field, int], odd: Sequence[Difference]) -> tuple[Field, ...]:
         """The fields in which a reply is as `asked`, though it should differ; `odd` are those that do."""
@@ -77,10 +91,10 @@ class ReplyForm:
         return tuple(
             field
             for field, value in asked.items()
-            if field not in differing and self._expected(field, value) != value
+            if field not in differing and self._expected(field, value, asked["unit"]) != value
         )
 
-    def _expected(self, field: Field, asked: int) -> int | None:
+    def _expected(self, field: Field, asked: int, unit: int) -> int | None:
         match field:
             case "number":
                 return expected(self.number, asked)
@@ -90,6 +104,8 @@ class ReplyForm:
                 return self.protocol
             case "unit":
                 return self.unit_of(asked)
+            case "count":
+                return asked // 2 if unit in self.counting else asked
 
 
 def too_odd(odd: Sequence[Difference], unknown: Sequence[Difference]) -> bool:
@@ -108,6 +124,12 @@ def misfit(request: Request, frame: Frame, odd: Sequence[Difference]) -> BadFram
         return BadFrame(
             f"unit {unit}: a reply of function {other} came for one of function {function}",
             hint="restart the gateway; if it always does so, try a table with that function",
+        )
+    whole = frame.length == _FRONT + 2 * count
+    if pdu[0] == function and whole and frame.count not in {count, 2 * count}:
+        return BadFrame(
+            f"unit {unit}: a reply came with byte count {frame.count} for {2 * count}",
+            hint="it counts neither bytes nor registers: ask its maker for another firmware",
         )
     if not (request.answered_by(pdu) or request.refused_by(pdu)):
         return BadFrame(
@@ -129,7 +151,7 @@ class OddReply(BadFrame):
         super().__init__(
             f"unit {unit} answers {difference}",
             hint="it is read when all its replies differ so; else mend the gateway, or set "
-            f"reply_{difference.field} of its bus",
+            f"reply_{difference.field} in gateway.yaml",
         )
         self.difference = difference
 

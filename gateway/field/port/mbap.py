@@ -36,6 +36,11 @@ class Frame:
     length: int
     protocol: int = 0
 
+    @property
+    def count(self) -> int:
+        """The byte count of an answer."""
+        return self.pdu[1]
+
 
 def first_number() -> int:
     """Where a port begins. Gateways that do not repeat our numbers give 1 for ever, or count from 1: it is
@@ -86,11 +91,9 @@ def split(data: bytes, request: Request | None, protocol: int = 0) -> tuple[list
             break
         number, said, length, unit = struct.unpack_from(">HHHB", data, at)
         # what is padded is longer than its byte count says
-        end = (
-            2 + data[at + 8]
-            if data[at + 7] in READING and size >= HEADER + 2 + data[at + 8]
-            else size - HEADER
-        )
+        end = 2 + _registers(data[at : at + HEADER + 2], request)
+        if data[at + 7] not in READING or size < HEADER + end:
+            end = size - HEADER
         found.append(Frame(number, unit, data[at + HEADER : at + HEADER + end], length, said))
         at += size
     return found, at, noise, False
@@ -116,12 +119,25 @@ def _size(data: bytes, at: int, request: Request | None, protocol: int) -> int |
         return HEADER + 5  # the request itself
     if function not in READING:
         return _BEHIND + length if sane else 0
-    whole = HEADER + 2 + third
+    whole = HEADER + 2 + _registers(here, request)
     if _BEHIND + length == whole:
         return whole
     if not sane and not (mine and request is not None and third == 2 * request.count):
         return 0
     return _BEHIND + length if _BEHIND + length == len(here) and length > whole - _BEHIND else whole
+
+
+def _registers(here: bytes, request: Request | None) -> int:
+    """Bytes of the registers in an answer: as many as its byte count says, or twice as many where that counts
+    registers, by its length and by what was asked.
+    """
+    length, unit, function, third = int.from_bytes(here[4:6]), here[6], here[7], here[8]
+    counts = (
+        request is not None
+        and (unit, function, third) == (request.unit, request.function, request.count)
+        and _BEHIND + length == HEADER + 2 + 2 * third
+    )
+    return 2 * third if counts else third
 
 
 def _fits_but_for_protocol(here: bytes, request: Request | None) -> bool | None:

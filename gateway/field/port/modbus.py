@@ -18,6 +18,7 @@ from gateway.field.port import rtu
 from gateway.field.port.adapter import low_latency, not_opened
 from gateway.field.port.contract import Answer, Ask, Late, Registers
 from gateway.field.port.difference import (
+    Difference,
     Field,
     OddReply,
     ReplyForm,
@@ -38,7 +39,7 @@ from gateway.field.port.mbap import (
     split,
     tcp_request,
 )
-from gateway.field.port.request import REFUSAL, REMEMBERED, RecentRequests, Request, refused
+from gateway.field.port.request import REMEMBERED, RecentRequests, Request, refused
 from gateway.field.port.transport import Transport, has_right_crc, rtu_request
 
 REST = 0.03
@@ -170,17 +171,20 @@ class ModbusPort:
         previous = self._previous = self._request
         previous.sent = previous.whole = b""  # a late reply is known by its number
         number = self._number = next_number(self._number)
-        form = self.form
-        reply = expected(form.number, number)
+        form, reply = self.form, expected(self.form.number, number)
         self._noise, self._other = 0, None
         if not self._framed:
             sent = rtu_request(unit, function, address, count)
-            self._request = Request(unit, function, count, sent, now, number, reply)
+            counted = unit in form.counting
+            self._request = Request(unit, function, count, sent, now, number, reply, counted=counted)
             return sent
         sent = tcp_request(number, unit, function, address, count)
         whole = (
             reply_head(number, unit, function, count, form.protocol)
-            if reply == number and unit not in form.units and form.length == "asked"
+            if reply == number
+            and unit not in form.units
+            and unit not in form.counting
+            and form.length == "asked"
             else b""
         )
         self._request = Request(unit, function, count, sent, now, number, reply, whole)
@@ -218,24 +222,11 @@ class ModbusPort:
                 self._out_of_step()
             elif near := self._request.near:
                 self._fail(NoReply(near.message, hint=near.hint))
-        else:
-            rest = data.replace(self._request.sent, b"")
-            begun = any(head in rest for head in (self._request.head[:2], self._request.refusal))
-            if (other := self._other or self.repeats.unit) is not None:  # a copy may drown a request
-                self._fail(OthersTalk(unit, other))
-            elif len(rest) >= REFUSAL and (begun or any(True for _ in rtu.frames(rest, has_right_crc))):
-                self._fail(BadFrame(f"unit {unit}: {len(rest)} bytes came, but no whole answer"))
-            elif rest:
-                self._fail(
-                    NoReply(
-                        f"unit {unit} did not answer; {len(rest)} bytes came that are no frame",
-                        hint=hint,
-                        heard=len(rest),
-                    )
-                )
-            elif data:
-                self.echoes += 1
-                self._fail(NoReply(f"unit {unit} did not answer; the adapter hears only itself", hint=hint))
+        elif (other := self._other or self.repeats.unit) is not None:  # a copy may drown a request
+            self._fail(OthersTalk(unit, other))
+        elif data:
+            self.echoes += rtu.is_echo(data, self._request)
+            self._fail(rtu.no_answer(data, self._request, has_right_crc, hint))
         self._fail(NoReply(f"unit {unit} did not answer", hint=hint))
 
     def _fail(self, error: BusError) -> None:
@@ -304,13 +295,13 @@ class ModbusPort:
         mine = number in {request.number, request.reply} or (
             request.reply is None and number not in self._recent
         )
-        asked = standard(request.number, request.unit, frame)
+        asked = standard(request, frame)
         odd = differences(asked, frame)
         if self._waiting and mine and frame.pdu == request.sent[HEADER:]:
             self.echoes += 1  # a device that repeats the request has not answered it
         elif self._waiting and mine:
             refused = request.refused_by(frame.pdu)
-            unknown = [each for each in odd if not form.foretells(each)]
+            unknown = [each for each in odd if not form.foretells(each, request.unit)]
             if refused and not frame.protocol and (self.has_transaction_ids or frame.unit in units):
                 self._answered(request)
                 self._refuse(frame.pdu[1])
@@ -358,7 +349,7 @@ class ModbusPort:
             self._given = data[start:end]
             self._loose += data[end:]
             if self._request.answered_by(data[start + 1 : end - 2]):
-                self._give(data[start + 3 : end - 2])
+                self._receive_registers(data[start + 2], data[start + 3 : end - 2])
             else:
                 self._refuse(data[start + 2])
             return len(data)
@@ -369,6 +360,16 @@ class ModbusPort:
             self.strays += len(data) - MOST // 2
             return len(data) - MOST // 2
         return 0
+
+    def _receive_registers(self, said: int, registers: Registers) -> None:
+        """The answer on a serial line, with what its byte count says."""
+        unit, plain, form = self._request.unit, 2 * self._request.count, self.form
+        odd = [Difference("count", plain, said)] if said != plain else []
+        if odd and not form.foretells(odd[0], unit):
+            self._fail(OddReply(unit, odd[0]))
+        else:
+            self.refuted = form.refuted({"unit": unit, "count": plain}, odd)
+            self._give(registers)
 
     def _fallen_silent(self) -> None:
         loop = asyncio.get_running_loop()

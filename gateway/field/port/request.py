@@ -61,6 +61,8 @@ class Request:
     reply: int | None = None
     whole: bytes = b""
     """How its answer begins on Modbus TCP, if nothing about it is odd."""
+    counted: bool = False
+    """Whether the byte count of its answer should count registers."""
     answered: bool = False
     near: BadFrame | None = None
     """What is wrong with a reply that would be its answer but for that."""
@@ -69,6 +71,11 @@ class Request:
     def head(self) -> bytes:
         """How its answer begins on a serial line."""
         return bytes((self.unit, self.function, 2 * self.count))
+
+    @property
+    def odd_head(self) -> bytes:
+        """The same of a meter that counts registers in place of bytes."""
+        return bytes((self.unit, self.function, self.count))
 
     @property
     def size(self) -> int:
@@ -81,8 +88,12 @@ class Request:
         return bytes((self.unit, self.function | 0x80))
 
     def answered_by(self, pdu: bytes) -> bool:
-        """Whether function and byte count are those of its answer."""
-        return len(pdu) == 2 + 2 * self.count and pdu[0] == self.function and pdu[1] == 2 * self.count
+        """Whether function and length are those of its answer, and its byte count is, or counts registers."""
+        return (
+            len(pdu) == 2 + 2 * self.count
+            and pdu[0] == self.function
+            and pdu[1] in {2 * self.count, self.count}
+        )
 
     def refused_by(self, pdu: bytes) -> bool:
         """Whether it is an exception to it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from gateway.errors import BadFrame, NoReply
 from gateway.field.port.request import COPY, REFUSAL, Request
 
 _REQUEST = 8
@@ -48,7 +49,8 @@ def hear(data: bytes, request: Request, check: Check) -> Heard:
     echo = at >= 0
     end = at + len(request.sent)
     before, rest = (data[:at], data[end:]) if echo else (b"", data)
-    begun = len(rest) < request.size and rest.startswith(request.head[: len(rest)])
+    head = request.odd_head if request.counted else request.head
+    begun = len(rest) < request.size and rest.startswith(head[: len(rest)])
     if begun and not before:  # the usual case, without a look at every byte
         return Heard(echo=echo, begun=True)
     found, damaged = _answer(rest, request, check)
@@ -61,6 +63,24 @@ def hear(data: bytes, request: Request, check: Check) -> Heard:
         return Heard(None, foreign, other, damaged, echo, begun)
     shift = end if echo else 0
     return Heard((found[0] + shift, found[1] + shift), echo=echo)
+
+
+def is_echo(data: bytes, request: Request) -> bool:
+    """Whether nothing came but the request itself, once or more."""
+    return bool(data) and not data.replace(request.sent, b"")
+
+
+def no_answer(data: bytes, request: Request, check: Check, hint: str) -> BadFrame | NoReply:
+    """What a request is of which these bytes are all that came in its time; `hint` is for silence."""
+    unit, rest = request.unit, data.replace(request.sent, b"")
+    begun = any(head in rest for head in (request.head[:2], request.refusal))
+    if len(rest) >= REFUSAL and (begun or any(True for _ in frames(rest, check))):
+        return BadFrame(f"unit {unit}: {len(rest)} bytes came, but no whole answer")
+    if is_echo(data, request):
+        return NoReply(f"unit {unit} did not answer; the adapter hears only itself", hint=hint)
+    return NoReply(
+        f"unit {unit} did not answer; {len(rest)} bytes came that are no frame", hint=hint, heard=len(rest)
+    )
 
 
 class Repeats:
@@ -97,11 +117,10 @@ class Repeats:
             return len(self._request)
         if len(data) < REFUSAL:
             return 0
-        frame = data[: REFUSAL + (0 if data[1] & 0x80 else data[2])]
+        sizes = (0,) if data[1] & 0x80 else (data[2], 2 * data[2])
+        frame = next((each for size in sizes if (each := data[: REFUSAL + size]) in self._answers), b"")
         pdu = frame[1:-2]
-        if frame not in self._answers or (
-            frame[0] == request.unit and (request.answered_by(pdu) or request.refused_by(pdu))
-        ):
+        if not frame or (frame[0] == request.unit and (request.answered_by(pdu) or request.refused_by(pdu))):
             return 0
         self.unit = frame[0]
         return len(frame)
@@ -110,10 +129,16 @@ class Repeats:
 def _answer(data: bytes, request: Request, check: Check) -> tuple[tuple[int, int] | None, bool]:
     """The place of the answer or exception, and whether a whole one was there with a wrong CRC."""
     damaged = False
-    for head, size in ((request.head, request.size), (request.refusal, REFUSAL)):
+    for head, size in (
+        (request.head, request.size),
+        (request.odd_head, request.size),
+        (request.refusal, REFUSAL),
+    ):
         start = data.find(head)
         while 0 <= start <= len(data) - size:
-            if check(data[start : start + size]):
+            # zeros behind a frame leave its CRC right: the plain reply to a read of half as many is no answer
+            plain = head == request.odd_head and check(data[start : start + REFUSAL + request.count])
+            if not plain and check(data[start : start + size]):
                 return (start, start + size), False
             damaged = damaged or head is request.head or len(data) == size
             start = data.find(head, start + 1)
@@ -150,6 +175,8 @@ def _sizes(data: bytes, start: int) -> Iterator[int]:
         return
     if 1 <= function <= 4:  # the functions that read
         yield REFUSAL + third
+        if function >= 3:  # registers, which some count there
+            yield REFUSAL + 2 * third
         amount = int.from_bytes(data[start + 4 : start + 6])
         if 0 < amount <= (_MOST_REGISTERS if function >= 3 else _MOST_BITS):  # registers
             yield _REQUEST
