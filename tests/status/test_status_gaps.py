@@ -11,11 +11,13 @@ from functools import partial
 
 import pytest
 from energy_building import ZONE, energy_history, facts, make_history
+from long_history import shape, write_years
 from status_building import CALM, METERS, NOW, Building, electric, meter
 from test_status_page import Page, client
 
 from gateway.energy import Calendar
 from gateway.history import BillComparison, BilledAmount, HistoryReader, bills, keep_bill
+from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.month import month_forecast
 from gateway.status.energy.period import month_of, year_of
@@ -181,6 +183,29 @@ async def test_a_sub_meters_gap_falls_to_the_unmetered_rest_and_is_said_beside_i
     page = await text_of(shown(tmp_path), "/energy?lang=en")
     assert re.search(r"Yemekhane 9\d% of the time is known ≥\s[\d,.]+", page), page
     assert re.search(r"November 2026: [\d,]+ kWh", page), "the building's sum has no gap"
+
+
+async def test_meters_side_by_side_at_the_top_are_the_parts_of_the_building(tmp_path) -> None:
+    rooms = {(name, "active_energy_import"): shape(kw, 0.2) for name, kw in (("a", 4.0), ("b", 9.0))}
+    write_years(tmp_path, NOW, 60, rooms)
+    meters = tuple(EnergyMeter(name, f"Pano {name}") for name in ("a", "b"))
+    building = shown(tmp_path, meters=meters)
+    page = await text_of(building, "/energy?month=2026-10&lang=en")
+    assert "100% of the energy goes to two places: Pano b and Pano a" in page
+    assert "Used most Pano b" in await text_of(building, "/?lang=en")
+    report = await text_of(building, "/report/2026-10?lang=en")
+    assert len(re.findall(r"Pano a [\d,]+ \d\d\.\d%", report)) == 1
+    async with client(building) as http:
+        body = (await http.get("/api/v1/tree?month=2026-10")).json()
+        rows = table(await http.get("/api/v1/tree?month=2026-10&format=csv&lang=en"))
+    assert {(each["meter"], each["parent"]) for each in body["meters"]} == {("a", None), ("b", None)}
+    assert sorted(row["Id"] for row in rows) == ["a", "b"]
+
+
+async def test_a_meter_of_which_nothing_is_known_shows_no_energy(tmp_path) -> None:
+    make_history(tmp_path, NOW, 60, gap=lambda name, day: name == "kitchen" and day.month == 11)
+    page = await text_of(shown(tmp_path), "/energy?lang=en")
+    assert re.search(r"Yemekhane nothing is known of it –", page), page
 
 
 # ---- comparisons

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 from energy_building import energy_history, facts, make_history
+from long_history import shape, write_years
 from page_browser import AXE, Gateway, against_wcag, chromium, until, width
-from status_building import CALM, METERS, NOW, Building, electric, lost, meter
+from status_building import CALM, METERS, NOW, Building, electric, lost, meter, value
 from test_status_page import Page, client
 
 from gateway.errors import HistoryError
-from gateway.status.energy.facts import EnergyHistory
+from gateway.status.energy.facts import EnergyHistory, EnergyMeter
 from gateway.status.screen.view import TURN
 from gateway.status.snapshot import ClockView
 
@@ -49,6 +50,46 @@ async def screen(building: Building, path: str = "/screen?lang=en") -> Page:
 
 
 # ---- what it says
+
+
+def water(**more):
+    return meter("water", "Su sayacı", 0, (value("volume", 1842.317),), bus="pins", driver="pulse", **more)
+
+
+async def test_a_water_meter_beside_the_main_meter_is_no_silent_one(building, directory) -> None:
+    building.now = on_screen(meters=(*building.now.meters, water()))
+    beside = (*facts().meters, EnergyMeter("water", "Su sayacı"))
+    building.history = energy_history(directory, meters=beside)
+    page = await screen(building)
+    assert "Now 96 kW" in page.text
+    assert "Su sayacı" not in page.text
+
+
+async def test_where_no_meter_counts_electricity_none_is_promised(directory, tmp_path) -> None:
+    building = Building(on_screen(meters=(water(),)))
+    building.history = energy_history(tmp_path, meters=(EnergyMeter("water", "Su sayacı"),))
+    write_years(tmp_path, NOON, 3, {("water", "volume"): shape(2.0, 0.2)})
+    page = await screen(building)
+    assert "Nobody measures the electricity of our building here." in page.text
+    assert "silent" not in page.text
+    assert "quarter hour" not in page.text
+
+
+async def test_a_meter_that_tells_no_power_is_not_called_silent(building) -> None:
+    energy = tuple(each for each in METERS[0].values if "energy" in each.quantity)
+    building.now = on_screen(meters=(replace(METERS[0], values=energy), building.now.meters[1]))
+    page = await screen(building)
+    assert "Now" not in page.text
+    assert "silent" not in page.text
+    assert re.search(r"Today \d+ kWh", page.text)
+
+
+async def test_what_is_usual_of_a_small_building_has_its_decimals(tmp_path) -> None:
+    write_years(tmp_path, NOON, 60, {("main", "active_energy_import"): shape(2.6, 0.2)})
+    building = Building(on_screen(meters=(METERS[0],)))
+    building.history = energy_history(tmp_path, meters=(EnergyMeter("main", "Ana sayaç"),))
+    page = await screen(building)
+    assert re.search(r"usual at this hour: \d\.\d(\S+\d\.\d)?\b", page.text), page.text
 
 
 async def test_now_today_the_sun_and_what_it_compares_with(building) -> None:

@@ -137,10 +137,9 @@ def _kind(  # noqa: PLR0917 - what it is of
     if budget is None:
         return None
     level = {"green": "ok", "amber": "warn", "red": "bad"}[budget.colour]
-    whole = figures.known_of(
-        figures.sums(meter, quantity, month.first, figures.today), month.first, figures.today
-    )
-    if whole.whole:
+    mine = figures.sums(meter, quantity, month.first, figures.today)
+    quarters = figures.known_of(mine, month.first, figures.today)
+    if quarters.whole:
         left = _("%(kvarh)s kvarh left") if budget.left >= 0 else _("passed by %(kvarh)s kvarh")
     elif budget.left >= 0:
         left = _("at most %(kvarh)s kvarh left")
@@ -170,7 +169,7 @@ def _kind(  # noqa: PLR0917 - what it is of
         f.percent(limit / 100),
         left if since else left % {"kvarh": kwh(abs(budget.left), f)},
         until,
-        _picture(figures, budget, active, amounts, name, f),
+        _picture(figures, budget, active, amounts, name, f, whole=quarters.whole),
         budget,
         since,
     )
@@ -183,6 +182,8 @@ def _picture(  # noqa: PLR0917 - what it shows
     amounts: dict[date, int],
     name: str,
     f: Locale,
+    *,
+    whole: bool,
 ) -> Picture:
     """The month's reactive energy, summed up, against what the limit allows of the expected active energy."""
     _ = f.gettext
@@ -196,6 +197,7 @@ def _picture(  # noqa: PLR0917 - what it shows
     ahead += [sums[-1] + (end - sums[-1]) * number / left for number in range(1, left + 1)]
     padded: list[float | None] = [*sums, *([None] * left)]
     limit = budget.active_expected * budget.limit / 100_000
+    text = f.number(sums[-1], 0)
     ticks = [(0.0, "1"), (9 / (len(days) - 1) * 100, "10"), (19 / (len(days) - 1) * 100, "20")]
     rows = tuple(
         (
@@ -215,7 +217,7 @@ def _picture(  # noqa: PLR0917 - what it shows
         % {"kind": name},
         number=Numbers(f.number, "kvarh"),
         ticks=[*ticks, (100.0, str(len(days)))],
-        dot=((len(sums) - 1) / max(1, len(days) - 1) * 100, sums[-1], f.number(sums[-1], 0)),
+        dot=((len(sums) - 1) / max(1, len(days) - 1) * 100, sums[-1], sum_in_short(text, whole=whole)),
         limit=limit,
         titles=titles_of(heads, [*rows, *([("",) * 4] * left)]),
     )
@@ -275,7 +277,7 @@ def _past(view: ReactiveView, figures: Figures, meter: str, quantities: tuple[st
         "unfounded": _("kept; named as forgiven all the same"),
     }
     judged = reactive.forgiveness(months, facts.forgiven, limits.value.forgiven_per_year)
-    rows = []
+    rows, gaps = [], False
     for month, state in reversed(judged):
         ratios = [
             f.percent(amount / month.active, 1) if month.active else ""
@@ -287,6 +289,7 @@ def _past(view: ReactiveView, figures: Figures, meter: str, quantities: tuple[st
         became = words[state]
         if not known.whole:
             became += "; " + _("%(hours)s h are not known") % {"hours": f.number(known.missing_hours, 1)}
+            gaps = True
         drawn = sum_in_short(kwh(month.active, f), whole=known.whole)
         rows.append((f.month(month.first), drawn, *ratios, bounds, became))
         said = _evidence(month, state, limits.source, f)
@@ -306,6 +309,8 @@ def _past(view: ReactiveView, figures: Figures, meter: str, quantities: tuple[st
         f.ngettext("%(n)s month before passed a limit", "%(n)s months before passed a limit", passed)
         % {"n": passed}
         if passed
+        else _("All months before kept the limits, as far as they are known")
+        if gaps
         else _("All months before kept the limits")
     )
 
@@ -344,7 +349,7 @@ def _evidence(month: reactive.ReactiveMonth, state: reactive.Forgiveness, source
 
 
 def _whole_months(figures: Figures, meter: str, quantities: tuple[str, str]) -> list[reactive.ReactiveMonth]:
-    """The twelve months before this one that the history knows from their first day."""
+    """Of the twelve months before this one those that the history knows, and from their first day."""
     rules, facts = figures.facts.rules, figures.facts
     found = []
     month = month_of(figures.today)
@@ -356,6 +361,8 @@ def _whole_months(figures: Figures, meter: str, quantities: tuple[str, str]) -> 
         active, inductive, capacitive = (
             figures.sum_of(meter, quantity, past.first, past.last) for quantity in (IMPORT, *quantities)
         )
+        if not figures.counted(meter, IMPORT, past.first, past.last)[1]:
+            continue
         bounds = (limits.value.inductive, limits.value.capacitive)
         found.append(reactive.ReactiveMonth(past.first, active, inductive, capacitive, bounds))
     return found

@@ -43,6 +43,11 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
         note = ""
         if part.partial and part.known <= _AS_GOOD_AS_ALL:
             note = _("%(share)s of the time is known") % {"share": f.percent(part.known)}
+        if not part.known:
+            view.shares.append(
+                Share(part.meter.label, part.meter.id, part.depth, "–", "", 0.0, _("nothing is known of it"))
+            )
+            continue
         view.shares.append(
             Share(
                 part.meter.label,

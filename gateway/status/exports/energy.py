@@ -215,13 +215,15 @@ def meters_table(figures: Figures, period: Period, f: Locale) -> ExportTable:
 def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
     _ = f.gettext
     last = min(period.last, figures.today)
+    parts = figures.parts(period)
     for root in figures.facts.roots:
         counter = figures.counter(root)
-        if counter:
+        if counter and all(root is not each.meter for each in parts):
             wh, known = figures.part_of(root.id, counter, period.first, last)
             yield (root.label, root.id, None, wh / 1000, None, known)
-    for each in figures.parts(period):
-        yield (each.meter.label, each.meter.id, each.meter.parent, each.energy / 1000, each.share, each.known)
+    for each in parts:
+        parent = each.meter.parent or None
+        yield (each.meter.label, each.meter.id, parent, each.energy / 1000, each.share, each.known)
     for plant in figures.facts.plants:
         if direction := figures.direction(plant):
             quantity = f"active_energy_{direction}"

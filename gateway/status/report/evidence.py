@@ -29,7 +29,8 @@ def meter_table(figures: Figures, period: Period, f: Locale) -> ReportTable | No
     rows: list[tuple[str, ...]] = []
     marked: set[int] = set()
     below = [(part.meter, part.depth, part.energy, part.share) for part in figures.parts(period)]
-    top = [(root, 0, _counted(figures, root, period.first, last), None) for root in figures.facts.roots]
+    roots = [root for root in figures.facts.roots if all(root is not each[0] for each in below)]
+    top = [(root, 0, _counted(figures, root, period.first, last), None) for root in roots]
     for meter, depth, energy, part in [*top, *below]:
         days = figures.quality(meter, period.first, last)
         expected = sum(day.expected for day in days)

@@ -198,7 +198,7 @@ def verdict(figures: Figures, line: ReportLine, f: Locale) -> tuple[str, bool]:
         return "", False
     found = breaches(figures, line)
     if not found:
-        return _("kept") if line.complete else _("kept, as far as it is known"), False
+        return _("kept") if line.complete else _("kept, with gaps"), False
     words = {"inductive": _("inductive"), "capacitive": _("capacitive")}
     passed = ", ".join(words[kind] for kind, _ratio, _limit in found)
     if forgiven(figures, line):

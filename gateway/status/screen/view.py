@@ -32,6 +32,8 @@ _TEA_KWH: Final = 4.186 * (100 - 15) / 3600 / 10
 _LAMP_KWH: Final = 0.010 * 24
 """A lamp of 10 W for a day."""
 _HALF: Final = 0.5
+_WHOLE_KW: Final = 10
+"""KW from which on a power is shown without decimals."""
 _WHOLE_SHARE: Final = 0.995
 
 
@@ -73,11 +75,14 @@ class LobbyScreen:
 
 @dataclass(frozen=True, slots=True)
 class BuildingPower:
-    """KW used and generated at this moment; `silent`: a meter without which that cannot be said."""
+    """KW used and generated at this moment; `silent`: a meter without which that cannot be said; `electric`:
+    whether any meter at the top of the tree counts electricity at all.
+    """
 
     used: float | None = None
     sun: float | None = None
     silent: MeterView | None = None
+    electric: bool = True
 
 
 def language_of(now: Snapshot) -> str:
@@ -110,21 +115,31 @@ def lobby_screen(day: ScreenDay, now: Snapshot, language: str) -> LobbyScreen:
 def power_now(day: ScreenDay, now: Snapshot) -> BuildingPower:
     """What the meters of the building say at this moment."""
     drawn = gave = 0.0
-    for name, sign in (*((root, 0) for root in day.roots), *day.plants):
+    roots = [root for root in day.roots if _is_electric(now.meter(root))]
+    if not roots:
+        return BuildingPower(electric=not day.roots)
+    for name, sign in (*((root, 0) for root in roots), *day.plants):
         meter = now.meter(name)
+        if meter is not None and meter.values and meter.value("active_power") is None:
+            return BuildingPower()  # it answers, and tells no power
         view = meter.value("active_power") if meter else None
         if meter is None or view is None or view.value is None or view.stale:
             return BuildingPower(silent=meter)
-        if name in day.roots:
+        if name in roots:
             drawn += view.value
         elif sign == 0:
             # A plant of which nobody knows yet which way its power counts.
             return BuildingPower()
         else:
             gave += max(0.0, sign * view.value)
-    if not day.roots:
-        return BuildingPower()
     return BuildingPower(max(0.0, drawn + gave), gave if day.plants else None)
+
+
+def _is_electric(meter: MeterView | None) -> bool:
+    """Whether a meter is one of electricity; until it has answered it is taken for that."""
+    if meter is None or not meter.values:
+        return True
+    return any(view.quantity.startswith(("active_energy", "active_power")) for view in meter.values)
 
 
 def _now(power: BuildingPower, usual: tuple[float, float] | None, f: Locale) -> ScreenNumber | None:
@@ -135,7 +150,8 @@ def _now(power: BuildingPower, usual: tuple[float, float] | None, f: Locale) -> 
     if usual is not None:
         low, high = usual
         # Not to be broken at its dash.
-        bounds = {"range": f"{f.number(low, 0)}\u2060–\u2060{f.number(high, 0)}"}
+        ends = [f.number(each, 0 if high >= _WHOLE_KW else 1) for each in (low, high)]
+        bounds = {"range": "\u2060–\u2060".join(dict.fromkeys(ends))}
         if power.used > high * (1 + _ALIKE):
             says = _("more than usual at this hour: %(range)s") % bounds
         elif power.used < low * (1 - _ALIKE):
@@ -207,6 +223,8 @@ def _sentence(day: ScreenDay, power: BuildingPower, hour: int | None, f: Locale)
     _ = f.gettext
     if power.used is None and power.silent is not None:
         return _("At the moment we cannot see what our building uses.")
+    if not power.electric:
+        return _("Nobody measures the electricity of our building here.")
     if power.used is None and day.used is None:
         return _("Soon you will see here how much electricity our building uses.")
     share = power.sun / power.used if power.used and power.sun is not None else 0.0
@@ -243,7 +261,7 @@ def _notes(day: ScreenDay, power: BuildingPower, now: Snapshot, f: Locale) -> li
         found.append(_("The clock is not set yet: what today brought is shown when it is."))
     elif day.progress < 1:
         found.append(_("The past is being prepared: %(share)s") % {"share": f.percent(day.progress)})
-    elif day.used is None:
+    elif day.used is None and power.electric:
         found.append(_("Today's energy is known a quarter hour after the first reading."))
     elif day.usual is None and not day.missing:
         found.append(_("What is usual is known after two weeks."))

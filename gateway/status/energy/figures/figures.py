@@ -97,14 +97,19 @@ class Figures(SumFigures):
         return self.known_of({}, max(first, self.span[0]) if self.span else first, last).expected
 
     def parts(self, period: Period) -> list[MeterPart]:
-        """Every meter of the tree with its energy, parents before their parts, the larger first."""
+        """Every meter of the tree below the main meter with its energy, parents before their parts, the
+        larger first; where several stand side by side at the top, these are the parts of the building.
+        """
         energies = {
             meter.id: self.part_of(meter.id, name, period.first, period.last)
             for meter in self.facts.meters
             if not meter.generates and (name := self.counter(meter))
         }
         shares = self._shares(period, {meter: energy for meter, (energy, _known) in energies.items()})
-        return [part for root in self.facts.roots for part in self._below(root.id, 1, energies, shares)]
+        roots = [root.id for root in self.facts.roots if root.id in energies]
+        if len(roots) < 2:
+            return [part for root in roots for part in self._below(root, 1, energies, shares)]
+        return [*self._below("", 1, energies, shares)]
 
     def _below(
         self,
@@ -113,7 +118,8 @@ class Figures(SumFigures):
         energies: Mapping[str, tuple[int, float]],
         shares: Mapping[str, float | None],
     ) -> Iterator[MeterPart]:
-        below = [meter for meter in self.facts.meters if meter.parent == parent and meter.id in energies]
+        meters = [m for m in self.facts.meters if m.parent == parent] if parent else self.facts.roots
+        below = [meter for meter in meters if meter.id in energies]
         for meter in sorted(below, key=lambda each: -energies[each.id][0]):
             energy, known = energies[meter.id]
             yield MeterPart(meter, depth, energy, shares[meter.id], known, known < 1)
@@ -142,7 +148,7 @@ class Figures(SumFigures):
         lacking = [day for day in days if not self.is_whole(used, day)]
         found = set()
         for meter in self.facts.meters:
-            if meter.parent and not meter.generates and (name := self.counter(meter)):
+            if not meter.generates and (name := self.counter(meter)):
                 sums = self.sums(meter.id, name, lacking[0], lacking[-1])
                 known = {day: used[day].intervals if day in used else 0 for day in lacking}
                 found |= {day for day in lacking if day in sums and sums[day].intervals > known[day]}
