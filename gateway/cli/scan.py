@@ -17,7 +17,9 @@ from gateway.cli.prose import say
 from gateway.cli.scan_words import Report
 from gateway.commissioning.ports import serial_ports
 from gateway.commissioning.scan import (
+    ConverterProbe,
     HostProbe,
+    HostSweep,
     LineSetting,
     SerialProbe,
     Sweep,
@@ -40,11 +42,12 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.host import CONFIG
 
 _HELP = N_(
-    """Find the meters of a serial line or of a Modbus TCP host, and say which they are.
+    """Find the meters of a serial line or of a host, and say which they are.
 
 WHERE is a port like /dev/ttyUSB0, a host like 192.0.2.10 or 192.0.2.10:502, or a bus of the configuration;
-without it the one serial port that there is. Nothing is written to a meter. A running gateway lends the bus
-and gets it back. Ctrl-C ends the search and keeps what was found.
+without it the one serial port that there is. A host is asked in Modbus TCP, then in the RTU frames that a
+converter passes on to its line. Nothing is written to a meter. A running gateway lends the bus and gets it
+back. Ctrl-C ends the search and keeps what was found.
 """
 )
 _MOST_UNIT = 255
@@ -90,24 +93,29 @@ def command(*, where: str | None, every: bool, as_json: bool, write: bool, **opt
 
 def search(place: str, config: Config | None, report: Report, options: dict[str, Any]) -> Swept:
     """Search one place, tell the report, and give what was found. Raises GatewayError."""
-    line = (
-        SerialProbe(place, direction_pin=_direction_pin(place, config, options))
-        if place.startswith("/")
-        else HostProbe(*host_of(place))
-    )
-    settings = _settings(place, config, options) if place.startswith("/") else []
     drivers = Path(config.drivers.directory) if config else None
-    sweep = Sweep(
-        line,
-        library(drivers) if drivers else library(),
-        settings,
-        addresses=_addresses(options["addresses"]),
-        one_setting=options["one_setting"],
-        tell=report.progress,
-        met=report.met,
-    )
+    tables = library(drivers) if drivers else library()
+    addresses = _addresses(options["addresses"])
+    settings: list[LineSetting] = []
+    sweep: Sweep
+    if place.startswith("/"):
+        settings = _settings(place, config, options)
+        sweep = Sweep(
+            SerialProbe(place, direction_pin=_direction_pin(place, config, options)),
+            tables,
+            settings,
+            addresses=addresses,
+            one_setting=options["one_setting"],
+            tell=report.progress,
+            met=report.met,
+        )
+        name = place
+    else:
+        ways = _ways(*host_of(place), config)
+        sweep = HostSweep(ways, tables, addresses=addresses, tell=report.progress, met=report.met)
+        name = ways[0].name
     report.begin(place, sweep.worst, settings)
-    with borrowed(place if place.startswith("/") else line.name, "submeter scan", options["socket"]):
+    with borrowed(name, "submeter scan", options["socket"]):
         try:
             event_loop.run(sweep.run())
         except KeyboardInterrupt:
@@ -126,6 +134,13 @@ def _direction_pin(place: str, config: Config | None, options: dict[str, Any]) -
     device = Path(place).resolve()
     lines = [bus for bus in config.buses if isinstance(bus, SerialBus)]
     return next((bus.direction_pin for bus in lines if Path(bus.port).resolve() == device), None)
+
+
+def _ways(host: str, port: int, config: Config | None) -> list[HostProbe]:
+    """A host in each kind of frames: Modbus TCP first, unless the configuration has a converter there."""
+    ways = [HostProbe(host, port), ConverterProbe(host, port)]
+    own = {bus.place: bus.type for bus in (config.buses if config else ()) if isinstance(bus, TcpBus)}
+    return ways[::-1] if own.get(ways[0].name) == "rtu-over-tcp" else ways
 
 
 def _settings(place: str, config: Config | None, options: dict[str, Any]) -> list[Any]:

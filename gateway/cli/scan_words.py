@@ -129,7 +129,7 @@ class Report:
         place: dict[str, object] = {"type": "serial", "port": self._place}
         if host:
             place = {
-                "type": "tcp",
+                "type": "rtu-over-tcp" if swept.rtu else "tcp",
                 "host": name or port,
                 "port": int(port) if name and port.isdigit() else 502,
             }
@@ -141,6 +141,7 @@ class Report:
         self._answers.append(
             {
                 "place": self._place,
+                "type": place["type"] if swept.found else None,
                 "found": [_as_dict(found) for found in swept.found],
                 "tried": [str(setting) for setting in swept.tried],
                 "likely_addresses_only": [str(setting) for setting in swept.likely_only],
@@ -151,7 +152,7 @@ class Report:
             }
         )
         if not self._json:
-            self._conclude(swept, proposal)
+            self._conclude(swept, proposal, str(place["type"]))
 
     def end(self) -> int:
         """Everything is said; how many meters were found."""
@@ -159,13 +160,24 @@ class Report:
             print(json.dumps({"places": self._answers}, ensure_ascii=False))
         return self._count
 
-    def _conclude(self, swept: Swept, proposal: Proposal) -> None:
+    def _conclude(self, swept: Swept, proposal: Proposal, place_type: str) -> None:
         count = len(swept.found)
         text = ngettext("%(n)s meter found", "%(n)s meters found", count) % {"n": count}
         print()
         say(f"{self._place}: {text}, {_time(swept.seconds)}.")
         for kind in sorted(swept.troubles):
             say(_(_TROUBLES[kind]), "  ")
+        if swept.rtu:
+            say(
+                _(
+                    "This host passes the frames of a serial line on (RTU over TCP): its bus is of type: "
+                    "rtu-over-tcp. What rate the line has, the converter says."
+                ),
+                "  ",
+            )
+        if proposal.other_type:
+            told = {"bus": proposal.other_type, "type": place_type}
+            say(_("Bus %(bus)s of the configuration is of another type. → write type: %(type)s") % told, "  ")
         self._coverage(swept)
         if not count and "no_frame" not in swept.troubles:
             say(
@@ -175,6 +187,14 @@ class Report:
                 ),
                 "  ",
             )
+            if not self._settings:
+                say(
+                    _(
+                        "It was asked in Modbus TCP and in RTU frames. → at a converter, set the rate and "
+                        "the parity of the meters"
+                    ),
+                    "  ",
+                )
         for meter in proposal.left_out:
             if not meter.double:
                 say(_left_out(meter, proposal), "  ")

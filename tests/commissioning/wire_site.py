@@ -23,6 +23,7 @@ class WireLine:
         self.name = "the wire"
         self.setting: LineSetting | None = LineSetting()
         self.buffered = 0
+        self.rtu = True
         self.now = 0.0
         self.requests = 0
         self.silent = 0.0

@@ -47,6 +47,8 @@ class Swept:
     """Settings at which every address was asked."""
     likely_only: list[LineSetting] = field(default_factory=list)
     """Settings at which only the likely addresses were asked."""
+    rtu: bool = False
+    """Whether it is a host that passes the frames of a serial line."""
     troubles: set[Trouble] = field(default_factory=set)
     seconds: float = 0.0
     ended: bool = True

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import select
-import socket
 import struct
 import termios
 import time
@@ -20,17 +19,14 @@ from typing import Final, Protocol
 
 import serial
 
-from gateway.commissioning.scan.exchange import Answer, Exchange, RawExchange, dissect, listen, to_come
+from gateway.commissioning.scan.exchange import Exchange, RawExchange, dissect, listen, to_come
 from gateway.commissioning.scan.settings import LineSetting
-from gateway.config import SerialBus, TcpBus
+from gateway.config import SerialBus
 from gateway.errors import BusDown
 from gateway.field import Direction, low_latency, not_opened, sealed
 
 _CHUNK: Final = 0.02
 """s between bytes of one answer: a USB adapter hands them on every 16 ms."""
-_MBAP: Final = struct.Struct(">HHHB")
-_CONNECT: Final = 5.0
-_REMEMBERED: Final = 64
 _BUFFERING: Final = "ttyAMA"
 """Ports of a PL011: it hands bytes on when its FIFO is half full, or 32 bit times after the last of them (ARM
 DDI 0183, UARTIFLS and UARTRTINTR)."""
@@ -58,6 +54,8 @@ class Probe(Protocol):
     setting: LineSetting | None
     buffered: int
     """Characters of an answer that the port keeps back before it hands the first of them on."""
+    rtu: bool
+    """Whether its frames are those of a serial line: without a number, an answer may be a late one."""
 
     def open(self) -> None:
         """Open it. Raises BusDown with what to do."""
@@ -76,6 +74,8 @@ class Probe(Protocol):
 
 class SerialProbe:
     """A serial port; `direction_pin` is that of a driver which does not switch by itself."""
+
+    rtu = True
 
     def __init__(
         self, port: str, setting: LineSetting | None = None, direction_pin: int | None = None
@@ -182,89 +182,9 @@ class SerialProbe:
         return self._serial
 
 
-class HostProbe:
-    """A Modbus TCP host: a meter, a panel server, or a converter with a line behind it."""
-
-    setting: LineSetting | None = None
-    buffered = 0
-
-    def __init__(self, host: str, port: int = 502) -> None:
-        self._bus = TcpBus(name="scan", type="tcp", host=host, port=port)
-        self.name = self._bus.place
-        self._socket: socket.socket | None = None
-        self._number = 0
-        self._asked: dict[int, int] = {}
-
-    def open(self) -> None:
-        """Connect. Raises BusDown."""
-        try:
-            self._socket = socket.create_connection((self._bus.host, self._bus.port), _CONNECT)
-        except OSError as error:
-            raise not_opened(self._bus, self.name, error) from error
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def use(self, setting: LineSetting) -> None:
-        """A host has no setting."""
-
-    def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
-        """Send one request and listen; a connection that was ended is made anew once."""
-        for again in (True, False):
-            try:
-                if self._socket is None:
-                    self.open()
-                return self._ask(unit, pdu, wait)
-            except (ConnectionError, EOFError) as error:
-                self.close()
-                if not again:
-                    lost = error if isinstance(error, OSError) else ConnectionResetError("it was closed")
-                    raise not_opened(self._bus, self.name, lost) from error
-        raise AssertionError
-
-    def _ask(self, unit: int, pdu: bytes, wait: float) -> Exchange:
-        assert self._socket is not None
-        if not pdu:
-            return Exchange()
-        self._number = self._number % 0xFFFF + 1
-        self._asked[self._number] = unit
-        while len(self._asked) > _REMEMBERED:
-            del self._asked[next(iter(self._asked))]
-        began = time.monotonic()
-        self._socket.sendall(_MBAP.pack(self._number, 0, len(pdu) + 1, unit) + pdu)
-        heard, data = Exchange(), b""
-        while select.select([self._socket], [], [], max(0.0, began + wait - time.monotonic()))[0]:
-            got = self._socket.recv(4096)
-            if not got:
-                raise EOFError
-            data += got
-            while (frame := _tcp_frame(data)) is not None:
-                number, body, data = frame
-                asked = self._asked.pop(number, None)
-                if asked is None or len(body) < 2:
-                    heard.noise += len(body)
-                else:
-                    heard.answers.append(Answer(asked, body, time.monotonic() - began))
-                    if number == self._number:
-                        return heard
-        return heard
-
-
 def _received(port: serial.Serial, seconds: float) -> bytes:
     """What comes on a port within so many s; nothing when nothing does."""
     return port.read(port.in_waiting or 1) if select.select([port.fileno()], [], [], seconds)[0] else b""
-
-
-def _tcp_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
-    """Transaction number, PDU, and what follows; None until a frame is whole."""
-    if len(data) < _MBAP.size:
-        return None
-    number, _protocol, length, _unit = _MBAP.unpack_from(data)
-    end = 6 + length
-    return (number, data[_MBAP.size : end], data[end:]) if len(data) >= end else None
 
 
 def _serial_bus(port: str, setting: LineSetting) -> SerialBus:

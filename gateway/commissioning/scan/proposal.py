@@ -20,11 +20,13 @@ _YAML_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y",
 class Proposal:
     """Lines for the sections `buses` and `meters`; `left_out` are meters that no line can be written for:
     their table is not known, they share an address, or stand at another setting than most of the line.
+    `other_type`: the bus of the configuration at this host that is of another type than its frames.
     """
 
     bus: dict[str, object] | None
     meters: tuple[dict[str, object], ...]
     left_out: tuple[FoundMeter, ...] = ()
+    other_type: str = ""
 
     @property
     def text(self) -> str:
@@ -43,11 +45,12 @@ def propose_lines(
     buses: Iterable[Mapping[str, object]] = (),
     meters: Iterable[Mapping[str, object]] = (),
 ) -> Proposal:
-    """Lines for what was found at `place` (`{type: serial, port}` or `{type: tcp, host, port}`); `buses` and
-    `meters` are what the configuration has already, by its keys.
+    """Lines for what was found at `place` (`{type: serial, port}`, or `{type: tcp, host, port}` and likewise
+    `rtu-over-tcp`); `buses` and `meters` are what the configuration has already, by its keys.
     """
     every = list(found)
-    known = next((bus for bus in buses if all(bus.get(key) == value for key, value in place.items())), None)
+    where = {key: value for key, value in place.items() if key != "type"}
+    known = next((bus for bus in buses if all(bus.get(key) == value for key, value in where.items())), None)
     names = {str(bus["name"]) for bus in buses}
     setting = _setting(every, known)
     name = str(known["name"]) if known else _free("line" if place["type"] == "serial" else "plant", names)
@@ -68,7 +71,8 @@ def propose_lines(
         if meter.identified.serial:
             item["serial"] = meter.identified.serial
         written.append(item)
-    return Proposal(bus, tuple(written), tuple(left))
+    other = known is not None and bool(every) and known.get("type") != place["type"]
+    return Proposal(bus, tuple(written), tuple(left), name if other else "")
 
 
 def item_lines(item: Mapping[str, object], indent: str = "  ") -> list[str]:

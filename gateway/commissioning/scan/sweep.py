@@ -36,24 +36,24 @@ _NOT_THERE: Final = (1, 2, 3)
 """Refusals that another probe would meet, too."""
 _NOBODY: Final = (10, 11)
 """What a converter says for a unit that does not answer it."""
-_HOST_WAIT: Final = 1.0
-"""s that a TCP host is given: its own patience with a line behind it is often half a second."""
+HOST_WAIT: Final = 1.0
+"""s that a host is given: its own patience with a line behind it is often half a second."""
 _READ_WAITS: Final = (0.35, 0.7)
 """s for each try of a read of a meter that is there."""
 _LATE: Final = 2
 """Silent addresses asked before, of which one may be answering late, that are asked again."""
 _AGAIN: Final = 3
 """Probes that must be damaged one after another before two meters are suspected."""
-_LISTEN: Final = 0.4
-_HOST_FIRST: Final = (1, 255, 0, 247, 2, 3, 4, 5, 6, 7, 8, 9, 10, 126, 71, 100)
-
+LISTEN: Final = 0.4
 
 Tell = Callable[[ScanProgress], None]
 Met = Callable[[FoundMeter], None]
 
 
 class Sweep:
-    """One search of one line. Use `await run()` once; `result` has what is known so far, at any time."""
+    """One search of one serial line. Use `await run()` once; `result` has what is known so far, at any
+    time.
+    """
 
     def __init__(
         self,
@@ -66,12 +66,13 @@ class Sweep:
         tell: Tell = lambda _: None,
         met: Met = lambda _: None,
     ) -> None:
-        """`settings`, the likelier first; none for a TCP host. `addresses`: only these. `one_setting`: stop
+        """`settings`, the likelier first. `addresses`: only these. `one_setting`: stop
         when the setting of the first find is finished.
         """
         self.result = Swept()
         self._found, self._troubles = self.result.found, self.result.troubles
         self._line = line
+        self._spoken = False
         self._library = list(library)
         self._settings = list(settings)
         self._only = sorted(set(addresses))
@@ -79,6 +80,7 @@ class Sweep:
         self._tell, self._met = tell, met
         self._noisy = self._probes = self._bytes_lost = 0
         self._owed = self._hums = False
+        self._patience = HOST_WAIT
         self._mute: list[tuple[Driver, ...]] = []
         self._answers: dict[int, Answer] = {}
         self._damaged: set[int] = set()
@@ -87,8 +89,6 @@ class Sweep:
     @property
     def worst(self) -> float:
         """Seconds that the whole search costs when nobody answers."""
-        if not self._settings:
-            return _HOST_WAIT * len(self._units())
         whole = [setting for setting in self._settings if setting.stopbits == 1]
         few = [setting for setting in self._settings if setting.stopbits != 1]
         buffered = self._line.buffered
@@ -102,10 +102,7 @@ class Sweep:
         self.result.ended = False
         try:
             await asyncio.to_thread(self._line.open)
-            if self._settings:
-                await self._serial()
-            else:
-                await self._host()
+            await self._search()
             self.result.ended = True
         finally:
             self.result.seconds = time.monotonic() - self._began
@@ -131,7 +128,7 @@ class Sweep:
 
     # ---- a serial line
 
-    async def _serial(self) -> None:
+    async def _search(self) -> None:
         """Likely addresses at every setting, then the rest; a setting with a find is finished at once."""
         few = self._likely()
         rest = [unit for unit in self._units() if unit not in set(few)]
@@ -169,12 +166,12 @@ class Sweep:
         self._line.use(setting)
         self._answers.clear()
         self._damaged.clear()
-        self._hums = self._probes == 0 and await self._listen(_LISTEN) > 0
+        self._hums = self._probes == 0 and await self._listen(LISTEN) > 0
         await self._ask_all(setting, units, stage, left)
         return bool(self._answers or self._damaged)
 
     async def _ask_all(self, setting: LineSetting | None, units: list[int], stage: str, left: float) -> None:
-        wait = setting.silent_wait if setting else _HOST_WAIT
+        wait = setting.silent_wait if setting else self._patience
         cost = self._cost(setting)
         silent: deque[int] = deque(maxlen=_LATE)
         for place, unit in enumerate(units):
@@ -187,7 +184,7 @@ class Sweep:
                 continue
             heard = await self._exchange(unit, _PROBE, wait)
             self._hear(heard)
-            if setting is not None and heard.noise and not heard.echo:
+            if self._line.rtu and heard.noise and not heard.echo:
                 if heard.of(unit, 3) is None:
                     await self._doubt([unit], wait)
                 # What is no answer may be a late one of whoever was asked before.
@@ -197,7 +194,7 @@ class Sweep:
                 silent.appendleft(unit)
             if setting is None and self._one_device():
                 return
-        if setting is not None and await self._listen(wait):
+        if self._line.rtu and await self._listen(wait):
             await self._doubt([*silent], _READ_WAITS[0])
 
     async def _doubt(self, units: list[int], wait: float) -> None:
@@ -221,6 +218,7 @@ class Sweep:
     def _hear(self, heard: Exchange) -> None:
         """Everybody who has answered, whoever was asked."""
         for answer in heard.answers:
+            self._spoken = True
             if answer.request:
                 self._troubles.add("master")
             elif answer.exception not in _NOBODY:
@@ -231,20 +229,9 @@ class Sweep:
         self._hear(heard := await self._exchange(0, b"", seconds))
         return heard.noise
 
-    # ---- a TCP host
-
-    async def _host(self) -> None:
-        first = [unit for unit in _HOST_FIRST if not self._only or unit in self._only]
-        rest = [unit for unit in self._units() if unit not in first]
-        await self._ask_all(None, first, "likely", _HOST_WAIT * len(rest))
-        if not self._one_device():
-            await self._ask_all(None, rest, "all", 0.0)
-        await self._name(None)
-
     def _one_device(self) -> bool:
-        """Whether the first units that were asked all answered, and the same: units do not matter here."""
-        asked = [unit for unit in _HOST_FIRST[:5] if not self._only]
-        return len(asked) == 5 and all(unit in self._answers for unit in asked)
+        """Whether one device answers whatever unit is asked for."""
+        return False
 
     # ---- who it is
 
@@ -254,7 +241,7 @@ class Sweep:
         units = [1] if every else sorted(self._answers)
         for unit in units:
             identified = await self._identify(unit)
-            doubled = await self._garbled(unit) if setting and self._bytes_lost else False
+            doubled = await self._garbled(unit) if self._line.rtu and self._bytes_lost else False
             found = FoundMeter(setting, unit, self._answers[unit].took, identified, doubled, every)
             if doubled:
                 self._troubles.add("double")
@@ -286,7 +273,7 @@ class Sweep:
             self._library,
             before=[found.identified for found in reversed(self._found)],
             says=lambda found: self._says(unit, found),
-            on_a_line=bool(self._settings),
+            on_a_line=self._line.rtu,
             there=[struct.unpack(">BHH", _PROBE)] if own else (),
         )
 
@@ -309,12 +296,12 @@ class Sweep:
             await self._exchange(0, b"", _READ_WAITS[0])
         self._owed = False
         for wait in _READ_WAITS:
-            heard = await self._exchange(unit, pdu, wait if self._settings else _HOST_WAIT)
+            heard = await self._exchange(unit, pdu, wait if self._settings else HOST_WAIT)
             noise += heard.noise
             self._bytes_lost += heard.noise
             answer = heard.of(unit, function)
             if answer is None:
-                self._owed = bool(self._settings)
+                self._owed = self._line.rtu
                 continue
             if answer.exception is not None:
                 raise refused(unit, answer.exception)
@@ -334,7 +321,7 @@ class Sweep:
         if found in self._mute:
             return ""
         for pdu in NAMING:
-            heard = await self._exchange(unit, pdu, _READ_WAITS[0] if self._settings else _HOST_WAIT)
+            heard = await self._exchange(unit, pdu, _READ_WAITS[0] if self._settings else HOST_WAIT)
             answer = heard.of(unit, pdu[0])
             if answer is not None and answer.exception is None:
                 return visible(texts_of(answer.pdu), 80)
@@ -354,12 +341,10 @@ class Sweep:
 
     def _cost(self, setting: LineSetting | None) -> float:
         """Seconds that an address costs at which nobody answers."""
-        return setting.silent_cost + self._line.buffered * setting.character if setting else _HOST_WAIT
+        return setting.silent_cost + self._line.buffered * setting.character if setting else self._patience
 
     def _units(self) -> list[int]:
-        if self._only:
-            return self._only
-        return [*range(1, LAST_ADDRESS + 1)] if self._settings else [*range(256)]
+        return self._only or [*range(1, LAST_ADDRESS + 1)]
 
     def _likely(self) -> list[int]:
         units = set(self._units())

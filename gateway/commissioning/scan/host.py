@@ -1,0 +1,151 @@
+"""A host that is probed: in Modbus TCP, or in the RTU frames that a converter passes on to its line."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+import time
+from typing import Final
+
+from gateway.commissioning.scan.exchange import Answer, Exchange, RawExchange, dissect, listen
+from gateway.commissioning.scan.settings import LineSetting
+from gateway.config import TcpBus
+from gateway.field import not_opened, sealed
+
+_MBAP: Final = struct.Struct(">HHHB")
+_CONNECT: Final = 5.0
+_REMEMBERED: Final = 64
+_CHUNK: Final = 0.1
+"""s between bytes of one answer: a converter hands them on in packets."""
+_REST: Final = 0.035
+"""s between an answer and the next request: t3.5 at 1200 baud, for nobody says which rate the line has."""
+
+
+class HostProbe:
+    """A Modbus TCP host: a meter, a panel server, or a gateway with a line behind it."""
+
+    setting: LineSetting | None = None
+    buffered = 0
+    rtu = False
+
+    def __init__(self, host: str, port: int = 502) -> None:
+        self._bus = TcpBus(name="scan", type="tcp", host=host, port=port)
+        self.name = self._bus.place
+        self._socket: socket.socket | None = None
+        self._number = 0
+        self._asked: dict[int, int] = {}
+
+    def open(self) -> None:
+        """Connect. Raises BusDown."""
+        try:
+            self._socket = socket.create_connection((self._bus.host, self._bus.port), _CONNECT)
+        except OSError as error:
+            raise not_opened(self._bus, self.name, error) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def use(self, setting: LineSetting) -> None:
+        """A host has no setting."""
+
+    def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
+        """Send one request and listen; a connection that was ended is made anew once."""
+        for again in (True, False):
+            try:
+                if self._socket is None:
+                    self.open()
+                return self._ask(unit, pdu, wait)
+            except (OSError, EOFError) as error:
+                self.close()
+                if not again:
+                    lost = error if isinstance(error, OSError) else ConnectionResetError("it was closed")
+                    raise not_opened(self._bus, self.name, lost) from error
+        raise AssertionError
+
+    def _ask(self, unit: int, pdu: bytes, wait: float) -> Exchange:
+        assert self._socket is not None
+        if not pdu:
+            return Exchange()
+        self._number = self._number % 0xFFFF + 1
+        self._asked[self._number] = unit
+        while len(self._asked) > _REMEMBERED:
+            del self._asked[next(iter(self._asked))]
+        began = time.monotonic()
+        self._socket.sendall(_MBAP.pack(self._number, 0, len(pdu) + 1, unit) + pdu)
+        heard, data = Exchange(), b""
+        while select.select([self._socket], [], [], max(0.0, began + wait - time.monotonic()))[0]:
+            got = self._socket.recv(4096)
+            if not got:
+                raise EOFError
+            data += got
+            while (frame := _tcp_frame(data)) is not None:
+                number, body, data = frame
+                asked = self._asked.pop(number, None)
+                if body == pdu:
+                    # A converter of serial frames that hears itself: no answer to a read is like its request.
+                    heard.echo = True
+                elif asked is None or len(body) < 2:
+                    heard.noise += len(body)
+                else:
+                    heard.answers.append(Answer(asked, body, time.monotonic() - began))
+                    if number == self._number:
+                        return heard
+        return heard
+
+
+class ConverterProbe(HostProbe):
+    """RTU over TCP. The line behind it has the converter's own setting, which nobody here can change."""
+
+    rtu = True
+    _quiet_from = 0.0
+
+    def raw(self, sent: bytes, wait: float, linger: float = 0.0) -> RawExchange:
+        """Send these bytes, if any, and listen, as a serial port does. Raises BusDown."""
+        try:
+            if self._socket is None:
+                self.open()
+            return self._pass_on(sent, wait, linger)
+        except OSError as error:
+            self.close()
+            raise not_opened(self._bus, self.name, error) from error
+
+    def _ask(self, unit: int, pdu: bytes, wait: float) -> Exchange:
+        time.sleep(min(_REST, max(0.0, self._quiet_from - time.monotonic())))
+        heard = self._pass_on(sealed(unit, pdu) if pdu else b"", wait, 0.0)
+        if heard.data:
+            self._quiet_from = time.monotonic() + _REST
+        return dissect(heard.early, heard.data, heard.sent, heard.took)
+
+    def _pass_on(self, sent: bytes, wait: float, linger: float) -> RawExchange:
+        assert self._socket is not None
+        early = self._receive(0.0)
+        if sent:
+            self._socket.sendall(sent)
+        began = time.monotonic()
+        data, first = listen(self._receive, sent, began + wait, linger=linger, rest=lambda _begun: _CHUNK)
+        return RawExchange(sent, early, data, first - began if first else 0.0)
+
+    def _receive(self, seconds: float) -> bytes:
+        """What comes within so many s; nothing when nothing does. Raises OSError when it hangs up."""
+        assert self._socket is not None
+        if not select.select([self._socket], [], [], seconds)[0]:
+            return b""
+        with contextlib.suppress(BlockingIOError):
+            if got := self._socket.recv(4096):
+                return got
+            raise ConnectionResetError("the connection was closed")
+        return b""
+
+
+def _tcp_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
+    """Transaction number, PDU, and what follows; None until a frame is whole."""
+    if len(data) < _MBAP.size:
+        return None
+    number, _protocol, length, _unit = _MBAP.unpack_from(data)
+    end = 6 + length
+    return (number, data[_MBAP.size : end], data[end:]) if len(data) >= end else None
