@@ -12,7 +12,7 @@ from tests.bench.figures import Figure, at_least, at_most, plain
 from tests.bench.wiring_sites import TYPICAL, WIDE, Site, draw, names
 
 SEED = 50_000
-SITES = 600
+SITES = 2000
 ROWS = 24
 LONG = 100_000
 

@@ -99,12 +99,6 @@ _CARD = (
     "is durable every ten seconds. A longer `commit_interval` divides both."
 )
 REASONS: dict[str, str] = {
-    "wiring, mix A, -10…45°, signed Q: speaks": (
-        "A meter with a sign for Q that was never negative, its transformers rotated, shows exactly what one "
-        "without sign does at the rotation the other way round; it is silent there, so that it is right "
-        "wherever it speaks. No rule over the angles speaks in 90 % of these sites and is right in 98 % of "
-        "mix B at -30…55° (tried: the ratio of the likelihoods of both, at every bound)."
-    ),
     "scan, known setting, every address, each rate in turn: slowest": (
         "At 2400 baud 247 silent addresses alone cost 27 s of the wire, each question that names a meter "
         "0.12 s: inverters and heat meters whose few registers bear nothing out are told from the others by "

@@ -19,7 +19,7 @@ from gateway.commissioning.wiring.journalled import read_journalled
 from gateway.commissioning.wiring.recorded import read_recorded
 from gateway.commissioning.wiring.verdict import judge_wiring
 from gateway.errors import GatewayError
-from tests.bench.wiring_sites import MISTAKES, TYPICAL, Site, names
+from tests.bench.wiring_sites import MISTAKES, TYPICAL, WIDE, Site, draw, names
 
 GOOD = ((1, 2, 3), (1, 1, 1))
 NEVER_NEGATIVE = ((3, 1, 2), (-1, -1, -1))
@@ -125,6 +125,25 @@ def test_a_shift_by_sixty_degrees_that_is_also_a_load_is_not_decided(angles, mis
     assert verdict.code == 3
 
 
+@pytest.mark.parametrize(
+    ("mix", "band", "meter", "speaks"),
+    [
+        ("A", TYPICAL, "signed", 0.9),
+        ("B", WIDE, "signed", 0.45),
+        ("A", WIDE, "unsigned", 0.45),
+    ],
+)
+def test_on_drawn_sites_it_speaks_often_and_is_right_then(mix, band, meter, speaks) -> None:
+    right = []
+    for number in range(1000):
+        drawn = Site(920_000 + number, band, 24)
+        mistake = draw(drawn.rng, mix)
+        verdict = judge_wiring(drawn.record(mistake, meter=meter))
+        right += [verdict.best == names(mistake)] if verdict.speaks else []
+    assert len(right) >= speaks * 1000
+    assert sum(right) >= 0.98 * len(right)
+
+
 @pytest.mark.parametrize("mistake", MISTAKES[::5])
 def test_a_power_factor_without_sign_never_speaks(mistake) -> None:
     columns = site().record(mistake, meter="factor")
@@ -142,7 +161,7 @@ def test_reactive_power_without_sign_is_enough_for_a_right_meter_and_not_for_a_r
 
 
 def test_one_known_angle_leaves_the_other_inputs_open() -> None:
-    ranked = posterior([(1.0, [[Angles(15, 13, 17)], [], []])])
+    ranked = posterior([[Angles(15, 13, 17)], [], []])
     assert ranked[0].hypothesis == RIGHT
     assert ranked[0].fair < 0.9
     assert sum(each.fair for each in ranked) == pytest.approx(1.0)

@@ -282,7 +282,7 @@ def _wrong_somehow(columns: dict[str, list[float | None]]) -> bool:
     seen = observed(columns)
     if any(each.why or not each.sign_of_p for each in seen):
         return False
-    fair = {each.hypothesis: each.fair for each in posterior(readings(seen))}
+    fair = {each.hypothesis: each.fair for each in posterior(*readings(seen))}
     return fair.get(RIGHT, 0.0) < _NEXT_TO_NOTHING
 
 

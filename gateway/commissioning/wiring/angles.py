@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from gateway.commissioning.wiring.hypotheses import INPUTS, UNSIGNED, Angles, Seen
+from gateway.commissioning.wiring.hypotheses import INPUTS, Angles, Seen
 
 Column = Sequence[float | None]
 Columns = Mapping[str, Column]
@@ -55,18 +55,16 @@ def observed(columns: Columns) -> list[Input]:
     return [_input(columns, number, powers[number - 1], max(sizes, default=0.0)) for number in INPUTS]
 
 
-def readings(inputs: Sequence[Input]) -> list[tuple[float, list[Seen]]]:
-    """The ways to understand what the inputs show, with their shares, for `posterior`.
+def readings(inputs: Sequence[Input]) -> tuple[list[Seen], list[Seen] | None]:
+    """What the inputs show, and what they show if the meter has no sign for Q, for `posterior`.
 
-    A meter whose Q is never negative may have no sign for it: then each angle may be its mirror image.
+    A meter whose Q is never negative may have none: then each angle may be its mirror image.
     """
     plain: list[Seen] = [[each.angles] if each.angles else [] for each in inputs]
     folded: list[Seen] = [[each.angles, each.angles.mirrored()] if each.angles else [] for each in inputs]
     if not all(each.sign_of_p for each in inputs):
-        return [(1.0, [[*seen, *(angles.turned() for angles in seen)] for seen in folded])]
-    if any(each.signed for each in inputs):
-        return [(1.0, plain)]
-    return [(1 - UNSIGNED, plain), (UNSIGNED, folded)]
+        return [[*seen, *(angles.turned() for angles in seen)] for seen in folded], None
+    return plain, None if any(each.signed for each in inputs) else folded
 
 
 def _input(columns: Columns, number: int, rows: list[tuple[float, float]], largest: float) -> Input:
@@ -155,8 +153,8 @@ def _angles(rows: list[tuple[float, float]]) -> Angles | None:
     sums = [(sum(p for p, _ in rows[a:b]), sum(q for _, q in rows[a:b])) for a, b in pairwise(edges)]
     whole = math.degrees(math.atan2(sum(q for _, q in sums), sum(p for p, _ in sums)))
     apart = sorted((math.degrees(math.atan2(q, p)) - whole + 180) % 360 - 180 for p, q in sums)
-    tenth = (len(apart) - 1) // 10
-    low, high = apart[tenth], apart[-1 - tenth]
+    few = (len(apart) - 1) // 20
+    low, high = apart[few], apart[-1 - few]
     if max(-low, high) > _TURNS:
         return None
     return Angles(whole, whole + low, whole + high)

@@ -15,6 +15,7 @@ answer is silence.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Iterator, Sequence
@@ -23,58 +24,38 @@ from itertools import permutations, product
 from typing import Final
 
 INPUTS: Final = (1, 2, 3)
-SPEAKS: Final = 0.89
-SPEAKS_REVERSED: Final = 0.8
-SPEAKS_UNSIGNED: Final = 0.92
-SPEAKS_UNREVERSED: Final = 0.8
-SPEAKS_ROTATED: Final = 0.97
-"""Probabilities, under the strict belief, from which the answer is given; below, it is silence. The first
-two hold when Q was negative at times: as a rule, and with two or three transformers reversed. The others hold
-while it never was, so that it may have no sign: as a rule, with none reversed, and with all three rotated and
-none reversed, which without a sign for Q looks like the rotation the other way round. Chosen on simulated
-sites (docs/wiring.md) for an answer that is right in 98 % of the sites.
+SPEAKS: Final = 0.92
+"""Probability, under the strict belief, from which the answer is given; below, it is silence. Chosen on
+simulated sites (docs/wiring.md) for an answer that is right in 98 % of the sites.
 """
-UNSIGNED: Final = 0.15
-"""Share of meters without a sign for Q among those whose Q was never negative."""
 
+_USUAL: Final = (-10.5, 45.5)
+_WIDE: Final = (-30.5, 55.5)
+"""Degrees between which the load angles of most buildings, and of all, are; the half is what transformers and
+meter add.
+"""
+# The fair belief is a mean of all buildings, electricians and meters: its probabilities are calibrated. The
+# strict one decides whether to speak. Beside the usual building with a careful electrician it holds only what
+# a wrong answer would come from: unusual load angles with mistakes without a pattern, and a meter that has no
+# sign for Q.
+_UNSIGNED: Final = 0.09
+"""Share of the fair belief of meters without a sign for Q, among those whose Q was never negative."""
+_STRICT_USUAL: Final = 1.0
+_STRICT_WIDE: Final = 0.3
+_STRICT_UNSIGNED: Final = 0.2
+_STRICT_UNSIGNED_CARELESS: Final = 0.3
+"""Of the unsigned ones in the strict belief: the share of mistakes without a pattern."""
 
-@dataclass(frozen=True, slots=True)
-class _World:
-    """A belief about the load angle of a building, in degrees: flat from `low` to `high`, or near `_USUAL`
-    when `sharp` is not 0.
-
-    `fair` and `strict` are its shares in the two beliefs; `careless` is the share of mistakes without a
-    pattern (all 48 alike) in the strict one, the others being those of a careful electrician. In the fair one
-    it is a half.
-    """
-
-    fair: float
-    strict: float
-    low: float
-    high: float
-    sharp: float
-    careless: float
-
-
-# The fair belief is a mean of all buildings: its probabilities are calibrated. The strict one decides whether
-# to speak: it puts mistakes without a pattern where the load angles are unusual, the combination that a wrong
-# answer would come from.
-_WORLDS: Final = (
-    _World(0.5, 0.35, -10.0, 45.0, 0.0, 0.1),
-    _World(0.0, 0.35, -10.0, 45.0, 1 / 14, 0.1),
-    _World(0.5, 0.3, -32.0, 57.0, 0.0, 0.9),
-)
-_USUAL: Final = 18.0
 # Of the phases around the building's own angle: share and standard deviation in degrees (three-phase loads,
 # mixed, single-phase).
-_SPREADS: Final = ((0.3, 3.0), (0.4, 8.0), (0.3, 16.0))
+_SPREADS: Final = ((0.4, 3.0), (0.45, 8.0), (0.15, 16.0))
 _STEP: Final = 5.0
-_ODD_PHASE: Final = 0.1
+_ODD_PHASE: Final = 0.08
 """Share of phases whose load has nothing to do with the others': one large single-phase load."""
-_EDGE: Final = 1.5
-"""Degrees: how soft the ends of the bands are (phase error of transformers and meter, harmonics)."""
-_SLACK: Final = 5.0
-"""Degrees beyond a band that an angle may be for a tenth of the time."""
+_EDGE: Final = 0.7
+"""Degrees: how soft the ends of the bands are (phase error of transformers and meter, noise)."""
+_SLACK: Final = 1.2
+"""Degrees beyond a band that an angle may be for a twentieth of the time."""
 _FLOOR: Final = 1e-5
 """Density per degree of an angle that is in no band: a load that nobody thought of."""
 
@@ -118,7 +99,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Angles:
-    """What an input shows: θ in degrees as mean over the time, and the ends between which it is for eight
+    """What an input shows: θ in degrees as mean over the time, and the ends between which it is for nine
     tenths of the time.
 
     `either` holds other angles that would look the same (only |Q| is known: −θ too; only |PF|: four in all).
@@ -167,19 +148,6 @@ any value is seen.
 """
 
 
-def needed(hypothesis: Hypothesis, *, signed: bool) -> float:
-    """The probability from which a hypothesis is told; `signed`: Q was negative at times."""
-    reversed_ = sum(sign < 0 for sign in hypothesis.signs)
-    if signed:
-        return SPEAKS_REVERSED if reversed_ > 1 else SPEAKS
-    if reversed_:
-        return SPEAKS_UNSIGNED
-    at_home = any(
-        number == conductor for number, conductor in zip(INPUTS, hypothesis.conductors, strict=True)
-    )
-    return SPEAKS_UNREVERSED if at_home else SPEAKS_ROTATED
-
-
 @dataclass(frozen=True, slots=True)
 class Weighed:
     """A hypothesis with its probability under the fair and under the strict belief, 0 to 1."""
@@ -189,22 +157,27 @@ class Weighed:
     strict: float
 
 
-def posterior(readings: Sequence[tuple[float, Sequence[Seen]]]) -> list[Weighed]:
+def posterior(plain: Sequence[Seen], folded: Sequence[Seen] | None = None) -> list[Weighed]:
     """The hypotheses with their probabilities, the likeliest (by the fair belief) first.
 
-    `readings` are the ways to understand the values (Q with or without sign), each with its share of belief
-    and what its three inputs show; their shares need not add up to one.
+    `plain`: what the three inputs show. `folded`: what they show if the meter has no sign for Q; None when it
+    is known to have one.
     """
-    fair, strict = [0.0] * len(PRIOR), [0.0] * len(PRIOR)
-    for share, inputs in readings:
-        table = [[_densities(seen, step) for step in range(6)] for seen in inputs]
-        for place, (hypothesis, careful, careless) in enumerate(PRIOR):
-            one, two, three = (table[number][step] for number, step in enumerate(hypothesis.steps))
-            likelihood = list(map(operator.mul, map(operator.mul, one, two), three))
-            fair[place] += share * (careful + careless) / 2 * _dot(_FAIR, likelihood)
-            strict[place] += share * (
-                careful * _dot(_CAREFUL, likelihood) + careless * _dot(_CARELESS, likelihood)
-            )
+    signed = _likelihoods(plain)
+    unsigned = _likelihoods(folded) if folded is not None else [(0.0, 0.0)] * len(PRIOR)
+    mirrored = _UNSIGNED if folded is not None else 0.0
+    fair, strict = [], []
+    for (_, careful, careless), (usual, wide), (usual_folded, wide_folded) in zip(
+        PRIOR, signed, unsigned, strict=True
+    ):
+        alike = (1 - mirrored) * (usual + wide) + mirrored * (usual_folded + wide_folded)
+        fair.append((careful + careless) * alike)
+        mixed = careful + _STRICT_UNSIGNED_CARELESS * (careless - careful)
+        strict.append(
+            _STRICT_USUAL * careful * usual
+            + _STRICT_WIDE * careless * wide
+            + _STRICT_UNSIGNED * mixed * (usual_folded + wide_folded)
+        )
     sums = math.fsum(fair), math.fsum(strict)
     weighed = [
         Weighed(each[0], f / sums[0], s / sums[1]) for each, f, s in zip(PRIOR, fair, strict, strict=True)
@@ -212,58 +185,64 @@ def posterior(readings: Sequence[tuple[float, Sequence[Seen]]]) -> list[Weighed]
     return sorted(weighed, key=lambda each: -each.fair)
 
 
-def _dot(weights: Sequence[float], values: Sequence[float]) -> float:
-    return math.fsum(map(operator.mul, weights, values))
+def _likelihoods(inputs: Sequence[Seen]) -> list[tuple[float, float]]:
+    """Of each hypothesis: how credible it makes what the inputs show, in the usual and in the wide band."""
+    bands = []
+    for band in (_USUAL, _WIDE):
+        cells = _cells(band)
+        table = [[_densities(seen, step, band, cells) for step in range(6)] for seen in inputs]
+        shares = [share for share, _, _ in cells]
+        each = []
+        for hypothesis, _, _ in PRIOR:
+            one, two, three = (table[number][step] for number, step in enumerate(hypothesis.steps))
+            both = map(operator.mul, map(operator.mul, one, two), three)
+            each.append(math.fsum(map(operator.mul, shares, both)))
+        bands.append(each)
+    return list(zip(*bands, strict=True))
 
 
-def _grid() -> Iterator[tuple[_World, float, float, float]]:
-    """The cells over which the likelihood is summed: world, share of it, standard deviation of the phases,
-    the building's angle.
-    """
-    for world in _WORLDS:
-        centres = [
-            world.low + (place + 0.5) * _STEP for place in range(round((world.high - world.low) / _STEP))
-        ]
-        heights = [math.exp(-0.5 * ((centre - _USUAL) * world.sharp) ** 2) for centre in centres]
-        for share, deviation in _SPREADS:
-            for centre, height in zip(centres, heights, strict=True):
-                yield world, share * height / sum(heights), deviation, centre
+@functools.cache
+def _cells(band: tuple[float, float]) -> list[tuple[float, float, float]]:
+    """Over which the likelihood is summed: share, standard deviation of the phases, the building's angle."""
+    low, high = band
+    count = round((high - low) / _STEP)
+    return [
+        (share / count, deviation, low + (place + 0.5) * (high - low) / count)
+        for share, deviation in _SPREADS
+        for place in range(count)
+    ]
 
 
-_GRID: Final = tuple(_grid())
-_FAIR: Final = tuple(share * world.fair for world, share, _, _ in _GRID)
-_CAREFUL: Final = tuple(share * world.strict * (1 - world.careless) for world, share, _, _ in _GRID)
-_CARELESS: Final = tuple(share * world.strict * world.careless for world, share, _, _ in _GRID)
-
-
-def _densities(seen: Seen, step: int) -> list[float]:
-    """How credible it is, in each cell of the grid, that an input shows this when a mistake moves it by
-    `step` × 60°.
-    """
+def _densities(
+    seen: Seen, step: int, band: tuple[float, float], cells: Sequence[tuple[float, float, float]]
+) -> list[float]:
+    """How credible it is, in each cell, that an input shows this when a mistake moves it by `step` × 60°."""
     if not seen:
-        return [1.0] * len(_GRID)
-    sums = [0.0] * len(_GRID)
+        return [1.0] * len(cells)
+    sums = [_FLOOR * len(seen)] * len(cells)
     for angles in seen:
         turn = 60 * step + 360 * round((angles.mean - 60 * step - 12.5) / 360)
         load, low, high = angles.mean - turn, angles.low - turn, angles.high - turn
-        bands = {world: _inside(load, low, high, world) for world in _WORLDS}
-        for place, (world, _, deviation, centre) in enumerate(_GRID):
-            if bands[world] < _NEVER:
-                sums[place] += _FLOOR
-                continue
-            near = math.exp(-0.5 * ((load - centre) / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
-            mixed = (1 - _ODD_PHASE) * near + _ODD_PHASE / (world.high - world.low)
-            sums[place] += mixed * bands[world] + _FLOOR
+        inside = _inside(load, low, high, band)
+        if inside < _NEVER:
+            continue
+        odd = _ODD_PHASE / (band[1] - band[0])
+        # The angles near an end are as frequent as the others: what would lie beyond it is this side of it.
+        places = (load, 2 * band[0] - load, 2 * band[1] - load)
+        for place, (_, deviation, centre) in enumerate(cells):
+            near = sum(math.exp(-0.5 * ((each - centre) / deviation) ** 2) for each in places)
+            density = near / (deviation * math.sqrt(2 * math.pi))
+            sums[place] += ((1 - _ODD_PHASE) * density + odd) * inside
     return sums
 
 
-def _inside(load: float, low: float, high: float, world: _World) -> float:
+def _inside(load: float, low: float, high: float, band: tuple[float, float]) -> float:
     """How far a load of this angle is within a band, 0 to 1: its mean, and with slack its ends."""
     return (
-        _rise((load - world.low) / _EDGE)
-        * _rise((world.high - load) / _EDGE)
-        * _rise((low - world.low + _SLACK) / _EDGE)
-        * _rise((world.high + _SLACK - high) / _EDGE)
+        _rise((load - band[0]) / _EDGE)
+        * _rise((band[1] - load) / _EDGE)
+        * _rise((low - band[0] + _SLACK) / _EDGE)
+        * _rise((band[1] + _SLACK - high) / _EDGE)
     )
 
 

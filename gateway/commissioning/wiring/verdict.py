@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.commissioning.wiring.angles import IDLE, Columns, Input, dead, observed, readings, volt_amperes
-from gateway.commissioning.wiring.hypotheses import INPUTS, RIGHT, Weighed, needed, posterior
+from gateway.commissioning.wiring.hypotheses import INPUTS, RIGHT, SPEAKS, Weighed, posterior
 
 SILENT: Final = "cannot_know"
 UNIT: Final = "unit"
@@ -67,7 +67,7 @@ class WiringVerdict:
 def judge_wiring(columns: Columns) -> WiringVerdict:
     """The verdict; columns in the vocabulary's names and units, None where a value is missing."""
     seen = observed(columns)
-    best = posterior(readings(seen))[0]
+    best = posterior(*readings(seen))[0]
     why = _silence(columns, seen, best)
     findings = [*_supplies(columns), *_ratios(columns)]
     findings += (
@@ -89,7 +89,7 @@ def _silence(columns: Columns, seen: Sequence[Input], best: Weighed) -> list[tup
         return [(None, "sign_of_p" if "active_power_l1" in columns else "no_power")]
     signed = any(each.signed for each in seen)
     # Likelier than all others together.
-    if best.strict < needed(best.hypothesis, signed=signed) or best.fair < 0.5:
+    if best.strict < SPEAKS or best.fair < 0.5:
         return [(None, "ambiguous" if signed else "ambiguous_unsigned")]
     return []
 
