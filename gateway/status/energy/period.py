@@ -51,6 +51,17 @@ class Period:
         """How many local days it has."""
         return (self.last - self.first).days + 1
 
+    @property
+    def name(self) -> str:
+        """Its year, its month, or its first day."""
+        match self.span:
+            case "month":
+                return f"{self.first:%Y-%m}"
+            case "year":
+                return f"{self.first:%Y}"
+            case _:
+                return str(self.first)
+
     def __contains__(self, day: date) -> bool:
         return self.first <= day <= self.last
 
@@ -82,7 +93,7 @@ class Period:
         which = f"&meter={meter}" if meter else ""
         if self.span == "range":
             return f"from={self.first}&to={self.last}{by}{which}"
-        return f"{self.span}={_named(self)}{by}{which}"
+        return f"{self.span}={self.name}{by}{which}"
 
 
 def parse(query: Mapping[str, str], today: date) -> Period:
@@ -136,16 +147,6 @@ def year_of(year: int, step: Step = "month") -> Period:
 def _month(first: date, by: int) -> date:
     number = first.year * _MONTHS + first.month - 1 + by
     return date(number // _MONTHS, number % _MONTHS + 1, 1)
-
-
-def _named(period: Period) -> str:
-    match period.span:
-        case "month":
-            return f"{period.first:%Y-%m}"
-        case "year":
-            return f"{period.first:%Y}"
-        case _:
-            return str(period.first)
 
 
 def _day(text: str, rest: str = "") -> date:

@@ -14,7 +14,6 @@ from starlette.routing import Route
 
 from gateway.errors import HistoryError, JournalError
 from gateway.status.api import as_json, meter_json
-from gateway.status.energy.period import Period
 from gateway.status.exports import later
 from gateway.status.exports.numbers import NUMBERS, answer
 from gateway.status.exports.order import ExportOrder
@@ -168,7 +167,8 @@ class Programs:
         order = ExportOrder(
             history, view, query["format"], period, meter, language, now.timezone, now.taken, names
         )
-        name = "-".join(part for part in (now.gateway, view, meter, _named(period)) if part)
+        days = period.name if period.span in {"day", "month", "year"} else f"{period.first}-{period.last}"
+        name = "-".join(part for part in (now.gateway, view, meter, days) if part)
         try:
             return await self._exports.file(order, f"{name}.{query['format']}")
         except Busy as error:
@@ -186,18 +186,6 @@ def _form(query: Query) -> str:
     if form not in {"json", "csv", "xlsx"}:
         raise WrongQuery(f"there is no format {form[:20]!r}: write json, csv or xlsx")
     return form
-
-
-def _named(period: Period) -> str:
-    match period.span:
-        case "year":
-            return f"{period.first:%Y}"
-        case "month":
-            return f"{period.first:%Y-%m}"
-        case "day":
-            return str(period.first)
-        case _:
-            return f"{period.first}-{period.last}"
 
 
 def _number(request: Request, name: str, bounds: tuple[int, int, int]) -> int:

@@ -43,7 +43,7 @@ def picture(lines: list[ReportLine], period: Period, f: Locale) -> Picture:
         columns,
         height=_HEIGHT,
         says=_("Energy of %(period)s in kWh, from the grid and from the sun, beside the year before")
-        % {"period": _named(period, f)},
+        % {"period": name_of_period(period, f)},
         number=Numbers(f.number, "kWh"),
         labels=_labels(lines, len(columns), f),
     )
@@ -98,7 +98,7 @@ def energy_table(
     heads.append(_("Measured"))
     rows = []
     for line in [*lines, total]:
-        cells = [name_of_line(line, period, f) if line is not total else _named(period, f)]
+        cells = [name_of_line(line, period, f) if line is not total else name_of_period(period, f)]
         nothing = line.used is None
         if sun:
             grid = None if line.used is None else line.used - (line.from_sun or 0)
@@ -148,7 +148,7 @@ def record_table(
     rows, marked = [], set()
     for place, line in enumerate([*lines, total]):
         whole = line is total
-        cells = [_named(period, f) if whole else name_of_line(line, period, f)]
+        cells = [name_of_period(period, f) if whole else name_of_line(line, period, f)]
         cells += [_sum((line.bands or {}).get(name), line, f) for name in bands]
         cells += _peak_cells(figures, line, f)
         if reactive_known:
@@ -206,6 +206,11 @@ def verdict(figures: Figures, line: ReportLine, f: Locale) -> tuple[str, bool]:
     return _("%(kind)s passed") % {"kind": passed}, True
 
 
+def name_of_period(period: Period, f: Locale) -> str:
+    """The year or the month that is reported."""
+    return str(period.first.year) if period.span == "year" else f.month(period.first)
+
+
 def name_of_line(line: ReportLine, period: Period, f: Locale) -> str:
     """January; 5 November Thursday."""
     return f.month(line.first, year=False) if period.span == "year" else f.day(line.first)
@@ -258,7 +263,3 @@ def _tick(line: ReportLine, period: Period, f: Locale) -> str:
     if period.span == "year":
         return f.month(line.first, year=False)[:3]
     return str(line.first.day) if line.first.weekday() == 0 or line.first.day == 1 else ""
-
-
-def _named(period: Period, f: Locale) -> str:
-    return str(period.first.year) if period.span == "year" else f.month(period.first)

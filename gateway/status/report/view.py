@@ -26,6 +26,7 @@ from gateway.status.report.months import (
     change,
     energy_table,
     forgiven,
+    name_of_period,
     picture,
     record_table,
     share,
@@ -60,7 +61,7 @@ def report_view(
 ) -> ReportView:
     """The report of a year or a month; `name`: the building's."""
     _ = f.gettext
-    view = ReportView(name=_named(period, f))
+    view = ReportView(name=name_of_period(period, f))
     _picker(view, figures, period, f)
     kind = _("Yearly energy report (due in March)") if period.span == "year" else _("Monthly energy report")
     area = f"{f.number(figures.facts.area, 0)} m²" if figures.facts.area else ""
@@ -95,10 +96,6 @@ def report_view(
     return view
 
 
-def _named(period: Period, f: Locale) -> str:
-    return str(period.first.year) if period.span == "year" else f.month(period.first)
-
-
 def _picker(view: ReportView, figures: Figures, period: Period, f: Locale) -> None:
     """Links to other years and months that the history knows."""
     span = figures.span
@@ -106,7 +103,7 @@ def _picker(view: ReportView, figures: Figures, period: Period, f: Locale) -> No
     for step in (-1, 1):
         other = period.moved(step)
         if other.first <= figures.today and other.last >= first:
-            choice = Choice(_named(other, f), address(other))
+            choice = Choice(name_of_period(other, f), address(other))
             if step < 0:
                 view.before = choice
             else:
