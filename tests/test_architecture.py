@@ -276,9 +276,12 @@ def test_the_map_tells_the_life_of_a_reading_in_so_many_classes() -> None:
     assert len(way) > 20
     assert len(passed) == len(set(passed)) <= MOST_CLASSES, len(passed)
     assert f": {len(passed)} classes, each named once" in life
-    # What stands in the place of a tuple is one, with names.
+    # What stands in the place of a tuple is one, with names: at most it says something of itself.
     for node in classes_told([row for row in beside if "in the place of a tuple" in row[1]]):
         assert any("dataclass" in ast.unparse(each) for each in node.decorator_list), node.name
+        for name, method in methods_of(node).items():
+            says = [*map(ast.unparse, method.decorator_list)] == ["property"]
+            assert says or ast.unparse(method.returns or node) == "bool", f"{node.name}.{name}"
     assert not {node.name for node in classes_told(beside)} & set(passed)
 
 

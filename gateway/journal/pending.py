@@ -32,28 +32,26 @@ class PendingDraft:
     readings: int = 0
     keep: bool = False
 
-    def unpacked(self) -> Draft:
-        """The draft itself."""
-        if self.draft is not None:
-            return self.draft
-        draft: Draft = pickle.loads(zlib.decompress(self.packed))  # noqa: S301 - packed by this process a moment ago
-        return draft
 
-    def pack(self) -> None:
-        """Make it small: it will be here for a while."""
-        if self.draft is not None:
-            self.packed = zlib.compress(pickle.dumps(self.draft), 1)
-            self.draft = None
+def unpacked(waiting: PendingDraft) -> Draft:
+    """The draft itself."""
+    if waiting.draft is not None:
+        return waiting.draft
+    draft: Draft = pickle.loads(zlib.decompress(waiting.packed))  # noqa: S301 - packed by this process a moment ago
+    return draft
 
-    def answer(self, *, sealed: list[Sealed] | None = None, error: Exception | None = None) -> bool:
-        """Tell whoever waits for it what became of it; False when nobody waits any more."""
-        if self.outcome.done():
-            return False
-        if error is not None:
-            self.outcome.set_exception(error)
-        else:
-            self.outcome.set_result(sealed or [])
-        return True
+
+def answer(
+    waiting: PendingDraft, *, sealed: list[Sealed] | None = None, error: Exception | None = None
+) -> bool:
+    """Tell whoever waits for it what became of it; False when nobody waits any more."""
+    if waiting.outcome.done():
+        return False
+    if error is not None:
+        waiting.outcome.set_exception(error)
+    else:
+        waiting.outcome.set_result(sealed or [])
+    return True
 
 
 class Pending:
@@ -104,8 +102,8 @@ class Pending:
         with self._lock:
             everybody = list(self._drafts)
             for draft in everybody:
-                if not draft.packed:
-                    draft.pack()
+                if draft.draft is not None:
+                    draft.packed, draft.draft = zlib.compress(pickle.dumps(draft.draft), 1), None
                     self.packed += len(draft.packed)
                     self.late += draft.readings
             while self.packed > self._most:

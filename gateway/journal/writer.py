@@ -23,7 +23,7 @@ from gateway.journal.file.schema import Synchronous
 from gateway.journal.file.thinning import PART, MayDelete
 from gateway.journal.housekeeping import Housekeeping
 from gateway.journal.paths import blocked
-from gateway.journal.pending import Pending, PendingDraft
+from gateway.journal.pending import Pending, PendingDraft, answer, unpacked
 from gateway.journal.stats import DAY_MS, Growth, JournalStats, State, file_stats, room_days
 from gateway.model import ClockLike, Event, Sealed
 
@@ -149,17 +149,17 @@ class Writer:
         self.pending.committed(drafts)
         self.publish()
         for draft, sealed in zip(drafts, groups, strict=True):
-            if not draft.answer(sealed=sealed):
+            if not answer(draft, sealed=sealed):
                 self._late(draft, sealed)
 
     def _answer(self, drafts: list[PendingDraft], error: Exception) -> None:
         self.publish()
         for draft in drafts:
-            draft.answer(error=error)
+            answer(draft, error=error)
 
     def _write(self, file: JournalFile, waiting: list[PendingDraft]) -> Groups:
         current, clock = self.current, self.current.clock
-        drafts = [draft.unpacked() for draft in waiting]
+        drafts = [unpacked(draft) for draft in waiting]
         carry = next((draft.carry for draft in reversed(waiting) if draft.carry), None)
         now, untold = clock.uptime(), self.pending.untold
         notices = tuple(current.notices)

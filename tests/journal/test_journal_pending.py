@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from journal_data import Building, small
 
 from gateway.errors import JournalFull
-from gateway.journal.pending import Pending, PendingDraft
+from gateway.journal.pending import Pending, PendingDraft, answer, unpacked
 from gateway.model import Draft, Event
 
 FULL = JournalFull("no room", hint="make some")
@@ -21,13 +21,14 @@ def drafts_in(waiting, *drafts):
 def refuse(waiting):
     """As the writer does when nothing can be committed."""
     for draft in waiting.pack_all():
-        draft.answer(error=FULL)
+        answer(draft, error=FULL)
 
 
 def packed_size():
-    draft = PendingDraft(Building(1).draft(1000), None)
-    draft.pack()
-    return len(draft.packed)
+    waiting = Pending()
+    drafts_in(waiting, Building(1).draft(1000))
+    waiting.pack_all()
+    return waiting.packed
 
 
 def test_what_need_not_be_kept_is_let_go_first_and_the_oldest_of_it():
@@ -41,7 +42,7 @@ def test_what_need_not_be_kept_is_let_go_first_and_the_oldest_of_it():
     assert waiting.packed == sum(len(draft.packed) for draft in waiting.head(10)) <= 3.5 * packed_size()
     for draft in made:
         assert isinstance(draft.outcome.exception(0), JournalFull), "whoever waits is told"
-    assert [draft.unpacked().readings for draft in waiting.head(10)] == [
+    assert [unpacked(draft).readings for draft in waiting.head(10)] == [
         drafts[number].readings for number in (0, 3, 4)
     ]
 
@@ -94,9 +95,9 @@ def test_it_is_pressed_when_more_than_half_is_used():
 
 def test_whoever_has_been_told_is_not_told_again():
     draft = PendingDraft(small(), None)
-    assert draft.answer(sealed=[])
-    assert not draft.answer(error=FULL)
+    assert answer(draft, sealed=[])
+    assert not answer(draft, error=FULL)
     assert draft.outcome.result(0) == []
     refused = PendingDraft(small(), None, outcome=Future())
-    assert refused.answer(error=FULL)
+    assert answer(refused, error=FULL)
     assert refused.outcome.exception(0) is FULL
