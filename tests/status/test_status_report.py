@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import date
 from functools import partial
 
 import pytest
 from energy_building import METERS, ZONE, energy_history, facts, make_history
+from long_history import shape, write_years
+from page_states import export_only
 from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
@@ -15,8 +18,10 @@ from gateway.energy import Calendar
 from gateway.history import BillComparison, BilledAmount, HistoryReader, bills, keep_bill
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import month_of, year_of
+from gateway.status.page.answers import AT_LEAST
 from gateway.status.report.lines import comparable, report_lines, total_of
 from gateway.status.report.view import usual_period
+from gateway.status.snapshot import ClockView
 
 TODAY = date(2026, 11, 21)
 BEGAN = date(2025, 10, 2)
@@ -184,6 +189,46 @@ async def test_a_breach_is_in_the_record_and_a_forgiven_one_is_called_that(build
     assert "the reactive limit passed, and forgiven" in text
     assert "inductive passed, forgiven" in text
     assert "November 2026: a reactive limit was passed" not in text
+
+
+async def test_of_a_month_of_which_little_is_known_no_breach_is_told(tmp_path) -> None:
+    make_history(tmp_path, NOW, 3)  # above the limit on each of its days
+    building = Building(CALM)
+    building.history = energy_history(tmp_path)
+    text = await text_of(building, "/report/2026?lang=en")
+    assert "not known as a whole" in text
+    assert "no reactive charge in the months that are known" in text
+    assert "limit passed" not in text
+    assert "a reactive limit was passed" not in text
+
+
+async def test_breaches_of_several_months_are_one_open_point(tmp_path) -> None:
+    registers = {
+        ("main", "active_energy_import"): shape(40.0, 0.2),
+        ("main", "reactive_energy_q1"): shape(12.0, 0.2),
+        ("main", "reactive_energy_q4"): shape(1.0, 0.2),
+    }
+    write_years(tmp_path, NOW, 115, registers)
+    building = Building(CALM)
+    building.history = energy_history(tmp_path, meters=METERS[:1])
+    text = await text_of(building, "/report/2026?lang=en")
+    assert text.count("a reactive limit was passed") == 1
+    assert "August, September, October, November 2026: a reactive limit was passed" in text
+
+
+async def test_of_a_building_that_only_feeds_in_the_report_says_why_it_is_empty(tmp_path) -> None:
+    text = await text_of(export_only(tmp_path), "/report/2026-11?lang=en")
+    assert "Çatı counts what is fed to the grid; nothing that is drawn is measured there." in text
+    assert "Measuring began" not in text
+
+
+@pytest.mark.parametrize("page", ["/report/2026", "/energy", "/quality", "/reactive"])
+async def test_while_the_clock_is_not_set_no_page_is_sure_of_today(building, page) -> None:
+    said = "The clock is not set yet: what is called today here may be another day."
+    assert said not in await text_of(building, f"{page}?lang=en")
+    building.change(clock=ClockView(synced=False))
+    await asyncio.sleep(AT_LEAST)
+    assert said in await text_of(building, f"{page}?lang=en")
 
 
 @pytest.mark.parametrize(

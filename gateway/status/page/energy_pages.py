@@ -40,7 +40,14 @@ class KeptPages:
         """One of VIEWS or REPORT, complete. Raises WrongQuery."""
         if history is None or history.progress < 1:
             return pack(page(view, history, now, visitor, query))
-        key = (view, visitor.path, visitor.language, visitor.asked, tuple(sorted(query.items())))
+        key = (
+            view,
+            now.clock.synced,
+            visitor.path,
+            visitor.language,
+            visitor.asked,
+            tuple(sorted(query.items())),
+        )
         kept = self._kept.pop(key, None)
         if kept is None or not 0 <= now.taken - kept[0] < KEPT or kept[1:3] != (history.facts, now.name):
             html = pack(page(view, history, now, visitor, query))
@@ -71,6 +78,11 @@ def page(
         body = _nothing(history, f) if shown is None else render.energy_page(view, shown, now, visitor)
     except HistoryError:
         body = _nothing(history, f)
+    if not now.clock.synced:
+        body = (
+            render.warning(_("The clock is not set yet: what is called today here may be another day."))
+            + body
+        )
     kept = urlencode({key: value for key, value in query.items() if key != "period"})
     return render.whole(body, now, visitor, titles[view], live=False, query=kept)
 

@@ -234,6 +234,11 @@ def whole_screen(body: str, now: Snapshot, language: str, *, fixed: bool) -> str
     )
 
 
+def warning(text: str) -> str:
+    """A line that stands above a page of energy."""
+    return Markup('<p class="warn">{}</p>\n').format(text)
+
+
 def no_history(title: str, text: str) -> str:
     """The body of a page of energy before anything is known."""
     return _ENVIRONMENT.get_template("no_history.html").render(title=title, text=text)

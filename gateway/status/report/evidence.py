@@ -190,10 +190,11 @@ def open_points(
         text = _("Measuring began on %(day)s: nothing is known of the days before it.")
         found.append(text % {"day": f.day(span[0], year=True)})
     found += _data_points(figures, period, f)
-    for line in lines:
-        if period.span == "year" and breaches(figures, line) and not forgiven(figures, line):
-            text = _("%(month)s: a reactive limit was passed; look whether the bill has it.")
-            found.append(text % {"month": f.month(line.first)})
+    passed = [line.first for line in lines if breaches(figures, line) and not forgiven(figures, line)]
+    if period.span == "year" and passed:
+        text = _("%(month)s: a reactive limit was passed; look whether the bill has it.")
+        months = [*(f.month(each, year=False) for each in passed[:-1]), f.month(passed[-1])]
+        found.append(text % {"month": ", ".join(months)})
     found += _missing_facts(figures, f)
     if not bills:
         found.append(

@@ -15,6 +15,8 @@ _WEEKS: Final = timedelta(364)
 """A year of whole weeks: a day is compared with the same weekday a year before."""
 ENOUGH: Final = 0.99
 """Part of the quarter hours that must be known of two times that are compared."""
+_TELLING: Final = 0.9
+"""Part of a month that must be known to say whether it kept the reactive limits, which go by all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class ReportLine:
     def whole(self) -> bool:
         """Whether it is over, and as good as all of it is known."""
         return self.expected > 0 and self.known >= self.expected * ENOUGH
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether enough is known of it to say if it kept the reactive limits."""
+        return self.known >= self.expected * _TELLING
 
     @property
     def from_sun(self) -> int | None:

@@ -164,9 +164,13 @@ def record_table(
 
 
 def breaches(figures: Figures, line: ReportLine) -> list[tuple[str, float, float]]:
-    """Kinds (inductive, capacitive) of a month that passed their limit: kind, ratio and limit in per cent."""
+    """Kinds (inductive, capacitive) of a month that passed their limit: kind, ratio and limit in per cent;
+    none of a month of which too little is known.
+    """
     facts = figures.facts
-    if facts.exempt or facts.installed_kva is None or facts.rules is None or not line.drawn:
+    if facts.exempt or facts.installed_kva is None or facts.rules is None:
+        return []
+    if not line.drawn or not line.is_telling:
         return []
     limits = facts.rules.reactive(facts.installed_kva, line.first)
     if limits is None:
@@ -196,6 +200,8 @@ def verdict(figures: Figures, line: ReportLine, f: Locale) -> tuple[str, bool]:
         return _("exempt"), False
     if facts.installed_kva is None or facts.rules is None or reactive_registers(figures) is None:
         return "", False
+    if not line.is_telling:
+        return _("not known as a whole"), False
     found = breaches(figures, line)
     if not found:
         return _("kept") if line.complete else _("kept, with gaps"), False

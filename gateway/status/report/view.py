@@ -72,7 +72,10 @@ def report_view(
     if not lines:
         view.title = _("%(period)s: nothing is known of it") % {"period": view.name}
         span = figures.span
-        if span is not None:
+        if not figures.known and figures.givers:
+            text = _("%(meter)s counts what is fed to the grid; nothing that is drawn is measured there.")
+            view.lead = text % {"meter": figures.givers[0].label}
+        elif span is not None and period.first < span[0]:
             view.lead = _("Measuring began on %(day)s.") % {"day": f.day(span[0], year=True)}
         view.bills = bills_shown(figures, mine, f)
         return view
@@ -234,9 +237,9 @@ def _record_title(
             )
             parts.append(text % {"n": len(costly)})
         else:
-            parts.append(
-                _("no reactive charge") if not passed else _("the reactive limit passed, and forgiven")
-            )
+            known = all(line.is_telling for line in lines)
+            none = _("no reactive charge") if known else _("no reactive charge in the months that are known")
+            parts.append(none if not passed else _("the reactive limit passed, and forgiven"))
     return ", ".join(parts) or _("Parts of the tariff")
 
 
