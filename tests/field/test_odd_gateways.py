@@ -15,6 +15,7 @@ from gateway.config.schema import TcpBus
 from gateway.errors import BusError, NoReply, Refused
 from gateway.field.bus import transaction
 from gateway.field.bus.line import BusLine
+from gateway.field.port.contract import ReadSeries
 from gateway.field.port.fake import FakePort
 
 
@@ -175,3 +176,81 @@ async def test_a_meter_that_nobody_answers_beside_gets_all_the_time_that_a_gatew
     with pytest.raises(NoReply):
         await line.read(alone, 4, 0, 2)
     assert asyncio.get_running_loop().time() - began > 10
+
+
+# -- what it refuses
+
+
+REFUSALS = {
+    "number 0": lambda _: 0,
+    "number 7": lambda _: 7,
+    "number +1": lambda asked: asked + 1,
+    "swapped": lambda asked: asked >> 8 | (asked & 0xFF) << 8,
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_an_exception_alone_may_have_another_number(name: str) -> None:
+    """It is understood at once, as nothing that was asked of late has that number."""
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            if request.first == 9000:
+                client.send(REFUSALS[name](request.number), request.unit, request.refused(2))
+            else:
+                client.send(request.number, request.unit, request.answer)
+
+    async with line_to(serve, timeout="5s") as (line, _):
+        who = station(line)
+        for _ in range(3):
+            with pytest.raises(Refused, match="exception 2"):
+                await line.read(who, 4, 9000, 2)
+            assert await ask_all(line, who, 1) == (4, 0)
+        assert who.counters.timeouts == who.counters.bad_frames == 0
+        assert line.facts.known() == ()
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_a_refusal_that_comes_first_does_not_keep_its_gateways_numbers_from_being_learnt(
+    name: str,
+) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            pdu = request.refused(2) if request.first == 9000 else request.answer
+            client.send(REFUSALS[name](request.number), request.unit, pdu)
+
+    async with line_to(serve, timeout="300ms") as (line, _):
+        who = station(line)
+        with pytest.raises(Refused, match="exception 2"):
+            await line.read(who, 4, 9000, 2)
+        assert await ask_all(line, who) == (12, 0)
+        assert who.counters.bad_frames == 3, "one reply and two check reads"
+        with pytest.raises(Refused, match="exception 2"):
+            await line.read(who, 4, 9000, 2)
+
+
+@pytest.mark.parametrize("odd", [{"unit": 9}, {"number": 1}, {"function": 3}])
+async def test_an_exception_that_may_be_somebody_elses_is_none(odd: dict[str, int]) -> None:
+    """Of another unit, of another function, or with the number of a request that is not answered yet."""
+
+    async def serve(client: Client) -> None:
+        before = 0
+        while True:
+            request = await client.request()
+            if request.first == 9000:
+                number = before if "number" in odd else 7
+                function = odd.get("function", request.pdu[0])
+                client.send(number, odd.get("unit", request.unit), bytes((function | 0x80, 2)))
+            elif request.first == 1000:
+                client.send(request.number, request.unit, request.answer)
+            before = request.number
+
+    async with line_to(serve, timeout="60ms") as (line, _):
+        who = station(line)
+        assert await line.read(who, 4, 1000, 2) == pattern(1, 1000, 2)
+        with pytest.raises(NoReply):
+            await line.read(who, 4, 2000, 2)
+        with pytest.raises(NoReply):
+            await line._exchange(who, ReadSeries([(4, 9000, 3)]))

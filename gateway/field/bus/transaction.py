@@ -274,6 +274,7 @@ class Transactions(BusConnection):
         self.counters.replies += 1
         station.counters.replies += 1
         self._replied(station, sent_at, heard_at)
+        station.plain = True  # what it refuses may have another number
         station.heard(run.count, took, turn)
         if not self.port.has_transaction_ids:
             station.compare((run.function, run.address, run.count), registers, sent_at)
@@ -284,7 +285,6 @@ class Transactions(BusConnection):
     def _replied(self, station: Station, sent_at: float, heard_at: float) -> None:
         station.last = station.heard_at = heard_at
         station.odd = 0
-        station.plain = True
         if self._silent:
             self._silent.clear()
         if station.tried_wait or station.behind:

@@ -292,11 +292,11 @@ class ModbusPort:
         """
         request, number, form = self._request, frame.number, self.form
         units = {request.unit, form.unit_of(request.unit)}
+        refusal = request.refused_by(frame.pdu) and frame.unit in units
         mine = number in {request.number, request.reply} or (
-            request.reply is None and number not in self._recent
+            (request.reply is None or refusal) and number not in self._recent
         )
-        asked = standard(request, frame)
-        odd = differences(asked, frame)
+        odd = differences(asked := standard(request, frame), frame)
         if self._waiting and mine and frame.pdu == request.sent[HEADER:]:
             self.echoes += 1  # a device that repeats the request has not answered it
         elif self._waiting and mine:
