@@ -104,10 +104,6 @@ REASONS: dict[str, str] = {
         "0.12 s: inverters and heat meters whose few registers bear nothing out are told from the others by "
         "up to 50 of them. Of 110 other draws at 2400 baud 3 took 45.6 to 46.3 s of the wire."
     ),
-    "a herd's backlog drained into PostgreSQL": (
-        "Other work took the processors: by its own CPU time this machine carries 406 000. Alone on it "
-        "236 000 were measured, and 264 000 with an hour of backlog ([proofs](proofs.md))."
-    ),
     "CPU of engine and history beside polling": (
         "On a machine with a load of 10 to 15 three pairs gave 2.9, 5.9 and 6.0 %; the engine's own thread "
         "took 3.2 %."
