@@ -87,7 +87,7 @@ class Keyed(NamedTuple):
         return next((at for at in numbers if at in powers), numbers[0])
 
 
-class Head(NamedTuple):
+class ModelHeader(NamedTuple):
     """What stands in front of a stretch of registers and says what they mean; `end` is behind them."""
 
     span: Span
@@ -290,7 +290,7 @@ class Driver:
     discovery: Discovery | None = None
     variant: str = ""
     """Which variant `resolve` chose."""
-    heads: tuple[Head, ...] = ()
+    heads: tuple[ModelHeader, ...] = ()
     """By what the walk knew the models of the rows: with another head, the registers mean something else."""
     broke_off: str = ""
     """How the device's own list of what it has ended, when it may have more."""

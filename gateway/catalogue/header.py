@@ -162,7 +162,7 @@ class SunspecPart(Part):
     models: Annotated[tuple[ModelPart, ...], Field(strict=False, max_length=256)] = ()
 
 
-class Head(Part):
+class TableHead(Part):
     """The whole head."""
 
     maker: Text
@@ -213,5 +213,5 @@ def explain_head(error: dict[str, Any]) -> tuple[str, str]:
 
 
 def _keys() -> list[str]:
-    parts = (Head, SerialPart, ReadsPart, IdentityPart, VariantPart, SunspecPart, ModelPart)
+    parts = (TableHead, SerialPart, ReadsPart, IdentityPart, VariantPart, SunspecPart, ModelPart)
     return sorted({key for part in parts for key in part.model_fields})

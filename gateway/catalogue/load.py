@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from gateway.catalogue.driver import TYPES, Driver
-from gateway.catalogue.header import Head, explain_head
+from gateway.catalogue.header import TableHead, explain_head
 from gateway.catalogue.sunspec import offered
 from gateway.catalogue.table import DriverTable
 from gateway.common.near import either, near
@@ -121,7 +121,7 @@ def _judge(text: str, name: str, file: str, within: tuple[str, ...]) -> Driver:
     document, problems = parse_yaml(text, file)
     if document is None:
         raise DriverError(problems)
-    head, problems = validate(Head, document, file, explain_head)
+    head, problems = validate(TableHead, document, file, explain_head)
     if not _NAME.fullmatch(name):
         problems.append(
             Problem(

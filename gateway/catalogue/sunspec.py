@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.catalogue.columns import Defaults
-from gateway.catalogue.driver import Discovery, Driver, Head, Read, Row, Span
+from gateway.catalogue.driver import Discovery, Driver, ModelHeader, Read, Row, Span
 from gateway.catalogue.registers import parse_registers
 from gateway.common.text import visible
 from gateway.errors import BadFrame, BusDown, BusError, DriverError, NoReply, Refused
@@ -150,10 +150,10 @@ async def _head(at: int, read: Read) -> list[int]:
     return await read(_FUNCTION, at, _HEADER)
 
 
-def _head_of(model: Model) -> Head:
+def _head_of(model: Model) -> ModelHeader:
     """What the walk read of it."""
     words = (model.id, model.end - model.start - _HEADER)
-    return Head(Span(_FUNCTION, model.start, _HEADER), words, model.end)
+    return ModelHeader(Span(_FUNCTION, model.start, _HEADER), words, model.end)
 
 
 def _meant(models: list[Model], discovery: Discovery) -> list[int]:

@@ -17,7 +17,7 @@ from gateway.catalogue.driver import (
     SerialDefaults,
     Variant,
 )
-from gateway.catalogue.header import Head, IdentityPart, ReadsPart, SerialPart
+from gateway.catalogue.header import IdentityPart, ReadsPart, SerialPart, TableHead
 from gateway.catalogue.registers import parse_registers
 from gateway.catalogue.values import believable
 from gateway.common.near import did_you_mean
@@ -30,7 +30,7 @@ class DriverTable:
     """A head and its register blocks on their way to a Driver."""
 
     def __init__(
-        self, name: str, file: str, head: Head, document: Table, load_other: Callable[[str], Driver]
+        self, name: str, file: str, head: TableHead, document: Table, load_other: Callable[[str], Driver]
     ) -> None:
         """`load_other` gives the driver that this one builds on, by its name; it raises DriverError."""
         self.name, self.file, self.head = name, file, head

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from gateway.catalogue import library, load_file, load_text, shipped
 from gateway.catalogue.columns import FLAGS, OPTIONS, RULES
 from gateway.catalogue.driver import ORDERS, TYPES
-from gateway.catalogue.header import Head, ReadsPart
+from gateway.catalogue.header import ReadsPart, TableHead
 from gateway.catalogue.listing import markdown, skeleton, vocabulary
 from gateway.cli.drivers import command
 from gateway.errors import DriverError
@@ -43,7 +43,7 @@ def test_the_page_for_technicians_has_the_whole_language() -> None:
         "sum",
     ):
         assert word in page, word
-    for key in {*Head.model_fields, *ReadsPart.model_fields} - {"sunspec"}:
+    for key in {*TableHead.model_fields, *ReadsPart.model_fields} - {"sunspec"}:
         assert f"{key}:" in page or f"`{key}`" in page, key
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from gateway.commissioning.doctor.diagnosis import ExaminedPart, Severity
 from gateway.common import event_loop
+from gateway.common.wait import wait_for_event
 from gateway.config import Uplink, is_address
 from gateway.errors import GatewayError, LinkDown, LinkRefused, LinkTakenOver, UplinkError
 from gateway.mqtt import (
@@ -303,10 +304,7 @@ async def _wait(listener: _Listener, done: Callable[[], bool], seconds: float) -
     until = time.monotonic() + seconds
     while not done() and listener.fault is None and (left := until - time.monotonic()) > 0:
         listener.news.clear()
-        try:
-            await asyncio.wait_for(listener.news.wait(), left)
-        except TimeoutError:
-            return
+        await wait_for_event(listener.news, left)
 
 
 def _who(cause: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.catalogue import Driver, Head, Keyed, Row, Span, recognised, resolve, shown
+from gateway.catalogue import Driver, Keyed, ModelHeader, Row, Span, recognised, resolve, shown
 from gateway.config import Meter
 from gateway.errors import BadFrame, BusError, Refused
 from gateway.field.bus.cost import Cost
@@ -65,7 +65,7 @@ class _Job:
     reads: tuple[Read, ...] = ()
     parted: tuple[Parted, ...] = ()
     out_of_reach: tuple[Span, ...] = ()
-    heads: tuple[Head, ...] = ()
+    heads: tuple[ModelHeader, ...] = ()
 
     def pairs(self) -> Iterator[Keyed]:
         """What must be of one moment, and comes with several reads."""

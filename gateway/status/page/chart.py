@@ -41,7 +41,7 @@ _STYLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class PlotRange:
     """What stands at the bottom and at the top of the plot, in kW."""
 
     low: float
@@ -128,7 +128,7 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale, interv
         ticks, decimals = axis(min([*known, 0.0]), max([*known, 0.0]))
         decimals = decimals if len(ticks) > 1 else 0
         low, high = ticks[0], max(ticks[-1], ticks[0] + 1e-9)
-        scale = Scale(low, high)
+        scale = PlotRange(low, high)
         parts += [
             *_open(points, gap, locale),
             *_axes(ticks, scale, decimals, now, locale),
@@ -146,7 +146,7 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale, interv
     ).encode()
 
 
-def _axes(ticks: list[float], scale: Scale, decimals: int, now: int, locale: Locale) -> list[str]:
+def _axes(ticks: list[float], scale: PlotRange, decimals: int, now: int, locale: Locale) -> list[str]:
     parts = []
     for tick in ticks:
         y = scale.y(tick)
@@ -161,7 +161,7 @@ def _axes(ticks: list[float], scale: Scale, decimals: int, now: int, locale: Loc
     return parts
 
 
-def _curves(points: Sequence[float | None], gap: int, scale: Scale) -> list[str]:
+def _curves(points: Sequence[float | None], gap: int, scale: PlotRange) -> list[str]:
     """A line for each stretch of readings; a single one is a dot."""
     lines, dots = [], []
     for stretch in _stretches(points, gap):
@@ -215,7 +215,9 @@ def _open(points: Sequence[float | None], gap: int, locale: Locale) -> list[str]
     return parts
 
 
-def _now(points: Sequence[float | None], gap: int, scale: Scale, digits: int, locale: Locale) -> list[str]:
+def _now(
+    points: Sequence[float | None], gap: int, scale: PlotRange, digits: int, locale: Locale
+) -> list[str]:
     """The newest reading, if it is one of now."""
     recent = [
         (index, point) for index, point in enumerate(points) if point is not None and index >= POINTS - gap
