@@ -143,7 +143,8 @@ def test_without_a_script_every_page_says_the_same_and_its_tables_open(tmp_path)
 
 
 @in_a_browser
-def test_the_report_prints_light_on_a4_and_no_picture_is_cut(tmp_path) -> None:
+@pytest.mark.parametrize("language", ["tr", "en"])
+def test_the_report_prints_light_on_a4_and_no_picture_is_cut(tmp_path, language) -> None:
     gateway = Gateway()
     gateway.building = STATES["dead_meter"](tmp_path)
     gateway.start()
@@ -152,7 +153,7 @@ def test_the_report_prints_light_on_a4_and_no_picture_is_cut(tmp_path) -> None:
             dark = {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]}
             driver.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
             width(driver, 680)  # the printable width of A4
-            driver.get(f"http://127.0.0.1:{gateway.port}/report/2026?lang=tr")
+            driver.get(f"http://127.0.0.1:{gateway.port}/report/2026?lang={language}")
             style = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
             assert driver.execute_script(style, "body", "backgroundColor") == "rgb(255, 255, 255)"
             assert driver.execute_script(style, "h1", "color") == "rgb(0, 0, 0)"

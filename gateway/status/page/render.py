@@ -236,7 +236,7 @@ def whole_screen(body: str, now: Snapshot, language: str, *, fixed: bool) -> str
 
 def warning(text: str) -> str:
     """A line that stands above a page of energy."""
-    return Markup('<p class="warn">{}</p>\n').format(text)
+    return str(Markup('<p class="warn">{}</p>\n').format(text))  # plain, or what is added would be escaped
 
 
 def no_history(title: str, text: str) -> str:

@@ -15,7 +15,7 @@ _WEEKS: Final = timedelta(364)
 """A year of whole weeks: a day is compared with the same weekday a year before."""
 ENOUGH: Final = 0.99
 """Part of the quarter hours that must be known of two times that are compared."""
-_TELLING: Final = 0.9
+_TELLING: Final = 0.75
 """Part of a month that must be known to say whether it kept the reactive limits, which go by all of it."""
 
 
