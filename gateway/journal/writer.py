@@ -182,7 +182,9 @@ class Writer:
         self._say_what_was_given_up(file)
         current.told(notices)
         self.pending.untold -= untold
-        self._growth.add(file.last, now, file.tally.stored[0], self.used)
+        # Of the time that they were read at: what has waited in memory comes all at once.
+        read_at = max((sealed.uptime for group in groups for sealed in group), default=now)
+        self._growth.add(file.last, read_at, file.tally.stored[0], self.used)
         return groups
 
     # ── room ──

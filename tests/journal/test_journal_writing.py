@@ -217,6 +217,23 @@ async def test_what_waits_is_tried_again_after_a_while_and_not_before(opened, cl
     assert (journal.stats().state, writer._retry_at) == ("failing", now[0] + RETRY)
 
 
+async def test_what_has_waited_in_memory_and_comes_at_once_is_no_faster_pace(opened, clock, monkeypatch):
+    journal = opened()
+    refusal, building = Refusal(monkeypatch), Building(2)
+    refusal.left = 10**6
+    for _ in range(60):
+        clock.now += 10_000
+        with pytest.raises(JournalFull):
+            await journal.commit(building.draft(clock.now))
+    refusal.over(journal)
+    late = []
+    journal.on_late = late.extend
+    await until(lambda: len(late) == 60)
+    await fill(journal, clock, 3)
+    pace = journal._writer._growth.per_day()
+    assert pace == pytest.approx(8640, rel=0.05), "a batch in ten seconds, however late they came"
+
+
 async def test_a_trouble_is_said_once_and_its_end_as_well(opened, clock, monkeypatch, caplog):
     journal = opened()
     await fill(journal, clock, 2)
