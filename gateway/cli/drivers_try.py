@@ -332,7 +332,7 @@ def _proposals(result: TriedTable) -> None:
         head(f"{sister.driver.maker} {sister.driver.model}: {_checks(sister.fitting, 0)}{more}")
         say(_("at the meter: %(line)s") % {"line": f"driver: {sister.driver.name}"}, "  ")
     for proposal in result.proposals:
-        head(f"{proposal.change}: {_checks(*_count(proposal.findings))}")
+        head(f"{in_words(str(proposal.change))}: {_checks(*_count(proposal.findings))}")
         for line in proposal.change.lines(result.driver):
             say(_("in the table: %(line)s") % {"line": line}, "  ")
         for factor, names in _by_factor(proposal.steps).items():

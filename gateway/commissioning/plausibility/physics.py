@@ -205,13 +205,8 @@ def _powers_of_currents(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
         known = _apparent(values, suffix)
         if name in values and known is not None:
             meant, names, how = known
-            yield from _power_of(
-                values,
-                suffix,
-                meant,
-                (name, *names),
-                f"P {values[name]:g} kW beside U·I = {how} = {meant:.4g} kVA",
-            )
+            text = f"P {values[name]:g} kW beside U·I = {how} = {meant:.4g} kVA"
+            yield from _power_of(values, suffix, meant, (name, *names), text)
 
 
 def _powers_of_low_voltage(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
@@ -351,7 +346,7 @@ def rising(
     counter's step in kWh.
     """
     gained, meant = last - first, max(power, 0.0) * seconds / 3600
-    text = f"{ROSE} {gained:.4g} kWh in {seconds:.0f} s at {power:.4g} kW ({meant:.4g} kWh expected)"
+    text = f"rose by {gained:.4g} kWh in {seconds:.0f} s at {power:.4g} kW ({meant:.4g} kWh expected)"
     if gained < -step / 2:
         return PhysicsCheck(False, (name,), text)
     if meant < 2 * step and gained < 2 * step:
