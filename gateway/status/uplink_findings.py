@@ -102,6 +102,9 @@ def _delivery(view: UplinkView, now: Snapshot) -> StatusFinding:
             pass
         case _:
             assert_never(view.state)
+    # A clock that is set one day mends nothing that the broker refuses.
+    if view.held >= view.backlog_batches > 0 and not (view.cause or view.hangs_up):
+        return finding("held_for_clock", "busy")
     if not late:
         # Nothing confirmed since the start proves nothing, unless there was nothing to confirm for longer
         # than that takes.
@@ -111,14 +114,11 @@ def _delivery(view: UplinkView, now: Snapshot) -> StatusFinding:
         if view.salvaged:
             return finding("delivering", "busy", at=None)
         return finding("delivered", "good")
-    # What is refused first: what makes room for itself is less without being delivered, and a clock that is
-    # set one day does not mend it.
+    # First: what makes room for itself is less without being delivered.
     if view.cause == "no_subscribers":
         return finding("no_subscriber", "bad")
     if view.cause or view.hangs_up:
         return finding("refused", "bad")
-    if view.held >= view.backlog_batches > 0:
-        return finding("held_for_clock", "busy")
     if view.done_at is not None:
         return finding("delivering", "busy", at=view.done_at)
     if fresh:

@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 
 from gateway.common.troubles import Troubles
 from gateway.errors import LinkDown, LinkRefused, UplinkError
-from gateway.mqtt import ACCESS_LIST, FIRST_FAILURE, NO_SUBSCRIBERS, NOT_AUTHORIZED, Connection, meaning
+from gateway.mqtt import (
+    ACCESS_LIST,
+    FIRST_FAILURE,
+    NO_SUBSCRIBERS,
+    NOT_AUTHORIZED,
+    TOO_LARGE,
+    Connection,
+    meaning,
+)
 from gateway.uplink.outgoing import Flying, in_words
 
 _CLOSED = "ended"
@@ -106,7 +114,8 @@ class BrokerTroubles:
         if code >= FIRST_FAILURE:
             what = f"the broker refuses {tag}: {meaning(code).what} (0x{code:02x}){words}; batches go on"
             self._troubles.begin(tag, what, ACCESS_LIST if code == NOT_AUTHORIZED else meaning(code).mend)
-            self.topics[tag] = None
+            if code != TOO_LARGE:  # which is no matter of the access list: the topic is allowed
+                self.topics[tag] = None
         else:
             self._troubles.end(tag)
             self.topics.pop(tag, None)

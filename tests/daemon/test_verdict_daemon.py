@@ -173,9 +173,9 @@ def test_a_history_that_cannot_be_kept_and_a_line_that_is_lent_are_said_everywhe
         site,
         "trouble",
         "history_failed",
-        "The energy of quarter hours cannot be kept (journal.directory/history.db was written by a newer "
-        "version of this program); readings are stored and sent as usual.",
-        "Çeyrek saatlik enerji saklanamıyor (journal.directory/history.db",
+        "The energy of quarter hours cannot be kept: journal.directory/history.db was written by a newer "
+        "version of this program. Readings are stored and sent as usual.",
+        "Çeyrek saatlik enerji saklanamıyor: journal.directory/history.db",
     )
     assert "install that version again" in words(site)
     newer.unlink()

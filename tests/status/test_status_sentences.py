@@ -90,6 +90,26 @@ def test_fresh_batches_are_on_their_way_old_ones_wait():
     )
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            {"backlog_oldest": NOW - 5000},
+            "The newest reading is on its way; everything older has been delivered.",
+        ),
+        ({"held": 1}, "1 reading is held back until the clock is right."),
+        ({"held": 1, "backlog_oldest": NOW - 5000}, "1 reading is held back until the clock is right."),
+        (
+            {"done_at": NOW + 20 * MINUTE},
+            "1 reading waiting since 18:25 is being delivered, until about 19:45.",
+        ),
+    ],
+)
+def test_one_reading_is_one(more, told):
+    view = link(**{"backlog_batches": 1, "backlog_readings": 1, "backlog_oldest": NOW - HOUR, **more})
+    assert said(view) == told
+
+
 def test_what_waits_and_does_not_move_is_never_called_being_delivered():
     text = said(link(backlog_batches=90, backlog_readings=720, backlog_oldest=NOW - HOUR))
     assert text == "720 readings have been waiting since 18:25; there is room for 41 more days."

@@ -352,3 +352,32 @@ def test_who_has_lost_something_is_not_told_that_everything_was_delivered(langua
     assert {"en": "could be read back", "tr": "geri okunabilen"}[language] in told
     old = journal(lost=12, lost_at=NOW - 8 * 24 * HOUR)
     assert sentences.uplink(old, old.uplinks[0], f) == whole
+
+
+BARRED = (
+    "journal.directory belongs to root and may not be written by the user submeter → sudo chown -R submeter: "
+    "journal.directory (was the gateway started by hand as another user?); readings wait in memory until then"
+)
+
+
+@pytest.mark.parametrize("language", ["en", "tr"])
+def test_a_store_of_another_user_is_no_broken_card_and_who_gives_it_back_is_said(language: str) -> None:
+    f = Locale(language, "Europe/Istanbul", NOW)
+    barred = journal(state="failed", cause="permission", error=BARRED)
+    (told,) = notices(judge(barred), barred, f)
+    assert "root" in told.text
+    assert "sudo chown -R submeter: journal.directory" in told.action
+    assert {"en": "may not be written", "tr": "yazamaz"}[language] in told.text
+    broken = journal(state="failed", error="disk I/O error")
+    assert "chown" not in notices(judge(broken), broken, f)[0].action
+
+
+@pytest.mark.parametrize("language", ["en", "tr"])
+def test_nothing_is_called_stored_as_usual_while_nothing_is_stored(language: str) -> None:
+    f = Locale(language, "Europe/Istanbul", NOW)
+    usual = {"en": "Readings are stored and sent as usual", "tr": "her zamanki gibi"}[language]
+    for state, said in (("ok", True), ("failed", False), ("full", False)):
+        facts = replace(journal(state=state), history="history.db cannot be opened → install it again")
+        (told,) = [each for finding in judge(facts).findings if finding.cause == "history_failed"
+                   for each in [notice(finding, facts, f)]]  # fmt: skip
+        assert (usual in told.text) == said

@@ -503,6 +503,12 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "held_for_clock",
     ),
     (
+        "what is new waits for the clock",
+        replace(waiting(oldest=FRESH, held=60), clock=ClockView(synced=True)),
+        "delivering",
+        "held_for_clock",
+    ),
+    (
         "batches wait for the clock, and the broker refuses those that need not",
         replace(waiting(held=60, cause="not_authorized"), clock=ClockView(synced=True)),
         "trouble",

@@ -162,6 +162,9 @@ async def test_batches_go_although_one_and_the_meters_are_too_large(mosquitto, m
                 lambda: run.stats.waiting_batches == 0
             )  # what is set aside is no reason to hide a gap for ever
             await until(lambda: "set aside" in run.stats.last_error or "left out" in run.stats.last_error)
+            await until(lambda: run.stats.left_out == (TOPICS.meters,), 60)
+            assert run.stats.set_aside_cause == "too_large"
+            assert run.stats.refused_topics == (), "their size is no matter of the access list"
 
 
 @pytest.mark.broker

@@ -106,12 +106,14 @@ def has_words(text: str, f: Locale) -> bool:
 
 _RUN = re.compile(r"\b[a-z]{2,}(?: (?:[a-z]{2,}|\d+))* [a-z]{2,}\b")
 """Plain words behind each other: prose, not a name."""
+_COMMAND = re.compile(r"(?:sudo|submeter|systemctl|journalctl|apt)\b")
+"""What is to be typed is the same in every language."""
 
 
 def in_full(text: str, f: Locale) -> str:
     """The same as `in_words`; empty when words of it would stay English."""
     said = in_words(text, f)
-    if f.language == "en" or not any(run in text for run in _RUN.findall(said)):
+    if f.language == "en" or not any(run in text for run in _RUN.findall(said) if not _COMMAND.match(run)):
         return said
     return ""
 

@@ -105,7 +105,7 @@ def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
         case "journal_full":
             return _("There is no room left to store readings."), firm
         case "journal_failed":
-            return _("Readings cannot be stored."), _permission(now, f) or firm
+            return _barred(now, f) or (_("Readings cannot be stored."), firm)
         case "journal_newer":
             text = _(
                 "The readings stored on this gateway were written by a newer version of its program; new "
@@ -152,13 +152,16 @@ def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
     return unproven(_("the store"), f)
 
 
-def _permission(now: Snapshot, f: Locale) -> str:
+def _barred(now: Snapshot, f: Locale) -> tuple[str, str] | None:
+    """A store that the service may not write is no broken card: whose it is, and what gives it back."""
+    _ = f.gettext
     if now.journal.cause != "permission":
-        return ""
-    return f.gettext(
-        "Tell the maintenance firm: its folder belongs to another user (sudo chown -R submeter: and the "
-        "folder's name)."
-    )
+        return None
+    what, _arrow, mend = now.journal.error.partition(" → ")
+    why, give_back = in_full(what, f), in_full(mend, f)
+    text = _("Readings cannot be stored: %(why)s.") if why else _("Readings cannot be stored.")
+    action = _("Tell the maintenance firm: %(what)s.")
+    return text % {"why": why}, action % {"what": give_back or "sudo chown -R submeter: journal.directory"}
 
 
 _FEW = 3
@@ -319,7 +322,7 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
             what, _arrow, action = in_words(own, f).partition(" → ")
             return what, action
         case "history_failed":
-            return _history(finding, f)
+            return _history(finding, now, f)
         case "undervoltage":
             return _(
                 "The gateway's supply voltage is too low: it may stop, and its memory card may suffer."
@@ -333,15 +336,16 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
     return unproven(finding.subject or finding.part, f)
 
 
-def _history(finding: StatusFinding, f: Locale) -> tuple[str, str]:
+def _history(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     """The reason and what to do stand in the error, where it has words."""
     _ = f.gettext
     what, _arrow, mend = "".join(finding.details).partition(" → ")
-    text = _("The energy of quarter hours cannot be kept; readings are stored and sent as usual.")
-    if why := in_full(what, f):
-        text = _(
-            "The energy of quarter hours cannot be kept (%(why)s); readings are stored and sent as usual."
-        ) % {"why": why}
+    why = in_full(what, f)
+    text = _("The energy of quarter hours cannot be kept.")
+    if why:
+        text = _("The energy of quarter hours cannot be kept: %(why)s.") % {"why": why}
+    if now.journal.state in {"ok", "salvaging"}:
+        text += " " + _("Readings are stored and sent as usual.")
     if action := in_full(mend, f):
         return text, _("Tell the maintenance firm: %(what)s.") % {"what": action}
     return text, _("Tell the maintenance firm: the gateway's log says why.")

@@ -126,43 +126,32 @@ def _room(days: float, f: Locale) -> str:
 
 def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
     """How delivery to one platform stands."""
-    _, ngettext = f.gettext, f.ngettext
+    ngettext = f.ngettext
     count, oldest = view.backlog_readings, view.backlog_oldest
-    waiting = ngettext("%(n)s reading", "%(n)s readings", count) % {"n": f.whole(count)}
     if view.backlog_batches == 0:
-        if view.state != "connected":
-            return _("Nothing is waiting.")
-        if view.salvaged:
-            text = ngettext(
-                "%(n)s batch from a damaged file is being delivered.",
-                "%(n)s batches from a damaged file are being delivered.",
-                view.salvaged,
-            )
-            return text % {"n": f.whole(view.salvaged)}
-        if view.skipped:
-            text = ngettext(
-                "Everything that this platform takes has been delivered; %(n)s reading was left out.",
-                "Everything that this platform takes has been delivered; %(n)s readings were left out.",
-                view.skipped,
-            )
-            return text % {"n": f.whole(view.skipped)}
-        if lost_lately(now):
-            return _("What could be read back of a damaged file has been delivered, and everything since.")
-        if view.receipts and view.last_receipt is not None:
-            return _("Everything stored has been delivered; the platform confirmed it at %(time)s.") % {
-                "time": f.clock(view.last_receipt)
-            }
-        return _("Everything stored has been delivered.")
-    if view.state == "connected" and (oldest is None or now.taken - oldest <= bound(now, view.late_after)):
-        return _("The newest %(readings)s are on their way; everything older has been delivered.") % {
-            "readings": waiting
-        }
+        return _nothing_waits(now, view, f)
     if view.state == "connected" and view.held >= view.backlog_batches:
-        return _("%(readings)s are held back until the clock is right.") % {"readings": waiting}
+        text = ngettext(
+            "%(n)s reading is held back until the clock is right.",
+            "%(n)s readings are held back until the clock is right.",
+            count,
+        )
+        return text % {"n": f.whole(count)}
+    if view.state == "connected" and (oldest is None or now.taken - oldest <= bound(now, view.late_after)):
+        text = ngettext(
+            "The newest reading is on its way; everything older has been delivered.",
+            "The newest %(n)s readings are on their way; everything older has been delivered.",
+            count,
+        )
+        return text % {"n": f.whole(count)}
     since = f.since(oldest) if oldest is not None else ""
     if view.state == "connected" and view.done_at is not None:
-        text = _("%(readings)s waiting %(since)s are being delivered, until about %(time)s.")
-        return text % {"readings": waiting, "since": since, "time": f.moment(view.done_at)}
+        text = ngettext(
+            "%(n)s reading waiting %(since)s is being delivered, until about %(time)s.",
+            "%(n)s readings waiting %(since)s are being delivered, until about %(time)s.",
+            count,
+        )
+        return text % {"n": f.whole(count), "since": since, "time": f.moment(view.done_at)}
     days = now.journal.room_days
     if days is None:
         return ngettext(
@@ -177,6 +166,34 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
         count,
     )
     return text % {"n": f.whole(count), "since": since, "room": _room(days, f)}
+
+
+def _nothing_waits(now: Snapshot, view: UplinkView, f: Locale) -> str:
+    """What is to be said where nothing waits."""
+    _, ngettext = f.gettext, f.ngettext
+    if view.state != "connected":
+        return _("Nothing is waiting.")
+    if view.salvaged:
+        text = ngettext(
+            "%(n)s batch from a damaged file is being delivered.",
+            "%(n)s batches from a damaged file are being delivered.",
+            view.salvaged,
+        )
+        return text % {"n": f.whole(view.salvaged)}
+    if view.skipped:
+        text = ngettext(
+            "Everything that this platform takes has been delivered; %(n)s reading was left out.",
+            "Everything that this platform takes has been delivered; %(n)s readings were left out.",
+            view.skipped,
+        )
+        return text % {"n": f.whole(view.skipped)}
+    if lost_lately(now):
+        return _("What could be read back of a damaged file has been delivered, and everything since.")
+    if view.receipts and view.last_receipt is not None:
+        return _("Everything stored has been delivered; the platform confirmed it at %(time)s.") % {
+            "time": f.clock(view.last_receipt)
+        }
+    return _("Everything stored has been delivered.")
 
 
 def bus(view: BusView, f: Locale) -> str:
@@ -199,6 +216,16 @@ def bus(view: BusView, f: Locale) -> str:
         parts.append(_("busy %(part)s of the time") % {"part": f.percent(view.load)})
     text = ", ".join(parts)
     return f"{text} ({f.since(view.counted_since)})" if view.counted_since is not None else text
+
+
+def batches(count: int, f: Locale) -> str:
+    """So many batches."""
+    return f.ngettext("%(n)s batch", "%(n)s batches", count) % {"n": f.whole(count)}
+
+
+def readings(count: int, f: Locale) -> str:
+    """So many readings."""
+    return f.ngettext("%(n)s reading", "%(n)s readings", count) % {"n": f.whole(count)}
 
 
 def facts(known: tuple[FactView, ...], f: Locale) -> str:
