@@ -9,8 +9,9 @@ from journal_data import Building, small
 from gateway import wire
 from gateway.errors import JournalDamaged
 from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.epochs import new_epoch
 from gateway.journal.file.resume import Lost, ResumePoint, Synced, Thinned, read_carry, recall, write_carry
-from gateway.journal.file.rows import CommitStamp, earliest, from_record, new_epoch, seal, tellers
+from gateway.journal.file.rows import CommitStamp, earliest, from_record, seal, tellers
 from gateway.journal.file.store import JournalStore
 from gateway.model import Draft, Event, Reading
 

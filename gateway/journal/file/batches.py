@@ -15,10 +15,10 @@ from gateway.errors import JournalDamaged
 from gateway.journal.damage import damaged, only_what_was_written
 from gateway.journal.file import epochs, missing
 from gateway.journal.file.batch_table import BatchTable, Span, Tally
-from gateway.journal.file.epochs import EpochStart, ToTell
+from gateway.journal.file.epochs import EpochStart, ToTell, new_epoch
 from gateway.journal.file.recovered import Recovered
 from gateway.journal.file.resume import ResumePoint, Synced, Thinned, recall, write_carry
-from gateway.journal.file.rows import BatchRow, CommitStamp, earliest, new_epoch, seal, tellers
+from gateway.journal.file.rows import BatchRow, CommitStamp, earliest, seal, tellers
 from gateway.journal.file.schema import Synchronous
 from gateway.journal.file.settled import Settled
 from gateway.journal.file.store import JournalStore, Table

@@ -4,6 +4,7 @@ somebody has heard it.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,11 @@ from gateway.journal.file import missing
 from gateway.journal.file.missing import NOBODY, TELL, UNTOLD
 from gateway.journal.file.store import JournalStore
 from gateway.model import Event
+
+
+def new_epoch() -> str:
+    """A name that was never used before: 64 random bits, 16 hex digits."""
+    return secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ again in a damaged file; and how a draft becomes rows (identity, wall time, wire
 
 from __future__ import annotations
 
-import secrets
 import struct
 import zlib
 from collections.abc import Sequence
@@ -102,11 +101,6 @@ class CommitStamp:
     boot: str
     offset: int
     clock: ClockState
-
-
-def new_epoch() -> str:
-    """A name that was never used before: 64 random bits, 16 hex digits."""
-    return secrets.token_hex(8)
 
 
 def earliest(draft: Draft, otherwise: int) -> int:
