@@ -8,7 +8,16 @@ from gateway.energy import building_load, netting
 from gateway.status.energy import charts
 from gateway.status.energy.bars import WhByBar, bars_of, bars_of_series, hours_table
 from gateway.status.energy.charts import Bar, Numbers
-from gateway.status.energy.figures import BuildingRest, DegreeDays, Figures, MeterPart, degree_days, total
+from gateway.status.energy.figures import (
+    EXPORT,
+    BuildingRest,
+    DaySums,
+    DegreeDays,
+    Figures,
+    MeterPart,
+    degree_days,
+    total,
+)
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import (
     DataTable,
@@ -27,6 +36,8 @@ from gateway.status.words.language import Locale
 _MANY, _FIRST = 12, 8
 """More meters than the first are too many to look through: the second is how many are shown at once."""
 _AS_GOOD_AS_ALL = 0.995
+_WHOLE_MONEY = 100
+"""Of a currency, from which on it is shown without decimals."""
 _MONTH = 31
 """Days up to which what needs every quarter hour is shown."""
 
@@ -223,6 +234,7 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         text = _("never switched off: %(share)s of yesterday") % {"share": f.percent(base.share)}
         view.facts.append((_("Base load"), f"{f.number(base.power / 1000, 1)} kW", text))
     if meter:
+        _cost(view, figures, meter, drawn, f, whole=whole)
         return
     used, known = total(days.values()), figures.known_of(days, period.first, last)
     co2 = rules.co2("consumption", period.first) if rules else None
@@ -236,13 +248,20 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
     else:
         view.missing.append(_("kWh per m² stands here once `building.area` is written."))
     view.facts += [degree_fact(each, f) for each in degree_days(figures, period.first, period.last)]
-    tariff = figures.tariff(period.first)
-    if tariff is not None and tariff.currency:
-        parts = figures.bands(drawn)
-        if all(name in tariff.prices for name in parts):
-            cost = sum(value / 1000 * tariff.prices[name] for name, value in parts.items())
-            money = sum_in_short(f.number(cost, 0), whole=whole)
-            view.facts.append((_("Cost"), f"{money} {tariff.currency}", figures.tariff_source(period.first)))
+    _cost(view, figures, meter, drawn, f, whole=whole)
+
+
+def _cost(view: EnergyView, figures: Figures, meter: str, drawn: DaySums, f: Locale, *, whole: bool) -> None:
+    """What was drawn in money, where the rules have prices for all of it; a plant costs nothing."""
+    _ = f.gettext
+    found = figures.cost(drawn)
+    register = figures.register_of(meter) if meter else None
+    if found is None or (register and any(meter == plant.id for plant in figures.facts.plants)):
+        return
+    if register and register[1] == EXPORT:
+        return
+    money = sum_in_short(f.number(found.money, 0 if found.money >= _WHOLE_MONEY else 2), whole=whole)
+    view.facts.append((_("Cost"), f"{money} {found.currency}", "; ".join(found.sources)))
 
 
 def degree_fact(each: DegreeDays, f: Locale) -> tuple[str, str, str]:

@@ -18,6 +18,7 @@ from gateway.energy import (
     DaySum,
     Tariff,
     building_load,
+    consumption,
     sum_of_quarters,
 )
 from gateway.status.energy.facts import BuildingFacts, EnergyReader
@@ -45,6 +46,15 @@ class KnownQuarters:
     def missing_hours(self) -> float:
         """Hours of which nothing is known."""
         return max(0, self.expected - self.known) / 4
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyCost:
+    """`money` in a currency, by the prices that held on each day, and where these stand."""
+
+    money: float
+    currency: str
+    sources: tuple[str, ...]
 
 
 class SumFigures(QuarterFigures):
@@ -189,6 +199,23 @@ class SumFigures(QuarterFigures):
                 if value or name in sums or any(one.counts[hour] for one in those):
                     sums[name] = sums.get(name, 0) + value
         return sums
+
+    def cost(self, days: DaySums) -> EnergyCost | None:
+        """What those days cost; None where a day has no tariff with a price for each of its bands, or prices
+        are in two currencies.
+        """
+        alike: dict[int, tuple[Tariff, DaySums]] = {}
+        for day, one in days.items():
+            tariff = self.tariff(day)
+            if tariff is None:
+                return None
+            alike.setdefault(id(tariff), (tariff, {}))[1][day] = one
+        parts = [consumption.cost(self.bands(held), tariff) for tariff, held in alike.values()]
+        currencies = {tariff.currency for tariff, _ in alike.values()}
+        if len(currencies) != 1 or any(part is None for part in parts):
+            return None
+        sources = dict.fromkeys(self.tariff_source(min(held)) for _, held in alike.values())
+        return EnergyCost(sum(part or 0.0 for part in parts), currencies.pop(), tuple(sources))
 
     # ---- the highest
 
