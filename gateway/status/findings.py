@@ -31,6 +31,7 @@ MeterCause = Literal[
     "values_old",
     "values_doubtful",
     "pulses_too_fast",
+    "pulses_not_counted",
     "register_unsure",
     "meter_changed",
     "meter_being_swapped",

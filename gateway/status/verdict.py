@@ -158,6 +158,8 @@ def _is_lent(meter: MeterView, now: Snapshot) -> bool:
 
 def _why_lost(meter: MeterView) -> MeterCause:
     reason = meter.missing
+    if not meter.bus:  # a pulse input answers nobody: it counts, or its pin cannot be used
+        return "pulses_not_counted"
     if reason == "bad_frame" or meter.damaged:
         return "meter_damaged"
     if reason in {"exception_10", "exception_11"}:

@@ -381,3 +381,18 @@ def test_nothing_is_called_stored_as_usual_while_nothing_is_stored(language: str
         (told,) = [each for finding in judge(facts).findings if finding.cause == "history_failed"
                    for each in [notice(finding, facts, f)]]  # fmt: skip
         assert (usual in told.text) == said
+
+
+@pytest.mark.parametrize("language", ["en", "tr"])
+def test_a_pulse_input_that_does_not_count_has_no_data_cable(language: str) -> None:
+    f = Locale(language, "Europe/Istanbul", NOW)
+    why = "this machine has no GPIO: it is not a Raspberry Pi"
+    error = f"{why} → move what is wired to pins to a gateway that is one"
+    lost = meter(state="lost", bus="", address=None, missing="not_available", error=error)
+    (told,) = notices(judge(lost), lost, f)
+    assert {"en": "its pulses are not counted: this machine has no GPIO", "tr": "darbeleri sayılmıyor"}[
+        language
+    ] in told.text
+    assert {"en": "move what is wired to pins", "tr": "pinlere"}[language] in told.action
+    assert "Raspberry Pi" in told.text
+    assert {"en": "data cable", "tr": "veri kablosu"}[language] not in told.action

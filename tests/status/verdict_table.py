@@ -247,6 +247,12 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ),
     ("another meter answers in its place", meter(exchanged=("11", "22")), "attention", "meter_changed"),
     ("it is being exchanged", meter(remarks=("being_swapped",)), "attention", "meter_being_swapped"),
+    (
+        "a pulse input's pin cannot be used",
+        meter(state="lost", bus="", address=None, missing="not_available"),
+        "trouble",
+        "pulses_not_counted",
+    ),
     ("pulses come too fast", meter(remarks=("too_fast",)), "attention", "pulses_too_fast"),
     ("a register lost its past", meter(remarks=("register_unsure",)), "attention", "register_unsure"),
     # lines

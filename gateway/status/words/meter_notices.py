@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gateway.status.findings import StatusFinding
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.words import causes
-from gateway.status.words.errors import in_words
+from gateway.status.words.errors import in_full, in_words
 from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
 
@@ -210,9 +210,22 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
         )
         text, action = _PLAIN[cause]
         return _(text) % values, _(action) % values
+    if cause == "pulses_not_counted":
+        return _not_counted(view, label, f)
     if cause in {"meter_whole", "meter_starting", "meter_on_lost_bus"}:
         return f"{label}: {Words(f).meter_state(view)}." if view else label, ""
     return unproven(label, f)
+
+
+def _not_counted(view: MeterView | None, label: str, f: Locale) -> tuple[str, str]:
+    """A pulse input whose pin cannot be used: why, and what to do, stand in its error, where it has words."""
+    _ = f.gettext
+    what, _arrow, mend = (view.error if view else "").partition(" → ")
+    text = _("%(meter)s: its pulses are not counted.") % {"meter": label}
+    if why := in_full(what, f):
+        text = _("%(meter)s: its pulses are not counted: %(why)s.") % {"meter": label, "why": why}
+    action = in_full(mend, f) or _("the gateway's log says why")
+    return text, _("Tell the maintenance firm: %(what)s.") % {"what": action}
 
 
 def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
