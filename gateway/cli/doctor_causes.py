@@ -234,6 +234,7 @@ FEATURES: Final = {
 
 EVIDENCE: Final = {
     "exception": N_("the meter refuses with exception %(code)s"),
+    "has_every_row": N_("with %(change)s the meter has every row of the table, as written it refuses some"),
     "fits_better": N_("checks of its values that hold with %(change)s: %(checks)s"),
     "closed_at_once": N_("connections were closed before an answer: %(closed)s"),
     "sometimes_refused": N_("a connection was refused, another one taken"),

@@ -7,18 +7,22 @@ from __future__ import annotations
 import random
 
 import pytest
-from faulty_sites import LIBRARY, draw_site
+from faulty_sites import LIBRARY, FaultySite, LiveImage, _retabled, draw_site
 from line_physics import MASTER, LineFaults, LineMeter, LineModel, bits_of
+from virtual_line import VirtualLine
 
-from gateway.commissioning.doctor import Diagnosis
+from gateway.commissioning.doctor import Diagnosis, target_of, worst_first
 from gateway.commissioning.doctor.line.causes import ranked, rivals
 from gateway.commissioning.doctor.line.features import Symptoms, symptoms
 from gateway.commissioning.doctor.line.judge import judge_line
 from gateway.commissioning.doctor.line.measure import LineMeasurement
 from gateway.commissioning.doctor.line.traces import LineTraces, idle_of, trace_of
+from gateway.commissioning.plausibility.fit import TableChange
 from gateway.commissioning.scan import LineSetting, RawExchange, likely_settings
+from gateway.config import Meter
 from gateway.demo.simulator.slave import PatternImage, Slave
 from gateway.field import sealed
+from tests.bench.wiring_sites import Site as WiringSite
 
 SETTINGS = likely_settings(LIBRARY)
 FAST = LineSetting(115200)
@@ -64,6 +68,50 @@ def test_a_fault_of_port_or_table_is_named(fault) -> None:
     for seed in (0, 2):
         (first, *_) = draw_site(fault, seed).examined().found
         assert first.cause in BEYOND[fault]
+
+
+def site_of(table: str, *, outages: tuple[tuple[float, float], ...] = ()) -> tuple[FaultySite, LiveImage]:
+    """A sound line with one meter of this table."""
+    driver = next(each for each in LIBRARY if each.name == table)
+    image = LiveImage(driver, random.Random(5), "12345678")
+    meter = LineMeter(Slave(7, image), FAST, turnaround=0.01, gap=0.8 * driver.limits.min_gap)
+    configured = Meter.model_validate({"id": "m7", "bus": "line1", "address": 7, "driver": table})
+    model = LineModel([meter], LineFaults(), random.Random(6))
+    line = VirtualLine(model, FAST, outages=outages)
+    return FaultySite("", line, [target_of(configured, driver)], FAST, model), image
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+@pytest.mark.parametrize(
+    "table", ["saia-ald1", "finder-7e23", "kamstrup-multical-403", "deye-string", "solis-string-meter"]
+)
+def test_a_table_that_is_off_by_one_is_named_where_few_values_can_be_checked(table, shift) -> None:
+    """The meter refuses what it does not have: that tells where its values are."""
+    site, _ = site_of(table)
+    assert site.examined().found == []
+    if shift < 0 and not min(span.address for row in site.targets[0].driver.rows for span in row.spans):
+        return
+    _retabled(site, 0, TableChange(shift=shift))
+    (first, *_) = worst_first(site.examined().found)
+    assert first.cause == "off_by_one"
+    assert first.facts["change"] == f"every address 1 {'lower' if shift > 0 else 'higher'}"
+
+
+@pytest.mark.parametrize("table", ["bgetech-drt428m", "schneider-pm2220", "eastron-smart-x96"])
+def test_a_transformer_on_another_conductor_is_no_column_off_by_a_power_of_ten(table) -> None:
+    """Its total is not the sum of its phases; a hundredth of everything would hide that."""
+    site, image = site_of(table)
+    image.recorded = WiringSite(11, rows=24, kind="mixed").record(((3, 2, 1), (1, 1, 1)))
+    image.recorded.pop("t")
+    image.clock = site.line.now
+    found = worst_first(site.examined().found)
+    assert {each.cause for each in found} <= {"wiring", "wiring_unsure"}
+    assert found
+
+
+def test_an_adapter_that_falls_off_now_and_then_is_waited_for() -> None:
+    site, _ = site_of("eastron-sdm630", outages=((7.0, 8.0), (9.5, 10.5)))
+    assert [each.cause for each in site.examined().found] == ["brown_out"]
 
 
 def test_a_sound_line_is_never_called_ill() -> None:

@@ -4,6 +4,7 @@ wrong conductor. It reads what the table names, and more only when that cannot b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,7 +12,14 @@ from typing import Final
 from gateway.catalogue import Driver, Row, Span, resolve
 from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, Facts
 from gateway.commissioning.doctor.targets import Target
-from gateway.commissioning.plausibility.fit import TableChange, TableProposal, collect, propose, read_from
+from gateway.commissioning.plausibility.fit import (
+    TableChange,
+    TableProposal,
+    by_places,
+    collect,
+    propose,
+    read_from,
+)
 from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
 from gateway.commissioning.wiring import WiringFinding, judge_wiring
 from gateway.commissioning.wiring.angles import observed, readings
@@ -29,6 +37,8 @@ _SECONDARY: Final = {"ct": (1.0, 5.0), "vt": (100.0, 110.0, 1.0)}
 """A and V of the usual transformers."""
 _LOW, _HIGH = 0.75, 1.3
 _STEPS: Final = 20
+_MOST_LACKS: Final = 0.1
+"""Share of a table's rows that a meter may refuse and still be of that table: options, older firmware."""
 _NEXT_TO_NOTHING: Final = 0.02
 _SURE: Final = 0.95
 _TOO_LONG: Final = (2, 3)
@@ -158,12 +168,19 @@ async def _table(part: str, target: Target, driver: Driver, read: ValuesRead, as
     coarse = {row.name for row in rows if _coarse(row, values.get(row.name))}
     wrong = [check for check in checks if check.good is False and not coarse & {*check.names}]
     nothing = bool(read.refused) and not values
-    if not (wrong or nothing) or driver.discovery:
+    lacks = bool(read.refused) and sum(not _covered(row, read.words) for row in rows) > _MOST_LACKS * len(
+        rows
+    )
+    if not (wrong or nothing or lacks) or driver.discovery:
         return []
-    proposals = propose(driver, await collect(driver.rows, ask))
-    best = proposals[0] if proposals else None
+    words = await collect(driver.rows, ask)
+    best = next(iter(propose(driver, words)), None)
     if best is not None and (nothing or _telling(best, wrong, checks)):
-        return [_misfit(part, target, driver, best, read)]
+        told = Evidence("fits_better", {"change": str(best.change), "checks": float(len(best.findings))})
+        return [_misfit(part, target, driver, best, read, told=told)]
+    if lacks and (best := by_places(driver, words)) is not None:
+        told = Evidence("has_every_row", {"change": str(best.change)})
+        return [_misfit(part, target, driver, best, read, told=told)]
     if nothing:
         facts: Facts = {"code": float(read.refused[0]), "driver": driver.name}
         return [Diagnosis(part, "function", 0.8, "harms", target.id, (Evidence("exception", facts),), facts)]
@@ -175,17 +192,35 @@ def _coarse(row: Row, value: float | None) -> bool:
     return value is not None and not row.type.startswith("float") and abs(value) < _STEPS * row.factor
 
 
+def _vague(rows: Iterable[Row], values: Mapping[str, float], phase: str) -> bool:
+    """Whether the power of a phase is so few steps of its registers that its angle is rounding."""
+    mine = [row for row in rows if row.name in {f"active_power_{phase}", f"reactive_power_{phase}"}]
+    size = math.hypot(*(values.get(row.name, 0.0) for row in mine))
+    return any(_coarse(row, size) for row in mine)
+
+
 def _telling(best: TableProposal, wrong: list[PhysicsCheck], checks: list[PhysicsCheck]) -> bool:
     """Whether a changed table is so much better that the written one is wrong."""
-    left = sum(check.good is False for check in best.findings)
+    left = {check.names for check in best.findings if check.good is False}
+    mended = [check for check in wrong if check.names not in left and _mends(best, check)]
     fitting = sum(check.good is True for check in best.findings)
-    return left < len(wrong) and fitting >= sum(check.good is True for check in checks)
+    return bool(mended) and len(left) < len(wrong) and fitting >= sum(check.good is True for check in checks)
 
 
-def _misfit(part: str, target: Target, driver: Driver, best: TableProposal, read: ValuesRead) -> Diagnosis:
+def _mends(best: TableProposal, check: PhysicsCheck) -> bool:
+    """Whether a change can be why a relation holds. One step of ten on all of its currents and powers changes
+    no relation between them: it only makes them so small that nothing is too far apart.
+    """
+    steps = {best.steps.get(name, 1.0) for name in check.names if not name.startswith("voltage")}
+    return best.change.size > 0 or len(check.names) == 1 or len(steps) > 1
+
+
+def _misfit(
+    part: str, target: Target, driver: Driver, best: TableProposal, read: ValuesRead, *, told: Evidence
+) -> Diagnosis:
     """The cause that a change of the table stands for."""
     change = best.change
-    evidence = [Evidence("fits_better", {"change": str(change), "checks": float(len(best.findings))})]
+    evidence = [told]
     if read.refused:
         evidence.insert(0, Evidence("exception", {"code": float(read.refused[0])}))
     facts: Facts = {"driver": driver.name, "change": str(change), "lines": "; ".join(change.lines(driver))}
@@ -264,7 +299,7 @@ async def _wiring(
         values, _ = read_from(rows, (await read_rows(rows, driver, target, ask)).words)
         for name in {row.name for row in rows}:
             columns.setdefault(name, []).append(values.get(name))
-    if any(_coarse(row, values.get(row.name)) for row in rows if "power" in row.name):
+    if any(_vague(rows, values, phase) for phase in _PHASES):
         return []
     verdict = judge_wiring(columns)
     faults = [

@@ -260,6 +260,25 @@ def propose(driver: Driver, words: Words) -> list[TableProposal]:
     )[:_MOST]
 
 
+def by_places(driver: Driver, words: Words) -> TableProposal | None:
+    """The change of function or addresses with which the meter has every row, where it refuses some as they
+    are written, and nothing speaks against it; None when none is, or several are. A meter that refuses what
+    it does not have tells by that where its values are.
+    """
+    rows = tuple(row for row in driver.rows if not row.attribute)
+    places = {(span.function, span.address, span.end) for row in rows for span in row.spans}
+    found: dict[frozenset[tuple[int, int, int]], TableProposal] = {}
+    for function, shift in product((None, 3, 4), (0, -_REACH, _REACH)):
+        change = TableChange(function, shift)
+        spans = [span for row in apply(rows, change) for span in row.spans]
+        whole = all((span.function, at) in words for span in spans for at in range(span.address, span.end))
+        proposal = weigh(rows, change, words)
+        if whole and not any(finding.good is False for finding in proposal.findings):
+            found.setdefault(frozenset((span.function, span.address, span.end) for span in spans), proposal)
+    found.pop(frozenset(places), None)
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
 def weigh(rows: tuple[Row, ...], change: TableChange, words: Words) -> TableProposal:
     """One hypothesis against the registers, with the steps of the raw columns that suit it best."""
     values, absent = read_from(apply(rows, change), words)

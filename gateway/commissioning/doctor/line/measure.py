@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Final, Protocol
 
 from gateway.catalogue import Row, Span
@@ -20,6 +21,8 @@ from gateway.field import Replies, decode, registers_of, sealed
 
 LONGEST: Final = 90.0
 """s that one line may take before the search at other settings."""
+_LEAST: Final = 10.0
+"""s that a line is watched for where somebody answers."""
 _LISTEN: Final = 1.0
 _LISTEN_AGAIN: Final = 5.0
 _FIRST_WAIT: Final = 0.5
@@ -129,6 +132,7 @@ class LineMeasurement:
                 if self._answers(target):
                     self._ask(target, "more", [target.short, target.long, target.long] * _MORE)
                     self._serial(target)
+            self._watch()
             if self._doubtful():
                 self._doubt()
             for target in self._targets:
@@ -140,6 +144,13 @@ class LineMeasurement:
             self._seek_all()
 
     # ---- asking
+
+    def _watch(self) -> None:
+        """Ask on at ease until it was watched for long: falling adapters and bursts leave sound seconds."""
+        there = cycle([target for target in self._targets if self._answers(target)])
+        while self._spent() < _LEAST:
+            target = next(there)
+            self._ask(target, "more", [target.short, target.long], pause=_RELAXED)
 
     def _ask(self, target: Target, stage: str, spans: Iterable[Span], *, pause: float = 0.0) -> None:
         reads = self.traces.of(target.id)
@@ -242,7 +253,7 @@ class LineMeasurement:
     def _doubtful(self) -> bool:
         """Whether anything is not as on a sound line."""
         every = self.traces.every()
-        answering = [trace for trace in every if any(t.known for t in self._of(trace.unit))]
+        answering = [trace for trace in every if any(t.known and t.unit == trace.unit for t in every)]
         return (
             any(
                 not trace.good or trace.lead or trace.tail or trace.answers > 1 or trace.code == 6
@@ -252,9 +263,6 @@ class LineMeasurement:
             or any(trace.masters or trace.others for trace in every)
             or self.traces.losses > 0
         )
-
-    def _of(self, unit: int) -> list[Trace]:
-        return [trace for trace in self.traces.every() if trace.unit == unit]
 
     def _doubt(self) -> None:
         """Short and long reads in turn, every second one well rested, of all who answer; then listen."""
