@@ -321,6 +321,24 @@ ATTACKED = (
         "field/test_moments.py::test_no_value_is_of_two_moments",
     ),
     Found(
+        "… of a value that gives another one its sign",
+        "absent for ever",
+        "given at each poll",
+        "field/test_moments.py::test_a_number_that_moves_and_is_the_key_of_another_is_given_at_each_poll",
+    ),
+    Found(
+        "meter whose byte counts count registers, on a line or Modbus TCP",
+        "nothing read, “look whether its table fits”",
+        "read after two check reads",
+        "field/test_odd_counts.py::test_it_is_learnt_outlives_a_restart_and_ends_with_a_mended_meter",
+    ),
+    Found(
+        "Modbus TCP gateway whose exceptions alone have another number",
+        "each costs its time-out, reason `timeout`",
+        "understood at once, reason `exception_2`",
+        "field/test_odd_gateways.py::test_an_exception_alone_may_have_another_number",
+    ),
+    Found(
         "high word of a counter torn, by what a load of less than a megawatt could draw",
         "believed",
         "suspect",
