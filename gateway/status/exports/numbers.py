@@ -54,7 +54,7 @@ def _joined(members: Iterable[str], brackets: str = "[]") -> Iterator[str]:
 
 def _bounded(period: Period, most: int) -> Period:
     if period.days > most:
-        raise WrongQuery(f"as JSON a range has at most {most} days: ask for one after the other")
+        raise WrongQuery(f"as JSON a range has at most {most} days: write shorter ones, one after the other")
     return period
 
 
@@ -197,7 +197,7 @@ def _registers(figures: Figures, query: Query) -> list[tuple[str, str]]:
     if not found:
         has = sorted({each for each, _quantity in figures.registers})
         of = f"{quantity[:40]!r} of {meter[:40]!r}" if quantity else f"meter {meter[:40]!r}"
-        raise WrongQuery(f"the history has no {of}: it has {', '.join(has[:40])}")
+        raise WrongQuery(f"the history has no {of}: write one of {', '.join(has[:40])}")
     return found
 
 
