@@ -143,7 +143,9 @@ class SumFigures(QuarterFigures):
 
     def is_whole(self, days: DaySums, day: date) -> bool:
         """Whether everything of a day that is over by now is known."""
-        return self.known_of({day: days[day]}, day, day).whole if day in days else not self.due(day)
+        if day not in days:
+            return not self.due(day)
+        return days[day].whole or (day == self.today and self.known_of(days, day, day).whole)
 
     def added_up(self, days: DayValues) -> DaySums:
         """The same sums, from quarter hours."""
@@ -207,7 +209,7 @@ class SumFigures(QuarterFigures):
         alike: dict[int, tuple[Tariff, DaySums]] = {}
         for day, one in days.items():
             tariff = self.tariff(day)
-            if tariff is None:
+            if tariff is None or not tariff.currency:
                 return None
             alike.setdefault(id(tariff), (tariff, {}))[1][day] = one
         parts = [consumption.cost(self.bands(held), tariff) for tariff, held in alike.values()]
