@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 
 import pytest
@@ -48,6 +50,25 @@ async def test_the_meters_behind_a_converter_of_serial_frames_are_found(odd) -> 
     assert swept.rtu
     assert line.refused == 0
     assert "double" not in swept.troubles
+
+
+async def test_a_search_that_ends_early_knows_the_frames_of_whom_it_has_heard() -> None:
+    with Converter(meters(eastron_sdm630=3)) as line:
+        heard = asyncio.Event()
+        search = sweep(
+            line.place,
+            addresses=[3, 40],
+            tell=lambda now: heard.set() if now.unit == 40 and now.found else None,
+        )
+        task = asyncio.create_task(search.run())
+        await asyncio.wait_for(heard.wait(), 30)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.7)  # as the end of a loop waits for the request that is under way
+        swept = await search.name_rest()
+    assert [each.unit for each in swept.found] == [3]
+    assert swept.rtu
 
 
 async def test_the_printed_worst_case_holds_where_nobody_answers() -> None:

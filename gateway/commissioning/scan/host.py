@@ -60,11 +60,14 @@ class HostProbe:
                 if self._socket is None:
                     self.open()
                 return self._ask(unit, pdu, wait)
-            except (OSError, EOFError) as error:
+            except (ConnectionError, EOFError) as error:
                 self.close()
                 if not again:
                     lost = error if isinstance(error, OSError) else ConnectionResetError("it was closed")
                     raise not_opened(self._bus, self.name, lost) from error
+            except OSError as error:
+                self.close()
+                raise not_opened(self._bus, self.name, error) from error
         raise AssertionError
 
     def _ask(self, unit: int, pdu: bytes, wait: float) -> Exchange:

@@ -56,6 +56,14 @@ class HostSweep(Sweep):
         """The likely units in each kind of frames, then the rest; once anybody has said anything, a refusal
         too, in those frames alone.
         """
+        try:
+            await self._ask_in_turn()
+        finally:
+            # Known as soon as anybody answers, for a search that ends early too.
+            self.result.rtu = self._line.rtu and self._heard_anybody()
+        await self._name(None)
+
+    async def _ask_in_turn(self) -> None:
         phases = self._phases()
         broken: BusDown | None = None
         while phases:
@@ -76,8 +84,6 @@ class HostSweep(Sweep):
                     raise broken from None
             if self._heard_anybody():
                 phases = [each for each in phases if each.way is self._line and not self._one_device()]
-        self.result.rtu = self._line.rtu and self._heard_anybody()
-        await self._name(None)
 
     def _heard_anybody(self) -> bool:
         return self._spoken or bool(self._damaged)
