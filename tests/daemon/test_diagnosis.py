@@ -219,13 +219,13 @@ ROWS = [
     ("wrong port", "tr", ["closed", "bağlantıyı reddediyor", "Port numarasını"]),
     ("wrong password", "en", ["platform password", "not authorised", "name, password or certificate"]),
     ("wrong password", "tr", ["password platformuna", "yetkisi yok", "parola"]),
-    ("misspelt broker", "en", ["platform misspelt", "name of its broker is not known", "in url"]),
-    ("misspelt broker", "tr", ["misspelt platformu", "adı bilinmiyor", "url içindeki adın yazılışını"]),
-    ("no broker at that port", "en", ["platform deaf", "no broker listens at that port", "port in url"]),
+    ("misspelt broker", "en", ["platform misspelt", "name of its broker is not known", "in `url`"]),
+    ("misspelt broker", "tr", ["misspelt platformu", "adı bilinmiyor", "`url` içindeki adın yazılışını"]),
+    ("no broker at that port", "en", ["platform deaf", "no broker listens at that port", "port in `url`"]),
     (
         "no broker at that port",
         "tr",
-        ["deaf platformu", "o portta dinleyen bir broker yok", "url içindeki portu"],
+        ["deaf platformu", "o portta dinleyen bir broker yok", "`url` içindeki portu"],
     ),
 ]
 

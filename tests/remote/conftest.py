@@ -107,5 +107,5 @@ def brokers(tmp_path: Path, authority: Authority):
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """For submeter-apply. What is in the files of an uplink is judged by others."""
-    monkeypatch.setattr("gateway.check.configuration.file_mistakes", lambda _: [])
+    monkeypatch.setattr("gateway.mqtt.file_mistakes", lambda _: [])
     return make_site(tmp_path)
