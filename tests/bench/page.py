@@ -105,8 +105,7 @@ REASONS: dict[str, str] = {
         "up to 50 of them. Of 110 other draws at 2400 baud 3 took 45.6 to 46.3 s of the wire."
     ),
     "CPU of engine and history beside polling": (
-        "On a machine with a load of 10 to 15 three pairs gave 2.9, 5.9 and 6.0 %; the engine's own thread "
-        "took 3.2 %."
+        "Four pairs beside other work gave 2.9, 5.8, 5.9 and 6.0 %; the engine's own thread took 3.2 %."
     ),
     "written to the card, file at its budget, 4 KB blocks": _CARD,
     "written to the card, file that grows, 4 KB blocks": _CARD,
