@@ -148,8 +148,8 @@ def test_its_state_holds_since_it_began() -> None:
     one = polled()
     one.begin(77.0)
     assert one.health().since == 77.0
-    one.mark_ok(80.0)
-    one.mark_ok(90.0)
+    one.mark_ok(80.0, None)
+    one.mark_ok(90.0, None)
     assert one.health().since == 80.0
 
 
@@ -164,7 +164,7 @@ def test_a_lost_meter_gets_silence_at_each_second_probe_and_at_each_fourth_once_
 
     one = polled()
     assert wanted(one) == [2, 4, 6, 8]
-    one.mark_ok(5.0)
+    one.mark_ok(5.0, None)
     assert not one.wants_silence
     assert wanted(one) == [4, 8]
     assert wanted(polled(TCP)) == [], "there is no line to fall silent"
