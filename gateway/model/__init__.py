@@ -14,6 +14,7 @@ from gateway.model.reading import (
     Interval,
     Reading,
     Sealed,
+    is_not_ready,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "Ranges",
     "Reading",
     "Sealed",
+    "is_not_ready",
 ]

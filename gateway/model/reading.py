@@ -20,6 +20,11 @@ NOT_READY = frozenset({"exception_5", "exception_6"})
 """Reasons that pass: the meter has accepted the request and needs longer, or is busy."""
 
 
+def is_not_ready(code: int) -> bool:
+    """Whether an exception code is one that passes."""
+    return f"exception_{code}" in NOT_READY
+
+
 @dataclass(slots=True)
 class Reading:
     """What one meter gave in one poll.

@@ -7,20 +7,21 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-import threading
 import time
-from typing import Self
+
+from played import Played
 
 from gateway.demo.simulator.frames import rtu_frame, rtu_parts
 from gateway.demo.simulator.slave import Slave
 
 
-class Converter:
+class Converter(Played):
     """`turnaround`: s that its meters think; `hangs_up`: at what is no frame; `echo`: it hears itself."""
 
     def __init__(
         self, slaves: list[Slave], *, turnaround: float = 0.03, hangs_up: bool = False, echo: bool = False
     ) -> None:
+        super().__init__()
         self.refused = 0
         """Connections that were ended because there was one."""
         self.frames = 0
@@ -28,16 +29,8 @@ class Converter:
         self._turnaround, self._hangs_up, self._echo = turnaround, hangs_up, echo
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.place = f"127.0.0.1:{self._listening.getsockname()[1]}"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+    def _close(self) -> None:
         self._listening.close()
 
     def _run(self) -> None:

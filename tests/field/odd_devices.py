@@ -8,14 +8,16 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-from field_parts import pattern
+from field_parts import meter, pattern
 
 from gateway.config.schema import TcpBus
 from gateway.demo.simulator.frames import rtu_frame, rtu_parts
 from gateway.errors import BusError
 from gateway.field.bus.line import BusLine
-from gateway.field.learnt import Learnt
+from gateway.field.bus.station import Station
+from gateway.field.learnt import LEARNT_FILE, Learnt
 from gateway.field.port.modbus import ModbusPort
 
 PROBES = ((4, 7000, 1), (4, 7000, 3), (4, 7000, 5), (4, 7000, 6), (4, 7000, 7))
@@ -127,6 +129,24 @@ def station(line: BusLine, unit: int = 1):
     made = line.station(unit)
     made.probes = PROBES
     return made
+
+
+def seated(line: BusLine, unit: int = 1, **keys: object) -> Station:
+    """The same with facts of its own; `keys` are those of its configuration."""
+    made = line.station(unit, line.learnt.meter(line.bus, meter(unit, **keys)))
+    made.probes = PROBES
+    return made
+
+
+async def restarted(bus: TcpBus, directory: Path, times: int) -> AsyncIterator[tuple[int, BusLine, Station]]:
+    """The bus as a gateway has it that is started so many times, each time with what it has learnt."""
+    for turn in range(times):
+        learnt = Learnt(directory / LEARNT_FILE)
+        line = BusLine(bus, ModbusPort(bus), learnt)
+        await line.open()
+        yield turn, line, seated(line)
+        line.close()
+        await learnt.save()
 
 
 async def ask_all(line: BusLine, who, rounds: int = 3) -> tuple[int, int]:

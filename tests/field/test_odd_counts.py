@@ -11,19 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from field_parts import meter, pattern
-from odd_devices import PROBES, Client, Request, Serve, ask_all, line_to, served, station
+from field_parts import pattern
+from odd_devices import PROBES, Client, Request, Serve, ask_all, line_to, restarted, seated, served, station
 
 from gateway.config.schema import TcpBus
 from gateway.demo.simulator.frames import rtu_frame
 from gateway.errors import BusError
-from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Station
-from gateway.field.learnt import LEARNT_FILE, Learnt
 from gateway.field.port import rtu
 from gateway.field.port.contract import registers_of
 from gateway.field.port.mbap import split
-from gateway.field.port.modbus import ModbusPort
 from gateway.field.port.request import Request as Asked
 from gateway.field.port.transport import has_right_crc, rtu_request
 
@@ -70,13 +67,6 @@ def serving(kind: str, says: Says, **odd: int) -> Serve:
     return serve
 
 
-def seated(line: BusLine, unit: int = 1, **keys: object) -> Station:
-    """A meter with facts of its own."""
-    made = line.station(unit, line.learnt.meter(line.bus, meter(unit, **keys)))
-    made.probes = PROBES
-    return made
-
-
 def known(who: Station) -> dict[str, object]:
     return {fact.name: fact.value for fact in who.facts.known()}
 
@@ -90,17 +80,11 @@ async def test_it_is_learnt_outlives_a_restart_and_ends_with_a_mended_meter(
         bus = TcpBus(
             name="bus", type=kind, host="127.0.0.1", port=plant.port, baudrate=115200, timeout="300ms"
         )
-        for turn in range(3):
-            learnt = Learnt(tmp_path / LEARNT_FILE)
-            line = BusLine(bus, ModbusPort(bus), learnt)
-            await line.open()
-            who = seated(line)
+        async for turn, line, who in restarted(bus, tmp_path, 3):
             assert await ask_all(line, who) == (12, 0)
             assert known(who) == ({"reply_count": "registers"} if turn < 2 else {})
             assert line.counters.bad_frames == (3 if turn == 0 else 0), "it is found out once"
             assert line.port.form.counting == ({1} if turn < 2 else set())
-            line.close()
-            await learnt.save()
             if turn == 1:
                 says.append(right)
 

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from field_parts import meter
-from odd_devices import PROBES, Client, Serve, ask_all, line_to, served
+from odd_devices import Client, Serve, ask_all, line_to, restarted, seated, served
 
 from gateway.config.schema import TcpBus
 from gateway.field.bus.line import BusLine
@@ -49,13 +48,6 @@ def serving(odd: list[str]) -> Serve:
     return serve
 
 
-def seated(line: BusLine) -> Station:
-    """A meter with facts of its own."""
-    made = line.station(1, line.learnt.meter(line.bus, meter(1)))
-    made.probes = PROBES
-    return made
-
-
 def known(line: BusLine, who: Station) -> dict[str, object]:
     return {fact.name: fact.value for fact in (*line.facts.known(), *who.facts.known())}
 
@@ -66,11 +58,7 @@ async def test_it_is_a_fact_that_a_restart_keeps_and_a_mended_gateway_ends(name:
     odd = [name]
     async with served(serving(odd)) as plant:
         bus = TcpBus(name="bus", type="tcp", host="127.0.0.1", port=plant.port, timeout="300ms")
-        for turn in range(3):
-            learnt = Learnt(tmp_path / LEARNT_FILE)
-            line = BusLine(bus, ModbusPort(bus), learnt)
-            await line.open()
-            who = seated(line)
+        async for turn, line, who in restarted(bus, tmp_path, 3):
             assert await ask_all(line, who) == (12, 0)
             if turn < 2:
                 assert known(line, who) == {key: value}
@@ -79,8 +67,6 @@ async def test_it_is_a_fact_that_a_restart_keeps_and_a_mended_gateway_ends(name:
                 await ask_all(line, who, 25 if value == "own" else 0)  # no reply is foretold then
                 assert known(line, who) == {}
                 assert line.port.form == ReplyForm()
-            line.close()
-            await learnt.save()
             if turn == 1:
                 odd.clear()
         assert known(line, seated(BusLine(bus, ModbusPort(bus), Learnt(tmp_path / LEARNT_FILE)))) == {}

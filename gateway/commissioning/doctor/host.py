@@ -15,7 +15,7 @@ from gateway.commissioning.doctor.targets import Target
 from gateway.config import TcpBus
 from gateway.errors import BusDown
 from gateway.field import frames, has_right_crc, not_opened, sealed
-from gateway.model import NOT_READY
+from gateway.model import is_not_ready
 
 Ended = Literal["answer", "refused", "silent", "closed"]
 _MBAP: Final = struct.Struct(">HHHB")
@@ -40,7 +40,7 @@ class HostRead:
     @property
     def not_ready(self) -> bool:
         """Whether it was a refusal that passes."""
-        return f"exception_{self.code}" in NOT_READY
+        return is_not_ready(self.code)
 
 
 @dataclass(slots=True)

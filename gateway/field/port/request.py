@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import BadFrame, NotReady, Refused
-from gateway.model import NOT_READY
+from gateway.model import is_not_ready
 
 REFUSAL = 5
 """Bytes of an exception on a serial line; an answer has two more for each register."""
@@ -34,7 +34,7 @@ def refused(unit: int, code: int) -> Refused:
     """What an exception of a unit is raised as."""
     what = EXCEPTIONS.get(code, "an exception that the standard does not name")
     error = Refused(f"unit {unit} refused with exception {code} ({what})", code)
-    if error.reason not in NOT_READY:
+    if not is_not_ready(code):
         return error
     return NotReady(
         error.message,

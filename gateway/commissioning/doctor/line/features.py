@@ -28,7 +28,6 @@ _TWICE: Final = 3
 _RESTED: Final = 0.2
 _SOME: Final = 3
 """Bytes: more of them are an answer, if a damaged one."""
-_ABSENT: Final = (10, 11)
 
 Feature = bool | None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from gateway.commissioning.scan import LineSetting, RawExchange, asks, placed
-from gateway.model import NOT_READY
+from gateway.model import is_not_ready
 
 Outcome = Literal["answer", "refused", "damaged", "silent"]
 _REFUSAL: Final = 5
@@ -56,7 +56,7 @@ class Trace:
     @property
     def not_ready(self) -> bool:
         """Whether it was a refusal that passes."""
-        return f"exception_{self.code}" in NOT_READY
+        return is_not_ready(self.code)
 
     @property
     def known(self) -> bool:
