@@ -64,7 +64,6 @@ def snapshot(
     config, moment, slots = assembly.config, views.Moment(clock), assembly.slots
     health = {name: worker.health() for name, worker in assembly.workers.items()}
     mistakes, problems = told.mistakes[:MOST_LINES], [bus.warning for bus in health.values() if bus.warning]
-    problems += assembly.pulses.problems() if assembly.pulses else []
     whole = Snapshot(
         gateway=config.gateway.id,
         name=config.gateway.name,

@@ -21,6 +21,9 @@ from gateway.daemon.daemon import Daemon
 from gateway.errors import GatewayError, JournalFull
 from gateway.host.clock import Clock
 from gateway.journal import Journal
+from gateway.status import judge
+from gateway.status.words.language import Locale
+from gateway.status.words.notices import notices
 from gateway.wire import decode
 from tests.waiting import until, wait_until
 
@@ -310,6 +313,20 @@ async def here(gateway: Gateway, monkeypatch, factory=None):
     finally:
         daemon.end()
         await asyncio.wait_for(task, 60)
+
+
+async def test_a_pin_that_cannot_be_used_is_told_once(gateway, monkeypatch) -> None:
+    gateway.write()
+    gateway.config.write_text(gateway.config.read_text().replace("pin: 18,", "pin: 2, pull: none,"))
+    async with here(gateway, monkeypatch) as (daemon, _):
+        await until(lambda: any(entry.error for entry in daemon.assembly.pulses.health()))
+        daemon.assembly.pulses.poll("gas")
+        now = daemon.snapshot()
+        f = Locale("en", "UTC", now.taken)
+        told = [notice.text for notice in notices(judge(now), now, f) if notice.level == "bad"]
+    assert len(told) == 1, told
+    assert told[0].startswith("gas: its pulses are not counted: GPIO 2 has a resistor")
+    assert not any("GPIO 2" in line for line in now.problems)
 
 
 async def give(daemon: Daemon, factory, number: int, pin=17) -> None:

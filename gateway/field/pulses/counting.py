@@ -215,11 +215,6 @@ class PulseInputs:
         now = time.monotonic()
         return tuple(entry.health(now) for entry in self.inputs.values())
 
-    def problems(self) -> list[str]:
-        """What keeps inputs from counting, a line each."""
-        troubles = self._troubles.open
-        return list(troubles.values())
-
     def _find(self, meter: str) -> PulseInput:
         if meter not in self.inputs:
             raise GatewayError(
