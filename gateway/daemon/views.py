@@ -85,7 +85,7 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
         feeds=meter.feeds or "",
         parent=meter.parent or "",
         interval=meter.interval,
-        since=moment.wall_of(health.since) if health and health.since else None,
+        since=_since(state, live, health, moment),
         age=moment.age(live.answered),
         values=_values(live, driver, meter, moment),
         missing=live.missing,
@@ -96,8 +96,22 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
         nameless=health.nameless if health else "",
         damaged=health.damaged if health else False,
         exchanged=health.exchange[:2] if health and health.exchange else (),
-        remarks=("being_swapped",) if meter.id in assembly.swaps else (),
+        remarks=(
+            *(("being_swapped",) if meter.id in assembly.swaps else ()),
+            *(("unidentified",) if health and health.unidentified else ()),
+        ),
     )
+
+
+def _since(state: MeterState, live: MeterValues, health: MeterHealth | None, moment: Moment) -> int | None:
+    """When a state began: one that answers and gives nothing is lost since its last values, not since it was
+    last silent.
+    """
+    if health is None or not health.since:
+        return None
+    if state == "lost" and health.state.shown != "lost" and live.answered is not None:
+        return moment.wall - (moment.uptime - live.answered)
+    return moment.wall_of(health.since)
 
 
 def _facts(facts: tuple[Fact, ...]) -> tuple[FactView, ...]:

@@ -130,6 +130,8 @@ class MeterHealth:
     """Whether what came in place of its last answer was damaged, or was no frame: it is not silent."""
     exchange: MeterExchange | None = None
     """The meter that was put in its place, while nobody has confirmed it."""
+    unidentified: bool = False
+    """Whether it may be another meter than before, and its serial number has not been read since."""
     stranger: tuple[str, ...] = ()
     """Register with what it holds, and what its table's meters have there, when it is another meter."""
     nameless: str = ""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from gateway.model import NOT_READY
+from gateway.status.snapshot import MeterView
+
 Level = Literal["good", "known", "busy", "warn", "bad"]
 """good: proven. known: worth telling, no trouble. busy: neither all-clear nor alarm, it passes by itself.
 warn, bad: act.
@@ -34,12 +37,20 @@ MeterCause = Literal[
     "pulses_not_counted",
     "register_unsure",
     "meter_changed",
+    "meter_unidentified",
     "meter_being_swapped",
     "other_model",
     "identity_refused",
 ]
 BusCause = Literal[
-    "bus_open", "bus_unused", "bus_opening", "bus_lent", "bus_down", "bus_silent", "bus_damaged"
+    "bus_open",
+    "bus_unused",
+    "bus_opening",
+    "bus_lent",
+    "bus_down",
+    "bus_silent",
+    "bus_damaged",
+    "bus_unreachable",
 ]
 JournalCause = Literal[
     "journal_storing",
@@ -127,3 +138,19 @@ class StatusVerdict:
     def troubles(self) -> tuple[StatusFinding, ...]:
         """What a person should know or do something about."""
         return tuple(finding for finding in self.findings if finding.level in {"warn", "bad"})
+
+
+def why_lost(meter: MeterView) -> MeterCause:
+    """What is wrong with a meter that gives nothing."""
+    reason = meter.missing
+    if not meter.bus:  # a pulse input answers nobody: it counts, or its pin cannot be used
+        return "pulses_not_counted"
+    if reason == "bad_frame" or meter.damaged:
+        return "meter_damaged"
+    if reason in {"exception_10", "exception_11"}:
+        return "meter_unreachable"  # its gateway answers, the meter behind it does not
+    if reason in NOT_READY:
+        return "meter_not_ready"
+    if reason.startswith("exception_"):
+        return "meter_refusing"
+    return "meter_silent"

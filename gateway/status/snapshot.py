@@ -33,9 +33,10 @@ gateway's name.
 
 Quality = Literal["good", "suspect", "stale", "absent"]
 
-Remark = Literal["register_unsure", "too_fast", "being_swapped"]
+Remark = Literal["register_unsure", "too_fast", "being_swapped", "unidentified"]
 """register_unsure: nobody knows whether the register is what the meter's display shows. too_fast: the contact
-gives pulses faster than its limits let them be counted.
+gives pulses faster than its limits let them be counted. unidentified: it may be another meter than before,
+and its serial number has not been read since.
 """
 
 STALE_POLLS = 3

@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from typing import assert_never, get_args
 
 from gateway.model import NOT_READY
-from gateway.status.findings import Level, MeterCause, Part, State, StatusFinding, StatusVerdict
+from gateway.status.findings import (
+    BusCause,
+    Level,
+    MeterCause,
+    Part,
+    State,
+    StatusFinding,
+    StatusVerdict,
+    why_lost,
+)
 from gateway.status.gateway_findings import gateway_findings, younger
 from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot
 from gateway.status.uplink_findings import LEAST_MS, bound, certificate_findings, uplink_findings
@@ -104,15 +113,23 @@ def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> StatusFindin
             return StatusFinding("bus", "bus_lent", "warn", view.name, len(members))
         case "idle" | "open":
             if len(members) > 1 and all(meter.state == "lost" for meter in members):
-                damaged = any(meter.missing == "bad_frame" or meter.damaged for meter in members)
-                return StatusFinding(
-                    "bus", "bus_damaged" if damaged else "bus_silent", "bad", view.name, len(members)
-                )
+                cause = _of_all({why_lost(meter) for meter in members})
+                if cause is not None:
+                    return StatusFinding("bus", cause, "bad", view.name, len(members))
             return StatusFinding(
                 "bus", "bus_open" if view.state == "open" else "bus_unused", "good", view.name
             )
         case _:
             assert_never(view.state)
+
+
+def _of_all(why: set[MeterCause]) -> BusCause | None:
+    """What is wrong with a line whose meters are all lost for these reasons; None when one of them answers
+    and is understood, so that each has a trouble of its own.
+    """
+    if why <= {"meter_silent", "meter_damaged"}:
+        return "bus_damaged" if "meter_damaged" in why else "bus_silent"
+    return "bus_unreachable" if why == {"meter_unreachable"} else None
 
 
 def lost_buses(now: Snapshot) -> set[str]:
@@ -121,7 +138,7 @@ def lost_buses(now: Snapshot) -> set[str]:
     return {
         found.subject
         for found in _buses(now, active)
-        if found.cause in {"bus_down", "bus_silent", "bus_damaged", "bus_lent"}
+        if found.cause in {"bus_down", "bus_silent", "bus_damaged", "bus_unreachable", "bus_lent"}
     }
 
 
@@ -140,35 +157,28 @@ def _meter(meter: MeterView, now: Snapshot) -> Iterator[StatusFinding]:
             else:
                 yield StatusFinding("meter", "meter_not_polled", "warn", meter.id)
         case "lost":
-            why = _why_lost(meter)
+            why = why_lost(meter)
             yield StatusFinding("meter", why, "bad", meter.id, at=meter.since, details=(meter.missing,))
         case "answering" | "partial":
             yield from _values(meter)
+            yield from _unidentified(meter, now)
         case "disabled":
             return
         case _:
             assert_never(meter.state)
 
 
+def _unidentified(meter: MeterView, now: Snapshot) -> Iterator[StatusFinding]:
+    if "unidentified" in meter.remarks:
+        patience = int(STARTING_MS + 1000 * meter.interval)
+        level: Level = "busy" if younger(meter.since, now, patience) else "warn"
+        yield StatusFinding("meter", "meter_unidentified", level, meter.id)
+
+
 def _is_lent(meter: MeterView, now: Snapshot) -> bool:
     """Whether nothing can be said of it, because its line is lent."""
     lent = any(view.name == meter.bus and view.state == "lent" for view in now.buses)
     return lent and meter.state in {"answering", "partial"}
-
-
-def _why_lost(meter: MeterView) -> MeterCause:
-    reason = meter.missing
-    if not meter.bus:  # a pulse input answers nobody: it counts, or its pin cannot be used
-        return "pulses_not_counted"
-    if reason == "bad_frame" or meter.damaged:
-        return "meter_damaged"
-    if reason in {"exception_10", "exception_11"}:
-        return "meter_unreachable"  # its gateway answers, the meter behind it does not
-    if reason in NOT_READY:
-        return "meter_not_ready"
-    if reason.startswith("exception_"):
-        return "meter_refusing"
-    return "meter_silent"
 
 
 def _values(meter: MeterView) -> Iterator[StatusFinding]:

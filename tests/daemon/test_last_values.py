@@ -119,6 +119,7 @@ def shown(
     state: PollState = PollState.OK,
     known: bool = True,
     exchange: tuple[str, str, int] | None = None,
+    unidentified: bool = False,
     **meter,
 ):
     entry = {"id": "m", "bus": "l", "address": 1, "driver": DRIVER, "interval": "2s", "slow_interval": "30s"}
@@ -146,6 +147,7 @@ def shown(
         facts=(),
         stranger=(),
         exchange=exchange,
+        unidentified=unidentified,
         damaged=False,
     )
     bus = SimpleNamespace(meters=[health] if known else [])
@@ -157,6 +159,23 @@ def read(*, absent: dict[str, str] | None = None, **values: float) -> MeterValue
     kept = LastValues(["m"])
     kept.take(Reading("m", 59_000, values, absent or {}))
     return kept.meters["m"]
+
+
+def test_a_meter_that_refuses_everything_gives_nothing_since_its_last_values() -> None:
+    """Not since it was last silent, which may be weeks ago: its bus calls it well, for it answers."""
+    values = read(active_power=1.0)
+    well = shown(values).since
+    values.missing = "exception_2"
+    refusing = shown(values)
+    assert (refusing.state, refusing.age) == ("lost", 1.0)
+    assert refusing.since == Still().wall - 1000 != well
+    assert shown(values, state=PollState.LOST).since == well, "the bus knows since when it is silent"
+    assert shown(MeterValues(polled=1, missing="exception_2")).since == well, "it never gave any"
+
+
+def test_that_a_meter_may_be_another_one_is_seen() -> None:
+    assert shown(read(active_power=1.0), unidentified=True).remarks == ("unidentified",)
+    assert shown(read(active_power=1.0)).remarks == ()
 
 
 def test_a_meter_is_called_by_its_table() -> None:

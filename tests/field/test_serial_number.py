@@ -6,6 +6,7 @@ import pytest
 from field_parts import driver, meter
 
 from gateway.config.schema import Meter, TcpBus
+from gateway.errors import BadFrame, NoReply
 from gateway.field.learnt import Learnt
 from gateway.field.meter.reader import MeterTask
 from gateway.field.meter.serial_number import ACCEPTED_AFTER, SerialMemory, tells
@@ -140,4 +141,89 @@ async def test_a_meter_that_is_swapped_while_it_runs(caplog) -> None:
     (health,) = worker.health().meters
     assert health.exchange is not None
     assert health.exchange[:2] == ("4711", "4712")
+    await worker.stop()
+
+
+NUMBERED = driver(
+    "0 u16 active_power W fast\n10 u32 active_energy_import kWh slow decimals=0\n20 u32 serial_number "
+    "- static\n"
+)
+
+
+def numbered(**more) -> tuple[BusWorker, dict[int, int], FakePort]:
+    """A bus with one meter that tells its serial number, its registers, and its port."""
+    words = {0: 5, 10: 0, 11: 7000, 20: 0, 21: 4711}
+    port = FakePort({1: lambda _, address: words.get(address, 0)})
+    return BusWorker(BUS, [MeterTask(meter(1, **more), NUMBERED)], lambda _: None, port=port), words, port
+
+
+def unsure(worker: BusWorker) -> bool:
+    (health,) = worker.health().meters
+    return health.unidentified
+
+
+async def test_a_changed_meter_is_not_taken_for_the_same_before_its_number_is_read_twice() -> None:
+    worker, words, _ = numbered()
+    seen = []
+    for _ in range(3):
+        await worker.meter("m1").read()
+        seen.append(unsure(worker))
+    assert seen == [False] * 3, "a number that is only being learnt changes nothing"
+    words[21] = 4712
+    await worker.meter("m1").read()
+    assert unsure(worker), "another number was read once"
+    await worker.meter("m1").read()
+    assert not unsure(worker), "now it is known that it is another one"
+    assert worker.health().meters[0].exchange is not None
+    await worker.stop()
+
+
+async def test_a_number_that_was_misread_once_is_forgotten() -> None:
+    worker, words, _ = numbered()
+    for number in (4711, 4711, 9999, 4711):
+        words[21] = number
+        await worker.meter("m1").read()
+    assert not unsure(worker)
+    assert worker.health().meters[0].exchange is None
+    await worker.stop()
+
+
+@pytest.mark.parametrize("more", [{}, {"serial": "4711"}], ids=["seen", "configured"])
+async def test_a_meter_that_comes_back_is_known_when_its_number_was_read(more) -> None:
+    worker, _, port = numbered(**more)
+    polled = worker.meter("m1")
+    for _ in range(2):
+        await polled.read()
+    assert not unsure(worker)
+    for error in (NoReply("gone"), NoReply("gone")):
+        polled.mark_lost(error, 0.0, 0.0)
+    assert not unsure(worker), "of one that is silent it is said that it is lost"
+    port.trouble.extend([None, BadFrame("noise")])
+    await polled.read()
+    assert unsure(worker), "it is back, and has not said who it is"
+    assert worker.health().meters[0].state.shown == "ok"
+    await polled.read()
+    assert not unsure(worker)
+    await worker.stop()
+
+
+async def test_a_table_without_a_serial_number_leaves_nothing_open() -> None:
+    table = driver("0 u16 active_power W fast\n")
+    worker = BusWorker(BUS, [MeterTask(meter(1), table)], lambda _: None, port=FakePort({1: lambda *_: 5}))
+    await worker.meter("m1").read()
+    worker.meter("m1").mark_lost(NoReply("gone"), 0.0, 0.0)
+    await worker.meter("m1").read()
+    assert not unsure(worker)
+    await worker.stop()
+
+
+async def test_a_swap_that_a_person_ends_leaves_nothing_open() -> None:
+    worker, words, _ = numbered()
+    polled = worker.meter("m1")
+    for number in (4711, 4711, 4712):
+        words[21] = number
+        await polled.read()
+    assert unsure(worker)
+    polled.replaced()
+    assert not unsure(worker)
     await worker.stop()

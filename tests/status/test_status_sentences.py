@@ -8,7 +8,7 @@ import pytest
 from status_building import BUSES, CALM, HOUR, METERS, MINUTE, NOW, SNAPSHOT, value
 
 from gateway.status.findings import StatusFinding
-from gateway.status.snapshot import Beat, ClockView, JournalView, MeterView, UplinkView
+from gateway.status.snapshot import Beat, ClockView, JournalView, MeterView, Snapshot, UplinkView
 from gateway.status.verdict import judge
 from gateway.status.words import notices, sentences
 from gateway.status.words.labels import Words
@@ -162,6 +162,65 @@ def test_all_meters_of_a_line_lost_points_at_the_line():
     lines = texts(replace(SNAPSHOT, meters=lost))
     assert "None of the 6 meters on the line line1 answers." in lines
     assert not any("no answer since" in text for text in lines)
+
+
+def gone(count: int, *why: str) -> Snapshot:
+    """Calm, with so many meters, of which the first are lost for these reasons."""
+    meters = tuple(
+        replace(METERS[0], id=f"m{number}", label=f"Meter {number}", address=number)
+        for number in range(count)
+    )
+    lost = tuple(
+        replace(view, state="lost", missing=reason) for view, reason in zip(meters, why, strict=False)
+    )
+    return replace(CALM, meters=(*lost, *meters[len(lost) :]))
+
+
+REFUSES, SILENT, BUSY = "exception_2", "timeout", "exception_6"
+
+
+@pytest.mark.parametrize(
+    ("now", "en", "tr"),
+    [
+        (gone(1), "Everything is in order. The meter answers.", "Her şey yolunda. Sayaç yanıt veriyor."),
+        (gone(1, SILENT), "The meter does not answer.", "Sayaç yanıt vermiyor."),
+        (gone(2, SILENT, SILENT), "None of the meters answers.", "Sayaçların hiçbiri yanıt vermiyor."),
+        (gone(2, SILENT), "1 of 2 meters answer.", "2 sayacın 1'i yanıt veriyor."),
+        (
+            gone(1, REFUSES),
+            "The meter answers, but refuses every question.",
+            "Sayaç yanıt veriyor, ancak her soruyu reddediyor.",
+        ),
+        (
+            gone(2, REFUSES, REFUSES),
+            "All 2 meters answer, but refuse every question.",
+            "2 sayacın tümü yanıt veriyor, ancak her soruyu reddediyor.",
+        ),
+        (
+            gone(3, REFUSES),
+            "2 of 3 meters give values; what else answers refuses every question.",
+            "3 sayacın 2'si değer veriyor; diğerleri yanıt veriyor, ancak her soruyu reddediyor.",
+        ),
+        (gone(3, REFUSES, SILENT), "1 of 3 meters give values.", "3 sayacın 1'i değer veriyor."),
+        (gone(2, REFUSES, SILENT), "None of the meters gives a value.", "Sayaçların hiçbiri değer vermiyor."),
+        (gone(1, BUSY), "The meter gives no value.", "Sayaç değer vermiyor."),
+    ],
+)
+def test_the_headline_tells_a_meter_that_refuses_from_one_that_is_silent(now, en, tr):
+    assert [verdict(now).text, verdict(now, "tr").text] == [en, tr]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_meter_that_refuses_is_not_sought_in_its_cable(count):
+    """Neither when it is all that its line has: it answers, and what it is asked is wrong."""
+    now = gone(count, *[REFUSES] * count)
+    assert [notice.text.split(": ")[1][:26] for notice in told(now)] == ["it refuses every question "] * count
+    actions = " ".join(notice.action for notice in told(now))
+    assert "drivers try --meter m0" in actions
+    assert "power of the converter" not in actions
+    card = Words(locale()).meter_state(replace(now.meters[0], age=None, since=NOW - HOUR))
+    assert card == "it refuses every question since 18:25", "it has answered: it says no"
+    assert Words(locale()).meter_state(gone(1, SILENT).meters[0]).startswith("no answer since")
 
 
 def test_one_meter_alone_on_its_line_is_named_itself():

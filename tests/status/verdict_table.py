@@ -246,6 +246,18 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "other_model",
     ),
     ("another meter answers in its place", meter(exchanged=("11", "22")), "attention", "meter_changed"),
+    (
+        "a meter that came back has not said that it is the same",
+        meter(remarks=("unidentified",), since=FRESH),
+        "starting",
+        "meter_unidentified",
+    ),
+    (
+        "it does not say so any more",
+        meter(remarks=("unidentified",), since=LATE),
+        "attention",
+        "meter_unidentified",
+    ),
     ("it is being exchanged", meter(remarks=("being_swapped",)), "attention", "meter_being_swapped"),
     (
         "a pulse input's pin cannot be used",
@@ -275,6 +287,7 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ("a line with every meter is lent for hours", lent(age=9000.0, newest=LATE), "attention", "bus_lent"),
     ("every meter of a line is silent", all_lost("timeout"), "trouble", "bus_silent"),
     ("every reply of a line is damaged", all_lost("bad_frame"), "trouble", "bus_damaged"),
+    ("a converter reaches none of its meters", all_lost("exception_11"), "trouble", "bus_unreachable"),
     # the store
     ("the card is full", journal(state="full"), "trouble", "journal_full"),
     ("the card fails", journal(state="failed"), "trouble", "journal_failed"),

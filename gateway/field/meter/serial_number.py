@@ -64,6 +64,11 @@ class SerialMemory:
             self._facts.learn("serial", visible(serial.strip(), MOST_SERIAL - 1))
 
     @property
+    def known(self) -> bool:
+        """Whether its serial number was seen before, also by the run before."""
+        return not self._facts.fixed("serial") and bool(self._facts.serial)
+
+    @property
     def exchange(self) -> MeterExchange | None:
         """The change that nobody has confirmed yet; None when there is none."""
         if self._facts.fixed("serial"):

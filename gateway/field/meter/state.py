@@ -14,7 +14,7 @@ from gateway.field.health import MeterHealth, PollState
 from gateway.field.meter.counters import energy_ratio
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
-from gateway.field.meter.serial_number import SerialMemory, plain
+from gateway.field.meter.serial_number import SerialMemory, plain, tells
 from gateway.field.port.contract import words_of
 from gateway.field.schedule import Due, Schedule
 from gateway.model import Event, Reading
@@ -67,6 +67,8 @@ class PolledMeter:
         self._serials = SerialMemory(config.id, self.reader.facts)
         self._foreign: str | None = None
         """The serial number that answers, when it is not the configured one."""
+        self._unidentified = False
+        """Whether it may be another meter than before: its serial number was not read since."""
         self._since = 0.0
         self._last_good: float | None = None
         self._failures = 0
@@ -181,6 +183,8 @@ class PolledMeter:
         """A poll was answered: it is not lost. `error`: all that it said is that it is not ready."""
         if self.was_away:
             log.info("meter %s on bus %s is back", self.id, self.line.name)
+        if self.lost and self._tells_its_serial:
+            self._unidentified = True
         self.error, self._failures = error, 0
         self._last_good = now
         for counters in (self._station.counters, self.line.counters):
@@ -191,6 +195,11 @@ class PolledMeter:
     def was_away(self) -> bool:
         """Lost for so long that it may come back set otherwise."""
         return self._failures > 1
+
+    @property
+    def _tells_its_serial(self) -> bool:
+        """Whether it has given a serial number before, so that it can be asked whether it is the same."""
+        return self._serials.known or tells(self.attributes.get("serial_number", ""))
 
     def may_be_another(self, now: float) -> bool:
         """Away for so long that another meter may come back in its place. Some are deaf for a while after a
@@ -208,10 +217,13 @@ class PolledMeter:
             return []
         self._counters.are_of(read)
         if expected is None:
+            known = self._serials.known
             events, again = self._serials.seen(read, uptime)
+            self._unidentified = again and known
             if again:
                 self.schedule.again(static=True)
             return events
+        self._unidentified = False
         foreign = read if plain(read) != plain(expected) else None
         if foreign is None:
             self._serials.confirmed()
@@ -249,6 +261,7 @@ class PolledMeter:
         answers now.
         """
         self._counters.forget()
+        self._unidentified = False
         self._serials.replaced(self.attributes.get("serial_number", ""))
 
     def judge(self, reading: Reading) -> list[Event]:
@@ -293,6 +306,7 @@ class PolledMeter:
             counters=station.counters,
             damaged=_came_damaged(self.error),
             exchange=self._serials.exchange,
+            unidentified=self._unidentified,
             stranger=reader.stranger,
             nameless=reader.nameless,
             facts=reader.facts.known(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.model import ATTRIBUTES, NOT_READY, OWN_METER, QUANTITIES
+from gateway.status.findings import why_lost
 from gateway.status.snapshot import ClockView, MeterView, ValueView
 from gateway.status.words.language import Locale, usual_decimals
 
@@ -12,6 +13,21 @@ _MOST_DECIMALS = 3
 _TEN, _THOUSAND = 10, 1000
 _FINE = {"power_factor": 3, "displacement_factor": 3, "frequency": 2, "volume": 3, "pulse_count": 0}
 """Digits that count however large the number is, also of a quantity's phases."""
+
+
+def N_(text: str) -> str:  # noqa: N802 - the usual name
+    """A text of the catalogue, translated where it is said."""
+    return text
+
+
+LOST_WORDS: dict[str, str] = {
+    "meter_silent": N_("no answer"),
+    "meter_damaged": N_("its answers arrive damaged"),
+    "meter_refusing": N_("it refuses every question"),
+    "meter_not_ready": N_("it answers that it is busy, or not ready yet"),
+    "meter_unreachable": N_("its converter cannot reach it"),
+}
+"""A meter that gives nothing: what of it, since when stands behind it."""
 
 HEADLINES = ("active_power", "heat_power", "dc_power", "volume_flow", "apparent_power")
 """What a meter is doing now: the first that it has."""
@@ -131,6 +147,9 @@ class Words:
                 return _("answers")
             case "partial":
                 return _("answers in part")
+            case "lost" if (cause := why_lost(meter)) in LOST_WORDS and cause != "meter_silent":
+                what = _(LOST_WORDS[cause])
+                return _("%(what)s %(since)s") % {"what": what, "since": since} if since else what
             case "lost" if meter.age is None:
                 return _("has not answered yet")
             case "lost":

@@ -8,7 +8,7 @@ from gateway.status.findings import StatusFinding
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.words import causes
 from gateway.status.words.errors import in_full, in_words
-from gateway.status.words.labels import Words
+from gateway.status.words.labels import LOST_WORDS, N_, Words
 from gateway.status.words.language import Locale
 
 _FEW = 3
@@ -17,46 +17,26 @@ _FEW = 3
 Counted = Callable[[Callable[[str, str, int], str], int], str]
 
 
-def N_(text: str) -> str:  # noqa: N802 - the usual name
-    """A text of the catalogue, translated where it is said."""
-    return text
-
-
-_LOST = {
-    "meter_silent": (
-        N_("no answer"),
-        N_("Check that the meter has power and that its data cable is firm."),
+_LOST_ACTIONS = {
+    "meter_silent": N_("Check that the meter has power and that its data cable is firm."),
+    "meter_damaged": N_(
+        "It answers, but nobody can read it: look for two meters with one address, a wrong baud rate or "
+        "parity, swapped wires A and B, or a missing terminator."
     ),
-    "meter_damaged": (
-        N_("its answers arrive damaged"),
-        N_(
-            "It answers, but nobody can read it: look for two meters with one address, a wrong baud rate or "
-            "parity, swapped wires A and B, or a missing terminator."
-        ),
+    "meter_refusing": N_(
+        "It answers, so its power and its cable are right: check that its table and its address in the "
+        "configuration belong to this meter: submeter drivers try --meter %(id)s."
     ),
-    "meter_refusing": (
-        N_("it refuses every question"),
-        N_(
-            "Check that its table and its address in the configuration belong to this meter: submeter "
-            "drivers try --meter %(id)s."
-        ),
+    "meter_not_ready": N_(
+        "It is asked again by itself. If this lasts: take other masters off it, give it a longer "
+        "interval or pause: 300ms in the configuration, or restart it."
     ),
-    "meter_not_ready": (
-        N_("it answers that it is busy, or not ready yet"),
-        N_(
-            "It is asked again by itself. If this lasts: take other masters off it, give it a longer "
-            "interval or pause: 300ms in the configuration, or restart it."
-        ),
-    ),
-    "meter_unreachable": (
-        N_("its converter cannot reach it"),
-        N_(
-            "The converter answers, the meter behind it does not: check the meter's power, its address and "
-            "the line between them."
-        ),
+    "meter_unreachable": N_(
+        "The converter answers, the meter behind it does not: check the meter's power, its address and "
+        "the line between them."
     ),
 }
-"""A meter that gives nothing: what of it, since when stands behind it, and what to do."""
+"""What to do about a meter that gives nothing."""
 
 _COUNTED: dict[str, tuple[Counted, str]] = {
     "table_doubtful": (
@@ -141,6 +121,16 @@ _PLAIN = {
             "the documentation). If nobody replaced it, check its address and cable."
         ),
     ),
+    "meter_unidentified": (
+        N_(
+            "%(meter)s: its serial number has to be read again before it is known whether it is still the "
+            "same meter."
+        ),
+        N_(
+            "Nothing to do: it is asked with its next poll. If this lasts, another meter may be in its "
+            "place: check its serial number and its address."
+        ),
+    ),
     "meter_being_swapped": (
         N_("%(meter)s: it is being exchanged, and its readings are not taken meanwhile."),
         N_("When the new meter is wired: submeter swap %(id)s. If it stays: submeter swap %(id)s --cancel"),
@@ -172,7 +162,7 @@ _PLAIN = {
 """Whatever else is wrong with a meter."""
 _NAMED = {"in_use", "permission"}
 """Causes of which the error says more: a program, a group, a service."""
-_PLACED = {"other_model", "identity_refused", "meter_changed"}
+_PLACED = {"other_model", "identity_refused", "meter_changed", "meter_unidentified"}
 """Whoever reads it goes there: line and address stand behind the name."""
 
 
@@ -181,11 +171,11 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     _, cause = f.gettext, finding.cause
     view = now.meter(finding.subject)
     label = view.label if view else finding.subject
-    if cause in _LOST:
-        what, action = _LOST[cause]
-        others = _("The others go on being read.")
-        told = _(action) % {"id": finding.subject}
-        return f"{label}{_where(view, now)}: {_since(_(what), finding, f)}.", f"{told} {others}"
+    if cause in _LOST_ACTIONS:
+        told = _(_LOST_ACTIONS[cause]) % {"id": finding.subject}
+        if len(now.meters) > 1:
+            told += " " + _("The others go on being read.")
+        return f"{label}{_where(view, now)}: {_since(_(LOST_WORDS[cause]), finding, f)}.", told
     values = {
         "meter": label + (_where(view, now) if cause in _PLACED else ""),
         "n": f.whole(finding.count),
@@ -261,6 +251,13 @@ def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
                 "terminators at both ends."
             )
             return _("Every answer on the line %(name)s arrives damaged (%(n)s meters).") % counts, action
+        case "bus_unreachable":
+            action = _(
+                "Check the cable between the converter and the meters, their power, and the baud rate and "
+                "parity that are set at the converter."
+            )
+            text = _("The converter of the line %(name)s answers, and reaches none of its meters (%(n)s).")
+            return text % counts, action
         case "bus_open" | "bus_unused" | "bus_opening":
             return f"{name}: {Words(f).bus_state(view.state)}." if view else name, ""
     return unproven(name, f)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.status.findings import Level, StatusFinding, StatusVerdict
-from gateway.status.snapshot import Snapshot, UplinkView
+from gateway.status.findings import Cause, Level, StatusFinding, StatusVerdict, why_lost
+from gateway.status.snapshot import MeterView, Snapshot, UplinkView
 from gateway.status.words import meter_notices, platforms, sentences
 from gateway.status.words.errors import has_words, in_full, in_words
 from gateway.status.words.language import Locale
@@ -24,7 +24,7 @@ class Notice:
 
 def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
     """The one sentence at the top."""
-    _, ngettext = f.gettext, f.ngettext
+    _ = f.gettext
     active = [meter for meter in now.meters if meter.state != "disabled"]
     if not active:
         return Notice("warn", _("No meter is configured yet."))
@@ -32,12 +32,12 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
     counts = {"n": f.whole(answering), "of_them": f.of_them(answering), "all": f.whole(len(active))}
     match verdict.state:
         case "in_order":
-            text = ngettext(
-                "Everything is in order. The meter answers.",
-                "Everything is in order. All %(n)s meters answer.",
-                answering,
+            # Two texts: a language without a plural has a word for all of several, and none for all of one.
+            one, all_ = (
+                _("Everything is in order. The meter answers."),
+                _("Everything is in order. All %(all)s meters answer."),
             )
-            return Notice("good", text % counts)
+            return Notice("good", (one if answering == 1 else all_) % counts)
         case "starting" | "delivering" if not answering:
             return Notice("busy", _("Starting: no meter has answered yet."))
         case "starting" | "delivering" if answering < len(active):
@@ -52,14 +52,39 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
         case _:
             level: Level = "bad" if verdict.state == "trouble" else "warn"
     if answering < len(active):
-        text = _("%(of_them)s of %(all)s meters answer.") if answering else _("None of the meters answers.")
-        return Notice(level, text % counts)
-    text = ngettext(
-        "The meter answers, but something needs attention.",
-        "All %(n)s meters answer, but something needs attention.",
-        answering,
+        return Notice(level, _not_all(active, f) % counts)
+    one, all_ = (
+        _("The meter answers, but something needs attention."),
+        _("All %(all)s meters answer, but something needs attention."),
     )
-    return Notice(level, text % counts)
+    return Notice(level, (one if answering == 1 else all_) % counts)
+
+
+_HEARD: set[Cause] = {"meter_refusing", "meter_not_ready", "meter_damaged"}
+"""A meter that gives nothing and is not silent."""
+
+
+def _not_all(active: list[MeterView], f: Locale) -> str:
+    """That some meters give nothing: those that refuse answer, which silent ones do not."""
+    _ = f.gettext
+    why = {why_lost(meter) if meter.state == "lost" else "" for meter in active} - {""}
+    giving = any(meter.state in {"answering", "partial"} for meter in active)
+    single = len(active) == 1
+    if not why & _HEARD:
+        if single:
+            return _("The meter does not answer.")
+        return _("%(of_them)s of %(all)s meters answer.") if giving else _("None of the meters answers.")
+    if why == {"meter_refusing"} and not any(meter.state == "starting" for meter in active):
+        if single:
+            return _("The meter answers, but refuses every question.")
+        if not giving:
+            return _("All %(all)s meters answer, but refuse every question.")
+        return _("%(of_them)s of %(all)s meters give values; what else answers refuses every question.")
+    if single:
+        return _("The meter gives no value.")
+    return (
+        _("%(of_them)s of %(all)s meters give values.") if giving else _("None of the meters gives a value.")
+    )
 
 
 def _starting(verdict: StatusVerdict, f: Locale) -> str:
@@ -71,6 +96,8 @@ def _starting(verdict: StatusVerdict, f: Locale) -> str:
         return _("Starting: the platform has confirmed nothing yet.")
     if "journal_starting" in awaited:
         return _("Starting: nothing has been stored yet.")
+    if "meter_unidentified" in awaited:
+        return _("All meters answer; whether each is still the same one is being read.")
     return _("Starting: a line is being opened.")
 
 
