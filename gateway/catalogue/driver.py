@@ -227,7 +227,9 @@ class SerialDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A register that tells one meter from another; `values` are numbers, or texts that it begins with."""
+    """A register that tells one meter from another; `values` are numbers, or texts that it begins with.
+    `not_all`: other meters of the table hold something else there, or do not have it.
+    """
 
     function: int
     address: int
@@ -236,6 +238,7 @@ class Identity:
     values: tuple[int | str, ...]
     alone: bool = False
     order: str = "big"
+    not_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,8 @@ def _between(part: object) -> list[object]:
     return [pattern]
 
 
-class IdentityPart(Part):
-    """A register that tells this meter from others."""
+class NamingPart(Part):
+    """A register that holds one of some values."""
 
     function: Literal[3, 4] = 3
     address: Word
@@ -131,11 +131,17 @@ class IdentityPart(Part):
         return _a_list(value) if text else _numbers(value)
 
 
+class IdentityPart(NamingPart):
+    """A register that tells this meter from others."""
+
+    not_all: bool = False
+
+
 class VariantPart(Part):
     """Rows for meters whose identity register says so."""
 
     name: Text
-    when: IdentityPart
+    when: NamingPart
     like: str | None = None
     order: Literal["big", "little", "big-swapped", "little-swapped"] | None = None
     registers: str = ""

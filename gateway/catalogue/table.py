@@ -17,7 +17,7 @@ from gateway.catalogue.driver import (
     SerialDefaults,
     Variant,
 )
-from gateway.catalogue.header import IdentityPart, ReadsPart, SerialPart, TableHead
+from gateway.catalogue.header import NamingPart, ReadsPart, SerialPart, TableHead
 from gateway.catalogue.registers import parse_registers
 from gateway.catalogue.values import believable
 from gateway.common.near import did_you_mean
@@ -75,7 +75,7 @@ class DriverTable:
             twins=head.twins,
             no_import=head.no_import or "",
             notes=head.notes,
-            identity=_identity(head.identity) if head.identity else None,
+            identity=_identity(head.identity, not_all=head.identity.not_all) if head.identity else None,
             variants=tuple(self._variants(rows)),
             discovery=self._discovery(),
             like=base.name if base else "",
@@ -168,10 +168,17 @@ class DriverTable:
         return None
 
 
-def _identity(part: IdentityPart) -> Identity:
+def _identity(part: NamingPart, *, not_all: bool = False) -> Identity:
     words = int(part.type[5:]) if part.type.startswith("text:") else TYPES[part.type]
     return Identity(
-        part.function, part.address, words, part.type.partition(":")[0], part.values, part.alone, part.order
+        part.function,
+        part.address,
+        words,
+        part.type.partition(":")[0],
+        part.values,
+        part.alone,
+        part.order,
+        not_all,
     )
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import pytest
 from register_images import IMAGES, Section, sections
 
-from gateway.catalogue import Driver, Identity, load_file, shipped
+from gateway.catalogue import Driver, Identity, load_file, load_text, shipped
 from gateway.catalogue.resolve import recognised
-from gateway.errors import Refused
+from gateway.errors import DriverError, Refused
 
 DRIVERS = {path.stem: load_file(path) for path in shipped()}
 IDENTIFIED = sorted(name for name, driver in DRIVERS.items() if driver.identity)
@@ -59,6 +59,18 @@ def test_a_table_that_reads_its_models_name_uses_it(name: str) -> None:
     """A register that says what the meter is must not be read for show only."""
     driver = DRIVERS[name]
     assert driver.identity or not ATTRIBUTES & {row.name for row in driver.rows}
+
+
+def test_a_variant_is_of_all_meters_that_say_so() -> None:
+    """What not all have names a table, and decides no rows."""
+    head = "maker: A\nmodel: B\nverified: one-source\nsource: s\n"
+    place = "{address: 500, values: 7, not_all: true}"
+    rows = "registers: |\n  0 u16 active_power W fast\n"
+    table = load_text(f"{head}identity: {place}\n{rows}", "a-b")
+    assert table.identity is not None
+    assert table.identity.not_all
+    with pytest.raises(DriverError, match="not_all"):
+        load_text(f"{head}variants:\n  - {{name: C, when: {place}}}\n{rows}", "a-b")
 
 
 def test_the_control_without_the_values_everybody_claims() -> None:

@@ -15,16 +15,23 @@ from gateway.errors import Refused
 LIBRARY = list(library())
 PLAIN = [driver for driver in LIBRARY if not driver.discovery]
 
+NUMBERED = [d.name for d in PLAIN if d.identity and d.identity.type != "text"]
+NOT_ALL = [driver for driver in PLAIN if driver.identity and driver.identity.not_all]
+
 
 class Meter:
-    """A meter with the registers of a table, and how often it was asked."""
+    """A meter with the registers of a table, and what it was asked for."""
 
     def __init__(self, driver: Driver) -> None:
         self.image = DriverImage(driver)
-        self.asked = 0
+        self.places: list[tuple[int, int, int]] = []
+
+    @property
+    def asked(self) -> int:
+        return len(self.places)
 
     async def ask(self, function: int, address: int, count: int) -> list[int]:
-        self.asked += 1
+        self.places.append((function, address, count))
         try:
             return self.image.read(function, address, count).words
         except ModbusError as error:
@@ -46,7 +53,7 @@ async def test_a_meter_is_its_own_model_or_one_of_those_that_cannot_be_told_apar
     assert driver.name in names, names
     assert len(names) <= 6
     if driver.identity:
-        assert found.how == "identity"
+        assert found.how == "identity", names
         assert set(names) <= {driver.name, *driver.twins, *(d.name for d in LIBRARY if d.like == driver.name)}
 
 
@@ -80,7 +87,7 @@ async def test_what_the_meter_says_of_its_maker_decides_among_twins() -> None:
     [
         ("inepro-pro380", 0.5),
         ("inepro-pro1", 0.6),
-        ("sungrow-sh-meter", 0.3),
+        ("sungrow-sh-meter", 0.4),
         ("sofar-g3-meter", 0.3),
         ("entes-mpr3x", 0.8),
         ("dynaflox-ultrad", 0.6),
@@ -93,6 +100,62 @@ async def test_a_meter_like_the_one_before_costs_few_questions(name: str, share:
     found = await identify(again.ask, LIBRARY, before=[one])
     assert found.candidates == one.candidates
     assert again.asked <= share * first.asked
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+async def test_the_second_of_two_that_name_themselves_by_a_number_is_asked_for_no_other_number(
+    name: str,
+) -> None:
+    """Its number and the places of its table are enough: no other table's number is asked for."""
+    driver = next(driver for driver in PLAIN if driver.name == name)
+    first, again = Meter(driver), Meter(driver)
+    one = await identify(first.ask, LIBRARY)
+    found = await identify(again.ask, LIBRARY, before=[one])
+    assert (found.how, found.candidates) == ("identity", one.candidates)
+    own = {table.name for table in one.candidates}
+    others = {
+        (other.identity.function, other.identity.address, other.identity.words)
+        for other in PLAIN
+        if other.identity and other.name not in own
+    }
+    rows = {span[:3] for table in one.candidates for row in table.rows for span in row.spans}
+    here = {(d.identity.function, d.identity.address, d.identity.words) for d in one.candidates if d.identity}
+    assert not (others - rows - here) & {*again.places}
+
+
+async def test_the_second_hybrid_inverter_of_a_line_costs_six_questions() -> None:
+    driver = next(driver for driver in PLAIN if driver.name == "sungrow-sh-meter")
+    again = Meter(driver)
+    await identify(again.ask, LIBRARY, before=[(await scanned(driver))[0]])
+    assert again.asked <= 6
+
+
+@pytest.mark.parametrize("name", ["eastron-sdm630", "abb-b23", "orno-we516"])
+async def test_a_meter_with_the_number_of_the_one_before_and_without_its_places_is_another(name: str) -> None:
+    inverter = next(driver for driver in PLAIN if driver.name == "sungrow-sh-meter")
+    other = next(driver for driver in PLAIN if driver.name == name)
+    one = await identify(Meter(inverter).ask, LIBRARY)
+    meter = Meter(other)
+    meter.image.words[4, 4999] = 0x0E03
+    found = await identify(meter.ask, LIBRARY, before=[one])
+    assert name in [each.name for each in found.candidates]
+
+
+@pytest.mark.parametrize("driver", NOT_ALL, ids=lambda driver: driver.name)
+@pytest.mark.parametrize("holds", [None, 0x4F4F])
+async def test_a_meter_without_the_identity_that_not_all_have_is_known_by_its_values(
+    driver: Driver, holds: int | None
+) -> None:
+    """Older firmware does not have the register; a rebrand holds something else."""
+    meter, one = Meter(driver), driver.identity
+    assert one is not None
+    for at in range(one.address, one.address + one.words):
+        meter.image.words.pop((one.function, at))
+        if holds is not None:
+            meter.image.words[one.function, at] = holds
+    found = await identify(meter.ask, LIBRARY)
+    assert driver.name in [each.name for each in found.candidates]
+    assert found.how == "physics"
 
 
 async def test_what_the_probe_has_shown_to_be_there_is_not_asked_for_again() -> None:

@@ -87,3 +87,16 @@ async def test_a_table_that_knows_no_such_register_asks_for_none() -> None:
     await worker.meter("m1").read()
     assert len(port.asked) == 1
     await worker.stop()
+
+
+@pytest.mark.parametrize("says", [8, Refused("no", 2), NoReply("silent")])
+async def test_an_identity_that_not_all_have_tells_nothing_of_one_without_it(says, caplog) -> None:
+    """And it is not asked for: a poll is not made longer by what decides nothing."""
+    port = Odd(says)
+    table = load_text(TABLE.replace("values: [7, 9]", "values: [7, 9], not_all: true"), "a-b")
+    worker = BusWorker(BUS, [MeterTask(meter(1), table)], lambda _: None, lambda _: None, port=port)
+    await worker.meter("m1").read()
+    (health,) = worker.health().meters
+    assert (health.state, health.stranger, health.nameless) == ("ok", (), "")
+    assert "another model" not in caplog.text
+    await worker.stop()

@@ -59,12 +59,14 @@ class CandidateTable:
         self._starts = {(span.function, span.address) for span in self.spans}
         one = driver.identity
         self.identity = Span(one.function, one.address, one.words) if one else None
-        self.questions = (*self.spans, self.identity) if self.identity else self.spans
+        self.must_name = self.identity is not None and not (one and one.not_all)
+        """Whether a meter without its identity is of another table."""
+        self.questions = (*self.spans, self.identity) if self.identity and self.must_name else self.spans
         """Places of which a refusal rules the table out."""
 
     def has(self, span: Span) -> bool:
         """Whether a meter of this table must answer for these registers."""
-        return span == self.identity or (
+        return (self.must_name and span == self.identity) or (
             (span.function, span.address) in self._starts
             and all((span.function, at) in self.registers for at in range(span.address, span.end))
         )

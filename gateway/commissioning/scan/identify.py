@@ -28,6 +28,7 @@ from gateway.commissioning.scan.candidates import (
     readings,
     still_open,
     telling,
+    tried,
     tried_again,
     weighed,
 )
@@ -120,8 +121,8 @@ async def _told_apart(
     read whole and that nothing speaks against, the best first.
 
     Tables that were found on this line before come first. Then the place is asked for that most of the tables
-    have which are left: a refusal rules all of them out. Those with an identity are held to it, the others to
-    their values.
+    have which are left: a refusal rules all of them out. Those of which every meter has the identity are held
+    to it, the others to their values.
     """
     tables = [CandidateTable(driver) for driver in drivers if not driver.discovery]
     left = {table.driver.name: table for table in tables}
@@ -130,9 +131,9 @@ async def _told_apart(
         table = still_open(left, fits, reader).get(name)
         if table is None:
             continue
-        if named := await _named([left.pop(name)], tables, reader):
+        if named := await _named_again(left.pop(name), tables, reader):
             return "identity", named
-        if not table.identity:
+        if not table.must_name:
             again, same = await tried_again(table, model.refused, left, reader)
             if same:
                 return "physics", [*model.candidates]
@@ -147,7 +148,7 @@ async def _told_apart(
             continue
         if named := await _named(having, tables, reader):
             return "identity", named
-        fits = await all_tried([table for table in having if not table.identity], fits, reader)
+        fits = await all_tried([table for table in having if not table.must_name], fits, reader)
     fits = best_of(fits, reader)
     if len(fits) > 1:
         fits = best_of(await by_differences(fits, reader), reader)
@@ -164,10 +165,25 @@ async def _told_apart(
     return "physics", [fit.driver for fit in fits]
 
 
+async def _named_again(table: CandidateTable, tables: list[CandidateTable], reader: Reader) -> list[Driver]:
+    """Those whose identity the meter has, by the place at which a meter of this line named itself that has
+    this table. The same number again is enough where the meter has the places of the table as well, with
+    nothing that speaks against it; it is chance where the meter lacks the first of them.
+    """
+    found = await claimed([each.driver for each in tables if each.identity == table.identity], reader)
+    if table.driver in found and table.driver.identity and table.driver.identity.type != "text":
+        if any(not fit.blank for fit in await tried(table, reader)):
+            return found
+        if not reader.has(keys(table.rows)[0].spans):
+            return []
+    return await _named([table], tables, reader)
+
+
 async def _named(some: list[CandidateTable], tables: list[CandidateTable], reader: Reader) -> list[Driver]:
     """Those of some tables whose identity the meter has, with those of the others that it has as well.
 
-    A name in letters is no chance. A number is: unless the values bear it out, every identity is asked for.
+    A name in letters is no chance. A number is: unless the values bear it out, or the places that the meter
+    has, every identity is asked for.
     """
     places = {table.identity for table in some if table.identity}
     mine = [table for table in tables if table.identity in places]
@@ -181,6 +197,8 @@ async def _named(some: list[CandidateTable], tables: list[CandidateTable], reade
         if not borne_out and await filled(table.rows, rows, reader):
             fit = weighed(table, rows, reader)
             borne_out = fit.fitting > 0 and not fit.against
+        if not borne_out:
+            borne_out = any(fit.narrow(reader) for fit in await tried(table, reader))
     others = [
         table
         for table in tables

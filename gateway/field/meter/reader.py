@@ -272,12 +272,12 @@ class MeterReader:
 
     async def _compare(self) -> None:
         """Look whether the meter is the one that its table is for, as far as the table knows a register that
-        tells. Raises nothing.
+        tells of every meter of it. Raises nothing.
 
         A register that is not answered tells nothing; neither that nor one that is not there is asked again.
         """
         identity = self.driver.identity
-        if identity is None or not self._comparable:
+        if identity is None or identity.not_all or not self._comparable:
             return
         place = (identity.function, identity.address, identity.words)
         try:
