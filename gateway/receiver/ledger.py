@@ -50,6 +50,13 @@ class EpochLedger:
         for ranges in (self.stored, self.good, self.covered):
             ranges.add(first, last)
 
+    def restate(self, stored: Ranges) -> None:
+        """Nothing else is stored than these batches, whatever was known."""
+        self.stored = stored
+        self.good = stored.without(self.conflicts)
+        self.covered = Ranges(stored)
+        self.covered.update([*self.explained, *self.open_explained])
+
     def contradict(self, seq: int) -> None:
         """A stored batch of which other content came too."""
         self.conflicts.add(seq)

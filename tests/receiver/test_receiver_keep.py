@@ -13,8 +13,8 @@ from receiver_feed import E1, E2, T0, arrival, batch, opening
 from gateway.model import Event, Interval, Reading
 from gateway.receiver import build_report, intake
 from gateway.receiver.store import open_store
-from gateway.receiver.store.postgres import make_partition
 from gateway.receiver.store.schema.partitions import month_of
+from gateway.receiver.store.server import make_partition
 from gateway.receiver.upkeep import open_work
 from gateway.receiver.upkeep.readings import dropped_before
 from gateway.receiver.upkeep.retention import Retention
@@ -371,14 +371,14 @@ def test_a_month_that_was_made_while_one_waited_for_ones_turn_is_there(shared, b
 
     def make() -> None:
         if slower is work:
-            make_partition(work.conn, month_of(T0))
+            make_partition(work.conn, "reading", month_of(T0))
         else:
             with one.atomic():
-                one.make_room([T0])
+                one.make_room("reading", [T0])
 
     with ThreadPoolExecutor() as pool:
         with two.atomic():
-            two.make_room([T0])
+            two.make_room("reading", [T0])
             made = pool.submit(make)
             wait_until(lambda: two.conn.execute(waits).fetchone()[0] or made.done())
         made.result()

@@ -269,7 +269,7 @@ def test_a_gateway_with_many_gaps_costs_no_more_than_what_has_changed(postgres):
 
         def counted(sql, *words, execute=execute):
             found = execute(sql, *words)
-            if " held " in sql and sql.lstrip().startswith("SELECT"):
+            if "held_ranges" in sql and sql.lstrip().startswith("SELECT"):
                 read.append(found.rowcount)
             return found
 
@@ -279,7 +279,7 @@ def test_a_gateway_with_many_gaps_costs_no_more_than_what_has_changed(postgres):
             with store.atomic(["gw-1"]):
                 store.take([arrival(batch(seq if store is one else seq + 1))])
     assert len(one.load(["gw-1"])["gw-1"].epoch(E1).stored) == 2001
-    assert sum(read[:-1]) <= 2 * 20 + 2, read
+    assert 2 * 20 - 2 <= sum(read) <= 2 * 20 + 2, read
     for store in (one, two):
         store.close()
 

@@ -9,7 +9,7 @@ import psycopg
 
 from gateway.common.text import visible
 from gateway.errors import JournalError
-from gateway.receiver.store.postgres import ServerConnection
+from gateway.receiver.store.server import ServerConnection
 
 _PREPARE = b"""SET default_transaction_read_only = on; SET statement_timeout = '2s'; SET lock_timeout = '1s';
     SET idle_in_transaction_session_timeout = '5s'; SET max_parallel_workers_per_gather = 0"""

@@ -75,8 +75,12 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def make_room(self, times: Iterable[int]) -> None:
-        """Readings of these times (UTC ms) are about to come."""
+    def grow(self, group: PendingRows) -> None:
+        """Write that the new batches of a commit are held; the ledgers know it."""
+
+    @abstractmethod
+    def make_room(self, table: str, times: Iterable[int]) -> None:
+        """Rows of these times (UTC ms) are about to come into `reading` or `interval`."""
 
     @abstractmethod
     def failed(self, error: Exception) -> bool:
@@ -238,8 +242,9 @@ class Store(ABC):
         self.insert("reading", group.readings)
         self.insert("event", group.events)
         self.insert(CHANGED_HOURS, sorted(group.hours))
-        self._write_ranges(group)
+        self.grow(group)
         self._count(group)
+        self.make_room("interval", {each.start for arrival in group.told for each in arrival.batch.intervals})
         for arrival in group.told:
             batch = arrival.batch
             self.intervals.store(batch)
@@ -247,19 +252,6 @@ class Store(ABC):
                 if not self._events.understand(batch, arrival.received, event.kind, event.fields):
                     what = f"event {event.kind} of {batch.epoch}/{batch.seq}"
                     taken.flaws.append((batch.gateway, what))
-
-    def _write_ranges(self, group: PendingRows) -> None:
-        """Write the ranges that the new batches are in: most only grow at their end."""
-        spans, absorbing = [], []
-        for key, seqs in group.seqs.items():
-            stored = self.ledger(key[0]).epoch(key[1]).stored
-            grown = [(*key, *pair) for pair in {pair for pair in map(stored.around, seqs) if pair}]
-            spans += grown
-            absorbing += grown if key in group.joined else []
-        if absorbing:
-            within = "DELETE FROM held WHERE gateway = ? AND epoch = ? AND first > ? AND first <= ?"
-            self.conn.executemany(within, absorbing)
-        self.upsert("held", "gateway, epoch, first, last", spans, _GROWN)
 
     def _count(self, group: PendingRows) -> None:
         unknown = (None,) * 4
@@ -271,7 +263,7 @@ class Store(ABC):
 
     def _dated(self, gateway: str, hours: Iterable[int]) -> None:
         """Readings whose time was unknown come into these hours."""
-        self.make_room(hours)
+        self.make_room("reading", hours)
         self.insert(CHANGED_HOURS, [(gateway, hour) for hour in hours])
 
     def explain(
@@ -313,7 +305,6 @@ def _extreme(name: str, than: str) -> str:
 _TOTALS = ("batches", "readings", "values", "duplicates", "conflicts", "synced", "anchored", "unsynced")
 _COUNTED = ", ".join(f'"{name}"' for name in _TOTALS)
 _SPAN = ("first_t", "last_t", "first_received", "last_received")
-_GROWN = "(gateway, epoch, first) DO UPDATE SET last = excluded.last"
 _SUMMED = f"""(gateway, epoch) DO UPDATE SET
     {", ".join(f'"{name}" = epoch."{name}" + excluded."{name}"' for name in _TOTALS)},
     {_extreme("first_t", "<")}, {_extreme("last_t", ">")},

@@ -8,93 +8,34 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from gateway.common.text import visible
 from gateway.errors import JournalError
+from gateway.model import Ranges
 from gateway.receiver.gaps import Ask
 from gateway.receiver.ledger import GatewayLedger
+from gateway.receiver.store.arrivals import PendingRows
 from gateway.receiver.store.base import DESCRIPTIONS, Store, bounded
 from gateway.receiver.store.ledgers import fill_ledgers
-from gateway.receiver.store.schema.partitions import month_of, month_start, new_partition, partition_of
+from gateway.receiver.store.schema.partitions import month_of
 from gateway.receiver.store.schema.postgres import VERSIONS
-from gateway.receiver.store.sql import DatabaseAway, Results
+from gateway.receiver.store.server import KEY, ServerConnection, make_partition
+from gateway.receiver.store.sql import DatabaseAway
 from gateway.wire import State
 
 FRESH = 1.0
 """s for which a ledger is believed without a look whether another receiver has stored since."""
-CONNECT = 10
-"""s for a connection."""
-KEY = 0x5375626D
-"""Of the advisory locks: the tables are made, and gaps asked for, by one receiver at a time."""
-_DURABLE = b"""SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') = 'off'"""
-"""A receipt says that a batch is on the disk; a server may be set up to say so before it is."""
-_NAMED = re.compile(r"(?<!:):(\w+)")
-
-
-@lru_cache(maxsize=200)
-def _postgres(sql: str) -> str:
-    """The common form of a statement as psycopg wants it: `?` is %s, `:name` is %(name)s."""
-    return _NAMED.sub(r"%(\1)s", sql.replace("%", "%%").replace("?", "%s"))
-
-
-class ServerConnection:
-    """Statements in the common form, on a connection that is made when it is needed."""
-
-    def __init__(self, address: str, prepare: bytes = _DURABLE) -> None:
-        """`prepare` is said on each new connection."""
-        self._address = address
-        self._prepare = prepare
-        self._open: psycopg.Connection[Any] | None = None
-
-    @property
-    def raw(self) -> psycopg.Connection[Any]:
-        """The connection. Raises psycopg.Error."""
-        if self._open is None or self._open.closed or self._open.broken:
-            self._open = psycopg.connect(self._address, autocommit=True, connect_timeout=CONNECT)
-            self._open.execute(self._prepare)
-        return self._open
-
-    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Results:
-        """Execute one statement, with SQLite's placeholders; its rows. Raises psycopg.Error."""
-        return self.raw.execute(_postgres(sql).encode(), parameters)
-
-    def executemany(self, sql: str, parameters: Any, /) -> object:
-        """One statement for each of the parameters, in one round trip."""
-        with self.raw.cursor() as cursor:
-            cursor.executemany(_postgres(sql).encode(), parameters)
-        return None
-
-    def dicts(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Rows by the names of their columns."""
-        with self.raw.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(_postgres(sql).encode(), parameters).fetchall()
-
-    def transaction(self) -> AbstractContextManager[Any]:
-        """A transaction: everything inside it is committed, or nothing."""
-        return self.raw.transaction()
-
-    def literally(self, statement: str) -> None:
-        """A statement without parameters, as it stands."""
-        self.raw.execute(statement.encode())
-
-    def copy(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Many rows at once, in the order of their columns."""
-        with self.raw.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
-            for row in rows:
-                copy.write_row(row)
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._open is not None:
-            self._open.close()
+OLDEST = 14
+"""The oldest version of the server: it knows what is held as one `int8multirange`."""
+LATELY = 2000
+"""Bytes of what was lately added to an epoch, kept beside all that is held of it."""
+TOLD = 8000
+"""Bytes of all that is held of an epoch, up to which a commit reads it."""
 
 
 class PostgresStore(Store):
@@ -106,20 +47,36 @@ class PostgresStore(Store):
         self._ledgers: dict[str, tuple[int, float, GatewayLedger]] = {}
         """With the gateway's count of commits, and when that was looked at."""
         self._locked: dict[str, GatewayLedger] | None = None
-        self._months: set[int] = set()
+        self._months: set[tuple[str, int]] = set()
         self._leader: psycopg.Connection[Any] | None = None
         try:
             super().__init__(self._sql, name)
+            self._check_age()
             if readonly:
                 self._sql.execute("SELECT 1 FROM batch LIMIT 1")
             else:
                 self._upgrade()
+        except psycopg.errors.DependentObjectsStillExist as error:
+            self._sql.close()
+            raise JournalError(
+                f"{name} cannot be upgraded, and nothing has changed: {visible(str(error).strip(), 300)}",
+                hint="drop the views that are named here, start again, and make them anew",
+            ) from error
         except psycopg.Error as error:
             self._sql.close()
             raise (DatabaseAway if isinstance(error, psycopg.OperationalError) else JournalError)(
                 f"{name}: {visible(str(error).strip(), 300)}",
                 hint="check the address, the user's rights and that the server runs",
             ) from error
+
+    def _check_age(self) -> None:
+        version = self._sql.server_version
+        if version < OLDEST:
+            self._sql.close()
+            raise JournalError(
+                f"{self.name}: the server is PostgreSQL {version}",
+                hint=f"version {OLDEST} or later is needed",
+            )
 
     def _upgrade(self) -> None:
         with self._sql.transaction():
@@ -156,6 +113,7 @@ class PostgresStore(Store):
                 yield
         except BaseException:
             self._ledgers.clear()
+            self._months.clear()
             raise
         finally:
             self._locked = None
@@ -178,14 +136,16 @@ class PostgresStore(Store):
 
     def _catch_up(self, versions: Mapping[str, int], now: float) -> None:
         """Read what others have stored for these gateways, up to their count of commits at least. A gateway
-        that has thinned its journal may have tens of thousands of ranges: only those that have changed.
+        that has thinned its journal may have tens of thousands of ranges: only what was added, where it is
+        known.
         """
         if not versions:
             return
         known = {gateway: self._ledgers.get(gateway, (-1, now, GatewayLedger())) for gateway in versions}
-        sql = """SELECT h.gateway, h.epoch, h.first, h.last FROM held h
-            JOIN unnest(?::text[], ?::bigint[]) AS known(gateway, version) ON h.gateway = known.gateway
-            WHERE h.version > known.version ORDER BY h.epoch, h.first"""
+        sql = """SELECT h.gateway, h.epoch, lower(r), upper(r) - 1 FROM held_ranges h
+            JOIN unnest(?::text[], ?::bigint[]) AS known(gateway, version) ON h.gateway = known.gateway,
+            unnest(CASE WHEN known.version < h.since THEN h.ranges ELSE h.lately END) AS r
+            WHERE h.version > known.version ORDER BY h.epoch, 3"""
         held = self._sql.execute(sql, (list(known), [version for version, *_ in known.values()])).fetchall()
         fill_ledgers(self._sql, {gateway: ledger for gateway, (_, _, ledger) in known.items()}, held)
         for gateway, version in versions.items():
@@ -224,7 +184,7 @@ class PostgresStore(Store):
         if not rows:
             return
         if table == "reading":
-            self._make_partitions({month_of(row[2]) for row in rows})
+            self.make_room(table, (row[2] for row in rows))
         self._sql.copy(table, rows)
 
     def upsert(self, table: str, columns: str, rows: list[tuple[Any, ...]], otherwise: str) -> None:
@@ -237,25 +197,46 @@ class PostgresStore(Store):
                 ON CONFLICT {otherwise}"""  # noqa: S608 - ours
             self._sql.execute(sql, [list(column) for column in zip(*rows, strict=True)])
 
-    def make_room(self, times: Iterable[int]) -> None:
-        """Make the partitions for readings of these times (UTC ms)."""
-        self._make_partitions({month_of(t) for t in times})
+    def grow(self, group: PendingRows) -> None:
+        """One row of an epoch, locked, grows by what is new; a receipt says what it has become."""
+        rows = [
+            (gateway, epoch, _multirange(Ranges((seq, seq) for seq in seqs)), self._ledgers[gateway][0])
+            for (gateway, epoch), seqs in group.seqs.items()
+        ]
+        if not rows:
+            return
+        sql = f"""INSERT INTO held_ranges AS h SELECT gateway, epoch, new::int8multirange, version,
+            new::int8multirange, -1
+            FROM unnest(?::text[], ?::text[], ?::text[], ?::bigint[]) AS come(gateway, epoch, new, version)
+            ON CONFLICT (gateway, epoch) DO UPDATE SET ranges = h.ranges + excluded.ranges,
+            version = excluded.version,
+            (lately, since) = (SELECT CASE WHEN few THEN h.lately + excluded.lately ELSE excluded.lately END,
+            CASE WHEN few THEN h.since ELSE h.version END
+            FROM (SELECT pg_column_size(h.lately) < {LATELY} AS few) AS size)
+            RETURNING gateway, epoch, CASE WHEN pg_column_size(ranges) < {TOLD} THEN ranges::text END"""  # noqa: S608 - ours
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        for gateway, epoch, told in self._sql.execute(sql, columns).fetchall():
+            ledger = self._ledgers[gateway][2].epoch(epoch)
+            if told is not None and told != _multirange(ledger.stored):
+                ledger.restate(Ranges(_spans(told)))
 
-    def _make_partitions(self, months: set[int | None]) -> None:
+    def make_room(self, table: str, times: Iterable[int]) -> None:
+        """Make the partitions for rows of these times (UTC ms)."""
+        months = {month_of(t) for t in times}
         for month in sorted(month for month in months if month is not None):
-            # Those of this month are never dropped: once seen, they are there.
-            lasting = month == month_of(time.time_ns() // 1_000_000)
-            if lasting and month in self._months:
+            # No interval is ever dropped, nor a reading of this month: once seen, their tables are there.
+            lasting = table != "reading" or month == month_of(time.time_ns() // 1_000_000)
+            if lasting and (table, month) in self._months:
                 continue
             if not lasting:
                 self._sql.literally("LOCK TABLE ONLY reading IN ROW EXCLUSIVE MODE")  # nobody drops it now
             try:
-                make_partition(self._sql, month)
+                make_partition(self._sql, table, month)
             except psycopg.errors.LockNotAvailable:
-                # Somebody looks at the readings: these lie in reading_other until the upkeep has moved them.
+                # Somebody looks at the table: these rows lie in the other one until the upkeep moves them.
                 continue
             if lasting:
-                self._months.add(month)
+                self._months.add((table, month))
 
     def failed(self, error: Exception) -> bool:
         """The server is away, its disk is full, or another receiver was in the way: not what was written."""
@@ -310,21 +291,19 @@ class PostgresStore(Store):
         return self._sql.dicts("SELECT * FROM refused ORDER BY gateway, reason")
 
 
-def make_partition(sql: ServerConnection, month: int) -> None:
-    """The table for the readings of a month, unless it is there; what of them lies elsewhere moves there.
-    Raises LockNotAvailable, and nothing has happened, when that would mean to wait.
+def _multirange(ranges: Ranges) -> str:
+    """As PostgreSQL writes it.
+
+    >>> _multirange(Ranges([(1, 3), (7, 7)]))
+    '{[1,4),[7,8)}'
     """
-    name = partition_of(month)
-    # Of the catalogue's own table: a name that was looked up in vain is remembered by a connection, whoever
-    # has made the table while it waited for the lock.
-    there = """SELECT EXISTS (SELECT FROM pg_class WHERE relname = ?
-        AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'reading'::regclass))"""
-    if sql.execute(there, (name,)).fetchone()[0]:
-        return
-    with sql.transaction():
-        sql.literally("SET LOCAL lock_timeout = '100ms'")
-        sql.execute("SELECT pg_advisory_xact_lock(?)", (KEY,))
-        if not sql.execute(there, (name,)).fetchone()[0]:
-            for statement in new_partition(name, month_start(month), month_start(month + 1)):
-                sql.literally(statement)
-        sql.literally("SET LOCAL lock_timeout = DEFAULT")
+    return "{" + ",".join(f"[{first},{last + 1})" for first, last in ranges) + "}"
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """The ranges of an int8multirange, (first, last).
+
+    >>> _spans("{[1,4),[7,8)}")
+    [(1, 3), (7, 7)]
+    """
+    return [(int(first), int(end) - 1) for first, end in re.findall(r"(\d+),(\d+)", text)]

@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from gateway.errors import JournalBusy, JournalError
 from gateway.receiver.ledger import GatewayLedger
+from gateway.receiver.store.arrivals import PendingRows
 from gateway.receiver.store.base import Store
 from gateway.receiver.store.schema.sqlite import migrations
 from gateway.receiver.store.sqlite_tables import SqliteTables
@@ -107,12 +108,28 @@ class SqliteStore(SqliteTables, Store):
             into = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - ours
             self.conn.executemany(f"{into} ON CONFLICT {otherwise}", rows)
 
-    def make_room(self, times: Iterable[int]) -> None:
+    def grow(self, group: PendingRows) -> None:
+        """A row for each range: most only grow at their end."""
+        spans, absorbing = [], []
+        for key, seqs in group.seqs.items():
+            stored = self.ledger(key[0]).epoch(key[1]).stored
+            grown = [(*key, *pair) for pair in {pair for pair in map(stored.around, seqs) if pair}]
+            spans += grown
+            absorbing += grown if key in group.joined else []
+        if absorbing:
+            within = "DELETE FROM held WHERE gateway = ? AND epoch = ? AND first > ? AND first <= ?"
+            self.conn.executemany(within, absorbing)
+        self.upsert("held", "gateway, epoch, first, last", spans, _GROWN)
+
+    def make_room(self, table: str, times: Iterable[int]) -> None:
         """There is always room."""
 
     def failed(self, error: Exception) -> bool:
         """Constraint and type errors are subclasses of their own."""
         return type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
+
+
+_GROWN = "(gateway, epoch, first) DO UPDATE SET last = excluded.last"
 
 
 def _lock(path: Path) -> IO[bytes]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 
-from gateway.receiver.store.postgres import KEY, ServerConnection, make_partition
-from gateway.receiver.store.schema.partitions import PARTITION, SPAN, month_of, month_start
+from gateway.receiver.store.schema.partitions import DIVIDED, PARTITION, SPAN, month_of, month_start
+from gateway.receiver.store.server import KEY, ServerConnection, make_partition
 
 _PREPARE = b"SET synchronous_commit = off; SET lock_timeout = '200ms'; SET statement_timeout = '5min'"
 """What a power cut takes of it is done again. Whoever commits waits behind whoever waits for the table."""
@@ -48,17 +48,18 @@ class PostgresWork:
             yield
 
     def make_room(self, now: int) -> None:
-        """The tables of this month and the next, and of all whose readings had to go elsewhere."""
+        """The tables of this month and the next, and of all whose rows had to go elsewhere."""
         present = month_of(now)
-        first, last = SPAN
-        sql = "SELECT min(t) FROM reading_other WHERE t >= ? AND t < ?"
-        while (t := self.conn.execute(sql, (first, last)).fetchone()[0]) is not None:
-            month = month_of(t)
-            assert month is not None
-            make_partition(self.conn, month)
-            first = month_start(month + 1)
-        for month in () if present is None else (present, present + 1):
-            make_partition(self.conn, month)
+        for table, time in DIVIDED.items():
+            first, last = SPAN
+            sql = f"SELECT min({time}) FROM {table}_other WHERE {time} >= ? AND {time} < ?"  # noqa: S608 - ours
+            while (t := self.conn.execute(sql, (first, last)).fetchone()[0]) is not None:
+                month = month_of(t)
+                assert month is not None
+                make_partition(self.conn, table, month)
+                first = month_start(month + 1)
+            for month in () if present is None else (present, present + 1):
+                make_partition(self.conn, table, month)
 
     def drop(self, gateways: Sequence[str], limit: int) -> Iterator[None]:
         """A month at a time, of all gateways at once; a month stays until all of it is before `limit`."""

@@ -3,6 +3,7 @@ upgrade.
 """
 
 from gateway.receiver.store.schema.fleet import TABLES as FLEET
+from gateway.receiver.store.schema.partitions import SPAN
 from gateway.receiver.store.schema.rollups import TABLES, VIEWS
 
 _WORDS = {
@@ -126,6 +127,60 @@ VERSIONS = (
             RETURN NEW; END $$""",
         """CREATE TRIGGER held_version BEFORE INSERT OR UPDATE ON held
             FOR EACH ROW EXECUTE FUNCTION held_version()""",
+    ),
+    (
+        # Whoever stores begins with `turn`: those who have begun end before this begins, and nobody waits for
+        # anything while holding what is wanted here.
+        "LOCK TABLE turn IN ACCESS EXCLUSIVE MODE",
+        # held_ranges: all that is held of an epoch, `version`: with which of its gateway's commits it has
+        # changed, `lately`: what has come since the commit `since`. held: the same, a row for each range.
+        "ALTER TABLE held RENAME TO held_before",
+        """CREATE TABLE held_ranges (
+            gateway text NOT NULL, epoch text NOT NULL, ranges int8multirange NOT NULL,
+            version bigint NOT NULL, lately int8multirange NOT NULL, since bigint NOT NULL,
+            PRIMARY KEY (gateway, epoch))""",
+        # To compress it at each commit costs more than to write it.
+        "ALTER TABLE held_ranges ALTER ranges SET STORAGE EXTERNAL",
+        """INSERT INTO held_ranges
+            SELECT gateway, epoch, range_agg(int8range(first, last, '[]')), max(version), '{}', max(version)
+            FROM held_before GROUP BY gateway, epoch""",
+        """CREATE VIEW held AS SELECT gateway, epoch, lower(r) AS first, upper(r) - 1 AS last
+            FROM held_ranges, unnest(ranges) AS r""",
+        # interval: by month as reading is, in place of by gateway
+        'ALTER TABLE "interval" RENAME TO interval_before',
+        """CREATE TABLE "interval" (
+            gateway text NOT NULL, meter text NOT NULL, quantity text NOT NULL, start bigint NOT NULL,
+            seconds integer NOT NULL, value bigint NOT NULL, quality text NOT NULL, version integer NOT NULL,
+            epoch text NOT NULL, seq bigint NOT NULL) PARTITION BY RANGE (start)""",
+        'CREATE TABLE interval_other PARTITION OF "interval" DEFAULT',
+        f"""DO $$ DECLARE month timestamp; BEGIN
+            FOR month IN SELECT DISTINCT
+                date_trunc('month', to_timestamp(start / 1000) AT TIME ZONE 'UTC') FROM interval_before
+                WHERE start >= {SPAN[0]} AND start < {SPAN[1]}
+            LOOP
+                EXECUTE format('CREATE TABLE %I PARTITION OF "interval" FOR VALUES FROM (%s) TO (%s)',
+                    to_char(month, '"interval_"YYYY_MM'), extract(epoch FROM month)::bigint * 1000,
+                    extract(epoch FROM month + interval '1 month')::bigint * 1000);
+            END LOOP; END $$""",  # noqa: S608 - whole numbers
+        'INSERT INTO "interval" SELECT * FROM interval_before',
+        'ALTER TABLE "interval" ADD CONSTRAINT interval_key PRIMARY KEY (gateway, meter, quantity, start)',
+        *(
+            statement.format_map(_WORDS).replace("CREATE VIEW", "CREATE OR REPLACE VIEW")
+            for statement in VIEWS
+            if "interval" in statement
+        ),
+        # Who was allowed to read goes on reading.
+        """DO $$ DECLARE one record; BEGIN
+            FOR one IN SELECT given.privilege_type AS may, moved.new AS what, CASE given.grantee
+                WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(given.grantee)) END AS who
+                FROM (VALUES ('held_before', 'held'), ('interval_before', 'interval')) AS moved(old, new)
+                JOIN pg_class c ON c.oid = moved.old::regclass
+                CROSS JOIN aclexplode(c.relacl) AS given WHERE given.grantee <> c.relowner
+            LOOP
+                EXECUTE format('GRANT %s ON %I TO %s', one.may, one.what, one.who);
+            END LOOP; END $$""",
+        "DROP TABLE held_before, interval_before",
+        "DROP FUNCTION held_version()",
     ),
 )
 """The statements of each version, in order."""
