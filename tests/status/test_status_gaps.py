@@ -178,6 +178,20 @@ async def test_a_gap_of_the_main_meter_makes_no_false_alarm_and_no_share_too_lar
     assert "; without 2 days on which data of the building is missing" in page
 
 
+def test_the_days_of_such_a_gap_are_looked_for_once_a_page(directory, monkeypatch) -> None:
+    period, looked = month_of(date(2026, 11, 1)), []
+    with closing(HistoryReader(directory)) as reader:
+        figures = Figures(facts(), reader, Calendar(ZONE), NOW)
+        whole = figures.is_whole
+        monkeypatch.setattr(figures, "is_whole", lambda sums, day: looked.append(day) or whole(sums, day))
+        parts = figures.parts(period)
+        once = len(looked)
+        rest = figures.rest(period)
+    assert parts
+    assert rest.left_out == 2
+    assert once == len(looked) > 0
+
+
 async def test_a_sub_meters_gap_falls_to_the_unmetered_rest_and_is_said_beside_its_sum(tmp_path) -> None:
     make_history(tmp_path, NOW, 60, gap=lambda name, day: name == "kitchen" and day.day == 9)
     page = await text_of(shown(tmp_path), "/energy?lang=en")

@@ -1,4 +1,6 @@
-"""Money: by the prices that hold on each day, of building and meter; none where a price is missing."""
+"""Money by the prices that hold on each day, of building and meter, none where a price is missing; CO2 by the
+factors that hold on each day.
+"""
 
 from __future__ import annotations
 
@@ -86,3 +88,45 @@ async def test_where_a_band_has_no_price_no_money_is_shown(directory, tmp_path, 
     lacking = rules(tmp_path, whole=False)
     assert ("Cost" in await facts_of(directory, f"/energy?day={day}", rules=lacking)) is shown
     assert "Cost" not in await facts_of(directory, "/energy?month=2026-10", rules=lacking)
+
+
+CO2 = """co2:
+  - {{valid_from: {first}, scope: consumption, value: 0.4, source: "Ministry, old"}}
+  - {{valid_from: 2026-10-11, scope: consumption, value: 0.8, source: "Ministry, new"}}
+"""
+
+
+def factors(folder, first: str = "2026-01-01") -> DatedRules:
+    """A new factor from 11 October on; the old one from `first`."""
+    lines = RULES.read_text(encoding="utf-8").splitlines(keepends=True)
+    begin = lines.index("co2:\n")
+    end = next(n for n in range(begin + 1, len(lines)) if lines[n][0] not in " #\n")
+    path = folder / "tr.yaml"
+    text = "".join([*lines[:begin], CO2.format(first=first), *lines[end:]])
+    path.write_text(text, encoding="utf-8")
+    return DatedRules(load_rules(path))
+
+
+def drawn_tonnes(directory) -> float:
+    with closing(HistoryReader(directory)) as reader:
+        days = Figures(facts(), reader, Calendar(ZONE), NOW).drawn(date(2026, 10, 1), date(2026, 10, 31))
+    by_factor = {0.4: 0, 0.8: 0}
+    for day, values in days.items():
+        by_factor[0.8 if day >= date(2026, 10, 11) else 0.4] += sum(value or 0 for value in values)
+    return sum(factor * wh / 1e6 for factor, wh in by_factor.items())
+
+
+async def test_each_part_of_a_range_has_its_own_factor_of_co2(directory, tmp_path) -> None:
+    tonnes = drawn_tonnes(directory)
+    made = factors(tmp_path)
+    text = await facts_of(directory, "/energy?month=2026-10", rules=made)
+    assert re.search(rf"CO₂ {tonnes:.1f} t Ministry, old; Ministry, new", text), (tonnes, text)
+    report = await facts_of(directory, "/report/2026-10?print=1", rules=made)
+    assert f"{tonnes:.1f} t CO₂ (0.400, 0.800 t/MWh)" in report, (tonnes, report)
+
+
+async def test_there_is_no_co2_of_a_range_of_which_a_day_has_no_factor(directory, tmp_path) -> None:
+    text = await facts_of(directory, "/energy?month=2026-10", rules=factors(tmp_path, "2026-10-05"))
+    assert "CO₂" not in text
+    text = await facts_of(directory, "/energy?day=2026-10-06", rules=factors(tmp_path, "2026-10-05"))
+    assert "Ministry, old" in text

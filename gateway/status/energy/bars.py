@@ -8,17 +8,20 @@ from datetime import date, timedelta
 
 from gateway.energy import BuildingSeries
 from gateway.status.energy import charts
-from gateway.status.energy.charts import Bar, Numbers
+from gateway.status.energy.charts import Bar
 from gateway.status.energy.figures import DaySums, DayValues, Figures
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.shown import (
     HOUR,
+    KWH,
     Band,
     DataTable,
     EnergyView,
+    Measure,
     Picture,
     bar_name,
     kwh,
+    measure_of,
     name_of,
     sum_in_short,
     tick,
@@ -118,6 +121,7 @@ def bars_of(period: Period) -> list[tuple[date, int]]:
 def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Picture:
     """The bars with what they are compared with, and their table."""
     _ = f.gettext
+    measure = measure_of(figures.quantity, f)
     groups = bars_of_meter(figures, period, meter)
     began, notes = _began(figures, period, meter), _what_is_missing(figures, period, meter, f)
     figures.forget_years(period)
@@ -137,33 +141,39 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         gone = key in lacking and key[0] >= began
         columns.append(
             Bar(
-                _stacked(parts, names, label, f),
-                beside,
-                _("compared: %(kwh)s kWh") % {"kwh": kwh(beside * 1000, f)} if beside is not None else "",
+                _stacked(parts, names, label, measure, f),
+                None if beside is None else measure.value(beside),
+                _("compared: %(amount)s") % {"amount": f"{measure.amount(beside, f)} {measure.unit}"}
+                if beside is not None
+                else "",
                 tick(period, key, f),
                 "q2" if gone else "w0" if estimated else "",
             )
         )
         if mine or gone:
-            cells = [kwh(parts[name], f) if name in parts else "" for name in sorted(names)]
-            cells.append(kwh(mine.total, f) if mine else "")
-            compared = kwh(beside * 1000, f) if beside is not None else ""
+            cells = [measure.amount(parts[name], f) if name in parts else "" for name in sorted(names)]
+            cells.append(measure.amount(mine.total, f) if mine else "")
+            compared = measure.amount(beside, f) if beside is not None else ""
             said = _of_bar(known=mine is not None, lacking=key in lacking, estimated=estimated, f=f)
             rows.append((label, *cells, compared, said if marked or lacking else ""))
     bands = (names[name] for name in sorted(names))
-    heads = (_("Time"), *bands, _("Sum, kWh"), _("Compared, kWh"), _("Quality"))
+    sum_head, beside_head = (
+        text % {"unit": measure.unit} for text in (_("Sum, %(unit)s"), _("Compared, %(unit)s"))
+    )
+    heads = (_("Time"), *bands, sum_head, beside_head, _("Quality"))
     table = _without_empty(DataTable(heads, tuple(rows))) if rows else DataTable(heads, ())
     if period.step == "hour" and period.days > 1:
         sums = {key: mine.total for key, mine in groups.items()}
-        table = hours_table(period, [("", sums)], f, marked, {day for day, _hour in lacking})
-    number = Numbers(f.number, "kWh")
+        lacks = {day for day, _hour in lacking}
+        table = hours_table(period, [("", sums)], f, marked, lacks, measure=measure)
     says = f.ngettext(
-        "Energy of %(period)s in kWh, %(n)s bar", "Energy of %(period)s in kWh, %(n)s bars", len(keys)
-    ) % {"period": name_of(period, f), "n": len(keys)}
-    svg = charts.bars(columns, height=_BAR_HEIGHT, says=says, number=number)
+        "%(period)s in %(unit)s, %(n)s bar", "%(period)s in %(unit)s, %(n)s bars", len(keys)
+    ) % {"period": name_of(period, f), "unit": measure.unit, "n": len(keys)}
+    svg = charts.bars(columns, height=_BAR_HEIGHT, says=says, number=measure.amounts(f))
     if before:
         notes.insert(0, _("Short line: %(what)s.") % {"what": before_name(period, f)})
-    return Picture("", svg, table, unit(period, f), (*notes, *_signs(columns, marked, f)))
+    axis = unit(period, f, measure.unit)
+    return Picture("", svg, table, axis, (*notes, *_signs(columns, marked, f)))
 
 
 def _known(groups: BarSums, key: tuple[date, int]) -> int:
@@ -253,9 +263,11 @@ def hours_table(
     f: Locale,
     marked: Collection[date] = (),
     lacking: Collection[date] = (),
+    *,
+    measure: Measure = KWH,
 ) -> DataTable:
-    """Hours of several days: a line for a day and part (its name, Wh by bar), a column for each hour; days
-    that are estimated in part are `marked`, others are `lacking` an hour or more.
+    """Hours of several days: a line for a day and part (its name, base units by bar), a column for each
+    hour; days that are estimated in part are `marked`, others are `lacking` an hour or more.
     """
     _ = f.gettext
     rows = []
@@ -266,22 +278,23 @@ def hours_table(
                 when = f"{f.short_day(day)} {f.short_weekday(day.weekday())}"
                 estimated = _("partly estimated, total exact") if day in marked else ""
                 said = (when, name, _("incomplete") if day in lacking else estimated)
-                cells = ["" if value is None else kwh(value, f) for value in mine]
-                total = kwh(sum(value or 0 for value in mine), f)
+                cells = ["" if value is None else measure.amount(value, f) for value in mine]
+                total = measure.amount(sum(value or 0 for value in mine), f)
                 rows.append((", ".join(part for part in said if part), total, *cells))
-    return DataTable((_("Day"), _("Sum, kWh"), *(f"{hour:02}" for hour in range(24))), tuple(rows))
+    sum_head = _("Sum, %(unit)s") % {"unit": measure.unit}
+    return DataTable((_("Day"), sum_head, *(f"{hour:02}" for hour in range(24))), tuple(rows))
 
 
 def _stacked(
-    parts: Mapping[str, int], names: Mapping[str, str], label: str, f: Locale
+    parts: Mapping[str, int], names: Mapping[str, str], label: str, measure: Measure, f: Locale
 ) -> tuple[tuple[str, float, str], ...]:
-    """The bands of a bar from below: colour, kWh, and what a tooltip says."""
+    """The bands of a bar from below: colour, amount, and what a tooltip says."""
     order = (*_ORDER, *(each for each in parts if each not in _ORDER))
     return tuple(
         (
             CSS_OF_BAND.get(name, "fa"),
-            parts[name] / 1000,
-            f"{label}: {names.get(name, '')} {kwh(parts[name], f)} kWh",
+            measure.value(parts[name]),
+            f"{label}: {names.get(name, '')} {measure.amount(parts[name], f)} {measure.unit}",
         )
         for name in order
         if name in parts
@@ -290,8 +303,8 @@ def _stacked(
 
 def _compared_bars(
     figures: Figures, period: Period, meter: str, keys: list[tuple[date, int]]
-) -> tuple[bool, dict[tuple[date, int], float]]:
-    """KWh that each bar is compared with: the same weekday four weeks before, a month a year before."""
+) -> tuple[bool, dict[tuple[date, int], int]]:
+    """Base units that each bar is beside: of the weekday four weeks before, of the month a year before."""
     if len(keys) > _MOST_LINES:
         return False, {}
     if period.step == "month":
@@ -308,7 +321,7 @@ def _compared_bars(
     for key, place in shifted.items():
         # Beside what is not known as a whole nothing can be compared.
         if place in other and other[place].known >= quarters_due(figures, those, place):
-            found[key] = other[place].total / 1000
+            found[key] = other[place].total
     return bool(found), found
 
 
@@ -323,11 +336,11 @@ def before_name(period: Period, f: Locale) -> str:
 def estimated_days(figures: Figures, period: Period, meter: str) -> set[date]:
     """Days of bars with a quarter hour that was not measured, of the building's registers or of the meter."""
     last = min(period.last, figures.today)
-    meters = [each for each in figures.facts.meters if each.id == meter] if meter else figures.facts.roots
+    counters = [(each.id, figures.counter(each)) for each in figures.facts.roots]
     found: set[date] = set()
-    for each in meters:
-        if name := figures.counter(each):
-            sums = figures.sums(each.id, name, period.first, last)
+    for register in [figures.register_of(meter)] if meter else counters:
+        if register is not None and register[1]:
+            sums = figures.sums(*register, period.first, last)
             found |= {day for day, one in sums.items() if one.estimated or one.suspect}
     if period.step == "month":
         return {day.replace(day=1) for day in found}

@@ -7,10 +7,19 @@ from dataclasses import replace
 from gateway.status.energy.bars import band_sums, main_picture
 from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.month import heat_map, month_so_far, night_loads
-from gateway.status.energy.period import MOST_BARS, SPANS, STEPS, Period, Span, Step
-from gateway.status.energy.shown import Choice, EnergyView, downloads, kwh, name_of, sum_in_words
+from gateway.status.energy.period import MOST_BARS, SPANS, STEPS, Period, Span, Step, month_of
+from gateway.status.energy.shown import (
+    Choice,
+    EnergyView,
+    downloads,
+    measure_of,
+    name_of,
+    quantity_name,
+    sum_in_short,
+    sum_in_words,
+)
 from gateway.status.energy.today import compared, today_curve
-from gateway.status.energy.where import figures_below, shares, sun
+from gateway.status.energy.where import figures_below, other_meters, shares, sun
 from gateway.status.words.language import Locale
 
 
@@ -21,9 +30,11 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
         # More bars than anybody can tell apart; the files have them day by day.
         period = replace(period, step="month")
     view = EnergyView(name=name_of(period, f))
-    if not meter and not figures.known and figures.givers:
-        # Of a building of which nobody measures what it draws, the meter that gives is shown.
-        meter = figures.givers[0].id
+    if not meter and not figures.known and (instead := (*figures.givers, *figures.others)):
+        # Of a building of which nobody measures what it draws, another meter is shown.
+        meter = instead[0].id
+    figures.focus_on(meter, figures.quantity)
+    view.rate = measure_of(figures.quantity, f).rate
     _picker(view, figures, period, meter, f)
     if not _whole(view, figures, period, meter, f):
         return view
@@ -43,6 +54,7 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
         shares(view, figures, period, f)
         figures.forget_years(period)
         sun(view, figures, period, f)
+        other_meters(view, figures, period, f)
         figures.forget_years(period)
     figures_below(view, figures, period, meter, f)
     return view
@@ -54,8 +66,10 @@ def _whole(view: EnergyView, figures: Figures, period: Period, meter: str, f: Lo
     days = figures.sums_of(meter, period.first, min(period.last, figures.today))
     if days:
         whole = figures.known_of(days, period.first, period.last).whole
-        said = {"period": view.name, "kwh": sum_in_words(kwh(total(days.values()), f), f, whole=whole)}
-        view.title = _("%(period)s: %(kwh)s kWh") % said
+        measure = measure_of(figures.quantity, f)
+        amount = f"{measure.amount(total(days.values()), f)} {measure.unit}"
+        said = {"period": view.name, "amount": sum_in_words(amount, f, whole=whole)}
+        view.title = _("%(period)s: %(amount)s") % said
         view.lead = compared(figures, period, meter, days, f)
         band_sums(view, figures, period, days, f)
         return True
@@ -67,6 +81,34 @@ def _whole(view: EnergyView, figures: Figures, period: Period, meter: str, f: Lo
     if figures.span is not None and period.first < figures.span[0]:
         view.lead = _("Measuring began on %(day)s.") % {"day": f.day(figures.span[0], year=True)}
     return False
+
+
+def meter_use(figures: Figures, meter: str, f: Locale) -> list[tuple[str, str, str]]:
+    """What a meter counted lately: the period, the amounts of all that it counts, the address of its view; of
+    periods of which something is known.
+    """
+    _ = f.gettext
+    day, month = Period("day", figures.today, figures.today, "hour"), month_of(figures.today)
+    periods = [
+        (_("Today until %(time)s") % {"time": f.time(figures.end)}, day),
+        (_("yesterday"), day.moved(-1)),
+        (f.month(month.first, year=False), month),
+        (f.month(month.moved(-1).first, year=False), month.moved(-1)),
+    ]
+    found = []
+    for name, period in periods:
+        amounts = []
+        for quantity in figures.quantities_of(meter) or ("",):
+            figures.focus_on(meter, quantity)
+            sums = figures.sums_of(meter, period.first, min(period.last, figures.today))
+            if sums:
+                measure = measure_of(figures.quantity, f)
+                whole = figures.known_of(sums, period.first, period.last).whole
+                amount = f"{measure.amount(total(sums.values()), f)}\u00a0{measure.unit}"
+                amounts.append(sum_in_short(amount, whole=whole))
+        if amounts:
+            found.append((name, ", ".join(amounts), f"/energy?{period.query(meter)}"))
+    return found
 
 
 def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:
@@ -87,20 +129,29 @@ def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: L
     }
     span = figures.span
     before, after = period.moved(-1), period.moved(1)
+    has = figures.quantities_of(meter) if meter else ()
+    other = figures.quantity if figures.quantity in has[1:] else ""
     if span is None or before.last >= span[0]:
-        view.before = Choice(name_of(before, f), f"/energy?{before.query(meter)}")
+        view.before = Choice(name_of(before, f), f"/energy?{before.query(meter, quantity=other)}")
     if after.first <= figures.today:
-        view.after = Choice(name_of(after, f), f"/energy?{after.query(meter)}")
+        view.after = Choice(name_of(after, f), f"/energy?{after.query(meter, quantity=other)}")
     anchor = min(max(period.first, figures.today if figures.today in period else period.first), period.last)
     for kind in SPANS:
         text = f"{anchor:%Y}" if kind == "year" else f"{anchor:%Y-%m}" if kind == "month" else str(anchor)
         which = f"&meter={meter}" if meter else ""
+        which += f"&quantity={other}" if other else ""
         view.spans.append(Choice(names[kind], f"/energy?{kind}={text}{which}", kind == period.span))
     for step in STEPS[period.span] if period.days <= MOST_BARS else ("month",):
-        view.steps.append(Choice(steps[step], f"/energy?{period.query(meter, step)}", step == period.step))
+        href = f"/energy?{period.query(meter, step, other)}"
+        view.steps.append(Choice(steps[step], href, step == period.step))
+    for place, each in enumerate(has if len(has) > 1 else ()):
+        href = f"/energy?{period.query(meter, quantity=each if place else '')}"
+        view.quantities.append(Choice(quantity_name(each, f), href, each == figures.quantity))
     view.meters.append(Choice(_("Building"), f"/energy?{period.query()}", not meter))
     view.meters += [
         Choice(each.label, f"/energy?{period.query(each.id)}", each.id == meter)
         for each in figures.facts.meters
     ]
-    view.downloads = downloads("energy", period.query(meter), f, quarters=period.step != "quarter")
+    view.downloads = downloads(
+        "energy", period.query(meter, quantity=other), f, quarters=period.step != "quarter"
+    )

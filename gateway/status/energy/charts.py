@@ -263,22 +263,6 @@ def heat(
     return draw_figure("".join(out), height, says, gutter=left), bounds
 
 
-def bullet(value: float, whole: float, *, mark: float | None = None, forecast: float | None = None) -> Markup:
-    """A bar of what is there against what is usual: a tick at `mark`, the way to `forecast` dashed."""
-    most = max(value, whole, mark or 0.0, forecast or 0.0) or 1.0
-    share = 100 / most
-    out = [f'<rect class="fg" x="0" y="4" width="{whole * share:.2f}%" height="9"/>']
-    out.append(f'<rect class="fa" x="0" y="4" width="{value * share:.2f}%" height="9"/>')
-    if forecast is not None and forecast > value:
-        out.append(
-            f'<rect class="dash" x="{value * share:.2f}%" y="4.6" width="{(forecast - value) * share:.2f}%" '
-            f'height="7.8"/>'
-        )
-    if mark is not None:
-        out.append(f'<line class="tick" x1="{mark * share:.2f}%" x2="{mark * share:.2f}%" y1="0" y2="17"/>')
-    return Markup(f'<svg class="c bul" height="17" aria-hidden="true">{"".join(out)}</svg>')  # noqa: S704 - numbers
-
-
 @dataclass(frozen=True, slots=True)
 class Label:
     """A text at x percent, y pixels."""
@@ -296,11 +280,22 @@ class Numbers:
 
     write: object = field(repr=False)
     unit: str = ""
+    more: int = 0
+    """Decimals that are shown beyond those of kWh and kW."""
 
     def __call__(self, value: float) -> str:
-        """The number as the axis shows it."""
+        """What was measured, as a picture shows it."""
         decimals = 0 if value >= _WHOLE or value == int(value) else 1
+        return str(self.write(value, decimals and max(0, decimals + self.more)))  # type: ignore[operator]
+
+    def at_line(self, value: float) -> str:
+        """A line of the axis: with every digit that tells it from the next one."""
+        decimals = next(each for each in range(_FINEST + 1) if each == _FINEST or _has(value, each))
         return str(self.write(value, decimals))  # type: ignore[operator]
+
+
+def _has(value: float, decimals: int) -> bool:
+    return abs(round(value, decimals) - value) < 1e-9 * max(1.0, abs(value))
 
 
 _MANY = 120
@@ -313,6 +308,7 @@ _SEPARATED = 3.0
 _RIGHT = 70.0
 _HEAT_STEP = 5.0
 _WHOLE = 10.0
+_FINEST = 4
 
 
 def _tall(value: float, axis: Scale, height: int) -> float:
@@ -326,7 +322,8 @@ def _grid(axis: Scale, height: int, number: Numbers) -> tuple[str, str]:
         y = height - _FOOT - _tall(line, axis, height)
         lines += f'<line class="{"x" if not line else "g"}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
         if line:
-            text = f"{number(line)} {number.unit}" if line == axis.top else number(line)
+            said = number.at_line(line)
+            text = f"{said} {number.unit}" if line == axis.top else said
             numbers += draw_text(0, y - 5, text, "h", "start")
     return lines, numbers
 
@@ -334,7 +331,7 @@ def _grid(axis: Scale, height: int, number: Numbers) -> tuple[str, str]:
 def _gutter(axis: Scale, height: int, number: Numbers) -> str:
     floor = height - _FOOT + 4.5
     lines = "".join(
-        f'<text x="2.45rem" y="{floor - _tall(line, axis, height):.1f}">{escape(number(line))}</text>'
+        f'<text x="2.45rem" y="{floor - _tall(line, axis, height):.1f}">{escape(number.at_line(line))}</text>'
         for line in axis.lines
     )
     return f'<svg class="c y" height="{height}" aria-hidden="true">{lines}</svg>'

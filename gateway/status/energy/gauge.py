@@ -1,11 +1,13 @@
-"""The reactive energy of a month against both limits, as one picture: what is used so far, where the month is
-heading, where a limit is passed.
+"""What is there against what it is measured by: a bar with its usual value; the reactive energy of a month
+against both limits, what is used so far, where the month is heading, where a limit is passed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+
+from markupsafe import Markup
 
 from gateway.energy import reactive
 from gateway.status.energy.charts import draw_figure, draw_rect, draw_text, scale
@@ -83,3 +85,19 @@ def _limit(x: float, top: int, text: str) -> str:
 
 def _percent(value: float, f: Locale) -> str:
     return f.percent(value / 100, 0 if value == int(value) else 1)
+
+
+def bullet(value: float, whole: float, *, mark: float | None = None, forecast: float | None = None) -> Markup:
+    """A bar of what is there against what is usual: a tick at `mark`, the way to `forecast` dashed."""
+    most = max(value, whole, mark or 0.0, forecast or 0.0) or 1.0
+    share = 100 / most
+    out = [f'<rect class="fg" x="0" y="4" width="{whole * share:.2f}%" height="9"/>']
+    out.append(f'<rect class="fa" x="0" y="4" width="{value * share:.2f}%" height="9"/>')
+    if forecast is not None and forecast > value:
+        out.append(
+            f'<rect class="dash" x="{value * share:.2f}%" y="4.6" width="{(forecast - value) * share:.2f}%" '
+            f'height="7.8"/>'
+        )
+    if mark is not None:
+        out.append(f'<line class="tick" x1="{mark * share:.2f}%" x2="{mark * share:.2f}%" y1="0" y2="17"/>')
+    return Markup(f'<svg class="c bul" height="17" aria-hidden="true">{"".join(out)}</svg>')  # noqa: S704 - numbers

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from itertools import accumulate
 
 from gateway.energy import DaySum, building_load
 from gateway.status.energy import charts
-from gateway.status.energy.charts import Curve, Numbers
-from gateway.status.energy.figures import Figures, by_day
+from gateway.status.energy.charts import Curve
+from gateway.status.energy.figures import Figures, by_day, total
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.shown import (
     HOUR,
     DataTable,
     EnergyView,
+    Measure,
     Picture,
     changed,
-    kwh,
+    measure_of,
     name_of,
     sum_in_short,
     titles_of,
@@ -32,6 +33,7 @@ _HEAT_DAYS = 28
 def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Picture | None:
     """The month so far, summed up, with where it is heading, beside the month before."""
     _ = f.gettext
+    measure = measure_of(figures.quantity, f)
     forecast = month_forecast(figures, meter)
     if forecast is None:
         return None
@@ -40,26 +42,24 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     before = period.like
     old_sums = figures.sums_of(meter, before.first, before.last)
     old, whole = by_day(old_sums), figures.known_of(old_sums, before.first, before.last).whole
-    mine = _summed_up(days, period.first, (figures.today - period.first).days + 1)
-    other = _summed_up(old, before.first, period.days)
+    mine = _summed_up(days, period.first, (figures.today - period.first).days + 1, measure)
+    other = _summed_up(old, before.first, period.days, measure)
     ahead: list[float | None] = [None] * (len(mine) - 1) + [mine[-1]]
     left = period.days - len(mine)
-    ahead += [mine[-1] + (forecast / 1000 - mine[-1]) * number / left for number in range(1, left + 1)]
+    ahead += [
+        mine[-1] + (measure.value(forecast) - mine[-1]) * number / left for number in range(1, left + 1)
+    ]
     padded: list[float | None] = [*mine, *([None] * left)]
     lines = [Curve(tuple(other), "prev"), Curve(tuple(ahead), "fc"), Curve(tuple(padded), "now")]
-    ticks = [
-        (0.0, "1"),
-        ((9 / (period.days - 1)) * 100, "10"),
-        ((19 / (period.days - 1)) * 100, "20"),
-        (100.0, str(period.days)),
-    ]
+    ticks = [((day - 1) / (period.days - 1) * 100, str(day)) for day in (1, 10, 20, period.days)]
     at = (len(mine) - 1) / max(1, period.days - 1) * 100
-    text = sum_in_short(kwh(mine[-1] * 1000, f), whole=known.whole)
+    text = sum_in_short(measure.amount(total(mine_sums.values()), f), whole=known.whole)
+    decimals = max(0, measure.more)
     rows = tuple(
         (
             f.short_day(period.first + timedelta(k)),
-            f.number(mine[k], 0) if k < len(mine) else "",
-            f.number(other[k], 0),
+            f.number(mine[k], decimals) if k < len(mine) else "",
+            f.number(other[k], decimals),
         )
         for k in range(period.days)
     )
@@ -67,27 +67,43 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     svg = charts.curves(
         lines,
         height=_CURVE_HEIGHT,
-        says=_("Energy since the beginning of the month in kWh, and where it is heading"),
-        number=Numbers(f.number, "kWh"),
+        says=_("Since the beginning of the month in %(unit)s, and where it is heading")
+        % {"unit": measure.unit},
+        number=measure.amounts(f),
         ticks=ticks,
         dot=(at, mine[-1], text),
         titles=titles_of(heads, rows),
     )
-    title = _("Heading for about %(kwh)s kWh at the end of the month") % {"kwh": _about(forecast, f)}
+    title = _("Heading for about %(amount)s at the end of the month") % {
+        "amount": f"{_about(measure.value(forecast), max(0, measure.more), f)} {measure.unit}"
+    }
     if other[-1] > 0 and whole:
-        said = {"change": changed(forecast, other[-1] * 1000, f), "before": name_of(before, f)}
+        said = {"change": changed(measure.value(forecast), other[-1], f), "before": name_of(before, f)}
         title += ", " + _("%(change)s %(before)s") % said
-    notes = [_("Dashed: the days that are left, by the mean of their like days. Grey: the month before.")]
-    if not known.whole:
-        notes.append(_("Days of this month that are not known as a whole are expected like these."))
-    if other[-1] > 0 and not whole:
-        notes.append(_("Data of the month before is missing: it is not compared."))
-    return Picture(title, svg, DataTable(heads, rows), _("kWh since the first of the month"), tuple(notes))
+    axis = _("%(unit)s since the first of the month") % {"unit": measure.unit}
+    return Picture(
+        title,
+        svg,
+        DataTable(heads, rows),
+        axis,
+        (*_run_notes(f, known=known.whole, compared=whole or other[-1] <= 0),),
+    )
 
 
-def _summed_up(days: Mapping[date, int], first: date, count: int) -> list[float]:
-    """KWh from a day on, after each of so many days."""
-    return [*accumulate(days.get(first + timedelta(number), 0) / 1000 for number in range(count))]
+def _run_notes(f: Locale, *, known: bool, compared: bool) -> Iterator[str]:
+    """What is said below it: all of this month so far may be `known`, the one before may be `compared`."""
+    _ = f.gettext
+    yield _("Dashed: the days that are left, by the mean of their like days. Grey: the month before.")
+    if not known:
+        yield _("Days of this month that are not known as a whole are expected like these.")
+    if not compared:
+        yield _("Data of the month before is missing: it is not compared.")
+
+
+def _summed_up(days: Mapping[date, int], first: date, count: int, measure: Measure) -> list[float]:
+    """In the measure's unit from a day on, after each of so many days."""
+    sums = accumulate(days.get(first + timedelta(number), 0) for number in range(count))
+    return [measure.value(each) for each in sums]
 
 
 def month_forecast(figures: Figures, meter: str = "") -> float | None:
@@ -115,11 +131,10 @@ def month_forecast(figures: Figures, meter: str = "") -> float | None:
     return forecast
 
 
-def _about(wh: float, f: Locale) -> str:
-    """To three figures."""
-    value = wh / 1000
-    digits = max(0, len(str(int(value))) - 3)
-    return f.number(round(value, -digits), 0)
+def _about(value: float, most: int, f: Locale) -> str:
+    """To three figures, with `most` decimals."""
+    before = len(str(int(value)))
+    return f.number(round(value, min(0, 3 - before)), min(most, max(0, 3 - before)))
 
 
 def night_loads(view: EnergyView, figures: Figures, meter: str, f: Locale) -> None:
@@ -141,16 +156,21 @@ def night_loads(view: EnergyView, figures: Figures, meter: str, f: Locale) -> No
     whole = None if meter else _means(figures, "", first, last)
     if whole is not None:
         rows.insert(0, (_("Building"), *whole))
-    said = {"kw": _kw(rows[0][1], f), "meter": most[0], "its": _kw(most[1], f)}
+    measure = measure_of(figures.quantity, f)
+    said = {"kw": _flow(rows[0][1], measure, f), "meter": most[0], "its": _flow(most[1], measure, f)}
     text = _("At night %(kw)s kW run, most of it %(meter)s with %(its)s kW")
     view.night_title = (_("At night %(kw)s kW run") if meter else text) % said
+    if not figures.is_electricity:
+        view.night_title = _("At night %(rate)s on average") % {"rate": f"{said['kw']} {measure.rate}"}
     heads = (_("Meter"), "00–05", _("closed days"), _("while open"))
-    cells = tuple((name, *(_kw(value, f) for value in values)) for name, *values in rows)
+    cells = tuple((name, *(_flow(value, measure, f) for value in values)) for name, *values in rows)
     view.night = DataTable(heads, cells)
 
 
 def _means(figures: Figures, meter: str, first: date, last: date) -> tuple[float, float, float] | None:
-    """Mean kW from 00 to 05 of open days, of closed days, and while the building is open; None: not known."""
+    """Base units an hour from 00 to 05 of open days, on closed days, while the building is open; None: that
+    is not known.
+    """
     facts = figures.facts
     found = [[0, 0], [0, 0], [0, 0]]
     if facts.open_slots.start % HOUR or facts.open_slots.stop % HOUR:
@@ -169,7 +189,7 @@ def _means(figures: Figures, meter: str, first: date, last: date) -> tuple[float
             found[place][1] += known
     if not all(known for _, known in found):
         return None
-    night, closed_days, while_open = (value / known * HOUR / 1000 for value, known in found)
+    night, closed_days, while_open = (value / known * HOUR for value, known in found)
     return night, closed_days, while_open
 
 
@@ -183,44 +203,46 @@ def _within(figures: Figures, meter: str, one: DaySum, slots: range) -> tuple[in
     return sum(known), len(known)
 
 
-def _kw(value: float, f: Locale) -> str:
-    return f.number(value, 0 if value >= 100 else 1)
+def _flow(value: float, measure: Measure, f: Locale) -> str:
+    return measure.flow(value, 0 if measure.value(value) >= 100 else 1, f)
 
 
 def heat_map(view: EnergyView, figures: Figures, meter: str, f: Locale) -> None:
-    """The mean power of the last four weeks, weekday by hour."""
+    """What flowed in the last four weeks in the mean, weekday by hour."""
     _ = f.gettext
+    measure = measure_of(figures.quantity, f)
     last = figures.today - timedelta(1)
     week: list[list[tuple[int, int]]] = [[(0, 0)] * 24 for _weekday in range(7)]
     for day, one in figures.sums_of(meter, last - timedelta(_HEAT_DAYS - 1), last).items():
         hours = zip(week[day.weekday()], one.hours, one.counts, strict=True)
-        week[day.weekday()] = [(wh + more, known + count) for (wh, known), more, count in hours]
-    if sum(known > 0 for cells in week for _wh, known in cells) < 24:
+        week[day.weekday()] = [(taken + more, known + count) for (taken, known), more, count in hours]
+    if sum(known > 0 for cells in week for _taken, known in cells) < 24:
         return
     rows = []
     for weekday, cells in enumerate(week):
-        means = [wh / known * HOUR / 1000 if known else None for wh, known in cells]
+        means = [measure.value(taken / known * HOUR) if known else None for taken, known in cells]
         rows.append((f.short_weekday(weekday), means))
-    number = Numbers(f.number, "kW")
+    number, said = measure.flows(f), {"unit": measure.rate}
     svg, bounds = charts.heat(
-        rows, says=_("Mean power of the last four weeks, weekday by hour, kW"), number=number
+        rows, says=_("Mean of the last four weeks, weekday by hour, %(unit)s") % said, number=number
     )
+    decimals = 1 + measure.more
     table = tuple(
-        (f.weekday(day), *(f.number(value, 1) if value is not None else "" for value in means))
+        (f.weekday(day), *(f.number(value, decimals) if value is not None else "" for value in means))
         for day, (_name, means) in enumerate(rows)
     )
     heads = (_("Weekday"), *(f"{hour:02}" for hour in range(24)))
     weekdays = [value for _, means in rows[:5] for value in means if value is not None]
     night = [value for _, means in rows for value in means[:5] if value is not None]
-    title = _("Nights take %(night)s kW, working days up to %(day)s kW") % {
-        "night": f.number(sum(night) / max(1, len(night)), 0),
-        "day": f.number(max(weekdays, default=0.0), 0),
+    title = _("Nights take %(night)s %(unit)s, working days up to %(day)s %(unit)s") % {
+        "night": number(sum(night) / max(1, len(night))),
+        "day": number(max(weekdays, default=0.0)),
+        **said,
     }
-    view.heat = Picture(title, svg, DataTable(heads, table), _("Mean power of the last four weeks, kW"))
+    view.heat = Picture(
+        title, svg, DataTable(heads, table), _("Mean of the last four weeks, %(unit)s") % said
+    )
     view.steps_of_heat = [
-        (
-            f"l{k}",
-            f"{f.number(low, 0)}–{f.number(high, 0)}" if k < len(bounds) - 1 else f"{f.number(low, 0)} +",
-        )
+        (f"l{k}", f"{number(low)}–{number(high)}" if k < len(bounds) - 1 else f"{number(low)} +")
         for k, (low, high) in enumerate(bounds)
     ]

@@ -86,11 +86,12 @@ class Period:
         shift = timedelta(max(28, self.days))
         return Period(self.span, self.first - shift, self.last - shift, self.step)
 
-    def query(self, meter: str = "", step: Step | None = None) -> str:
-        """The part of an address that names it."""
+    def query(self, meter: str = "", step: Step | None = None, quantity: str = "") -> str:
+        """The part of an address that names it, and what is looked at."""
         usual = "month" if self.span == "range" and self.days > MOST_BARS else _USUAL[self.span]
         by = f"&by={step or self.step}" if (step or self.step) != usual else ""
         which = f"&meter={meter}" if meter else ""
+        which += f"&quantity={quantity}" if quantity else ""
         if self.span == "range":
             return f"from={self.first}&to={self.last}{by}{which}"
         return f"{self.span}={self.name}{by}{which}"

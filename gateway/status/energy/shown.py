@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Final
 
 from markupsafe import Markup
 
+from gateway.energy import BASE, BaseUnit
+from gateway.model import QUANTITIES
+from gateway.status.energy.charts import Numbers
 from gateway.status.energy.period import Period, Step
+from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
 
 HOUR = 4
@@ -16,6 +21,59 @@ _LAST = 2
 """Days at the end of a period that have no room for a label."""
 _WEEKS_SHOWN, _YEAR, _FEW_YEARS = 62, 366, 900
 """Days of a period up to which its Mondays, its months, every third month have a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How what a meter counts is written: `unit` of an amount and `rate` of an hour's, 10^`digits` base units
+    of the engine in one of it, and how many decimals `more` than kWh and kW it needs.
+    """
+
+    unit: str
+    rate: str
+    digits: int = 3
+    more: int = 0
+
+    def value(self, base: float) -> float:
+        """Base units (Wh, ml, pulses) in `unit`; base units an hour in `rate`."""
+        return base / float(10**self.digits)
+
+    def amount(self, base: float, f: Locale) -> str:
+        """Without its unit: kWh whole from 100 up, else with one decimal."""
+        value = self.value(base)
+        return f.number(value, (0 if abs(value) >= 100 else 1) + self.more)
+
+    def flow(self, base: float, decimals: int, f: Locale) -> str:
+        """Base units an hour, without unit, with so many decimals where it is kW."""
+        return f.number(self.value(base), decimals + self.more)
+
+    def amounts(self, f: Locale) -> Numbers:
+        """Amounts in a picture."""
+        return Numbers(f.number, self.unit, self.more)
+
+    def flows(self, f: Locale) -> Numbers:
+        """The same of an hour."""
+        return Numbers(f.number, self.rate, self.more)
+
+
+KWH: Final = Measure("kWh", "kW")
+
+
+def measure_of(quantity: str, f: Locale) -> Measure:
+    """How a quantity's intervals are written; empty: electricity."""
+    _ = f.gettext
+    match BASE[QUANTITIES[quantity].unit if quantity else "kWh"]:
+        case BaseUnit("ml", digits):
+            return Measure("m³", "m³/h", digits, 2)
+        case BaseUnit("pulses", digits):
+            return Measure(_("pulses"), _("pulses/h"), digits, -1)
+        case _:
+            return KWH
+
+
+def quantity_name(quantity: str, f: Locale) -> str:
+    """What a person calls what a meter counts."""
+    return Words(f).quantity(quantity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +140,8 @@ class EnergyView:
     spans: list[Choice] = field(default_factory=list)
     steps: list[Choice] = field(default_factory=list)
     meters: list[Choice] = field(default_factory=list)
+    quantities: list[Choice] = field(default_factory=list)
+    """What a meter counts, where that is more than one thing."""
     downloads: list[Choice] = field(default_factory=list)
     main: Picture | None = None
     bands: list[Band] = field(default_factory=list)
@@ -89,6 +149,8 @@ class EnergyView:
     today: Picture | None = None
     heat: Picture | None = None
     steps_of_heat: list[tuple[str, str]] = field(default_factory=list)
+    rate: str = "kW"
+    """Unit of what flows."""
     night_title: str = ""
     night: DataTable | None = None
     shares: list[Share] = field(default_factory=list)
@@ -97,6 +159,8 @@ class EnergyView:
     folded_says: str = ""
     shares_title: str = ""
     shares_note: str = ""
+    others: list[tuple[str, str, str]] = field(default_factory=list)
+    """Meters of water, heat, pulses: name, address, what they counted."""
     sun: Picture | None = None
     netting: list[str] = field(default_factory=list)
     run: Picture | None = None
@@ -232,13 +296,13 @@ def _tick_of_month(period: Period, day: date, f: Locale) -> str:
     return f.month(day, year=False)[:3] if period.days <= _FEW_YEARS and day.month % 3 == 1 else ""
 
 
-def unit(period: Period, f: Locale) -> str:
+def unit(period: Period, f: Locale, unit: str = "kWh") -> str:
     """What the axis counts."""
     _ = f.gettext
     words: dict[Step, str] = {
-        "quarter": _("kWh in a quarter hour"),
-        "hour": _("kWh in an hour"),
-        "day": _("kWh in a day"),
-        "month": _("kWh in a month"),
+        "quarter": _("%(unit)s in a quarter hour"),
+        "hour": _("%(unit)s in an hour"),
+        "day": _("%(unit)s in a day"),
+        "month": _("%(unit)s in a month"),
     }
-    return words[period.step]
+    return words[period.step] % {"unit": unit}

@@ -8,10 +8,19 @@ from datetime import date, timedelta
 
 from gateway.energy import building_load
 from gateway.status.energy import charts
-from gateway.status.energy.charts import Curve, Numbers
-from gateway.status.energy.figures import QUARTER, DaySums, DayValues, Figures, total
+from gateway.status.energy.charts import Curve
+from gateway.status.energy.figures import QUARTER, DaySums, Figures, total
 from gateway.status.energy.period import Period
-from gateway.status.energy.shown import HOUR, DataTable, Picture, changed, kwh, name_of, titles_of
+from gateway.status.energy.shown import (
+    HOUR,
+    DataTable,
+    Measure,
+    Picture,
+    changed,
+    measure_of,
+    name_of,
+    titles_of,
+)
 from gateway.status.words.language import Locale
 
 DAY = 96
@@ -22,6 +31,7 @@ _LIKE_DAYS = 4
 def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Locale) -> str:
     """The whole days so far beside as many of the period before; of both, only what is known of both."""
     _ = f.gettext
+    measure = measure_of(figures.quantity, f)
     if period.span == "day":
         return _day_compared(figures, period.first, meter, f)
     before = period.like
@@ -38,9 +48,10 @@ def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Loc
         now, then, left_out = total(sums.values()), total(old.values()), 0
     if not then:
         return "" if left_out else first_comparison(figures, f)
-    so_far = _("The whole days so far: %(change)s the same days of %(before)s (%(kwh)s kWh).")
-    text = so_far if figures.today in period else _("That is %(change)s in %(before)s (%(kwh)s kWh).")
-    said = text % {"change": changed(now, then, f), "before": name_of(before, f), "kwh": kwh(then, f)}
+    so_far = _("The whole days so far: %(change)s the same days of %(before)s (%(amount)s).")
+    text = so_far if figures.today in period else _("That is %(change)s in %(before)s (%(amount)s).")
+    amount = f"{measure.amount(then, f)} {measure.unit}"
+    said = text % {"change": changed(now, then, f), "before": name_of(before, f), "amount": amount}
     if left_out:
         left = f.ngettext(
             "%(n)s day that is not known of both is left out.",
@@ -62,23 +73,24 @@ def _all_whole(sums: DaySums, period: Period) -> bool:
 def _day_compared(figures: Figures, day: date, meter: str, f: Locale) -> str:
     """A day, as far as it is known, beside the mean of its like days in the same quarter hours."""
     _ = f.gettext
-    mine = _slots(figures, figures.of(meter, day, day), day)
+    mine = _slots(figures, meter, day)
     known = [slot for slot, value in enumerate(mine) if value is not None]
     sums = []
     for other in figures.like_days(day):
-        theirs = _slots(figures, figures.of(meter, other, other), other)
+        theirs = _slots(figures, meter, other)
         values = [value for slot in known if (value := theirs[slot]) is not None]
         if values and len(values) == len(known):
             sums.append(sum(values))
     if not sums or not sum(sums):
         return first_comparison(figures, f)
-    # Powers in kW, of quarter hours.
-    now, mean = (sum(mine[slot] or 0.0 for slot in known) / HOUR, sum(sums) / len(sums) / HOUR)
-    by_now = _("%(change)s the mean of the last %(n)s like days at this hour: %(kwh)s kWh.")
+    now, mean = sum(mine[slot] or 0 for slot in known), sum(sums) / len(sums)
+    by_now = _("%(change)s the mean of the last %(n)s like days at this hour: %(amount)s.")
     text = (
-        by_now if day == figures.today else _("%(change)s the mean of the last %(n)s like days: %(kwh)s kWh.")
+        by_now if day == figures.today else _("%(change)s the mean of the last %(n)s like days: %(amount)s.")
     )
-    said = text % {"change": changed(now, mean, f), "n": len(sums), "kwh": kwh(mean * 1000, f)}
+    measure = measure_of(figures.quantity, f)
+    amount = f"{measure.amount(mean, f)} {measure.unit}"
+    said = text % {"change": changed(now, mean, f), "n": len(sums), "amount": amount}
     quarters = figures.known_of(figures.sums_of(meter, day, day), day, day)
     if not quarters.whole:
         left = _("The %(hours)s h of which nothing is known are left out of both.")
@@ -99,8 +111,8 @@ def first_comparison(figures: Figures, f: Locale) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DayLoads:
-    """Mean kW of the 96 quarter hours by the clock on the wall: of today, of its like days that are whole,
-    and the band of these (lowest, highest) where there are enough of them.
+    """Mean power of the 96 quarter hours by the clock on the wall (W; ml or pulses an hour): of today, of its
+    like days that are whole, and the band of these (lowest, highest) where there are enough of them.
     """
 
     today: list[float | None]
@@ -116,12 +128,10 @@ class DayLoads:
 def loads_of_today(figures: Figures, meter: str) -> DayLoads | None:
     """Today and its like days; None when nothing of today is known."""
     day = figures.today
-    mine = _slots(figures, figures.of(meter, day, day), day)
+    mine = _powers(figures, meter, day)
     if all(value is None for value in mine):
         return None
-    like = [
-        _slots(figures, figures.of(meter, each, each), each) for each in figures.like_days(day, _LIKE_DAYS)
-    ]
+    like = [_powers(figures, meter, each) for each in figures.like_days(day, _LIKE_DAYS)]
     like = [each for each in like if all(value is not None for value in each)]
     band = None
     if len(like) >= _LIKE_DAYS:
@@ -138,40 +148,48 @@ def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HE
     loads = loads_of_today(figures, meter)
     if loads is None:
         return None
-    mine, like, band = loads.today, loads.like, loads.band
-    lines = [] if band else [Curve(tuple(each), "prev") for each in like]
+    measure = measure_of(figures.quantity, f)
+    mine = _in(measure, loads.today)
+    band = loads.band and ([*map(measure.value, loads.band[0])], [*map(measure.value, loads.band[1])])
+    lines = [] if band else [Curve(tuple(_in(measure, each)), "prev") for each in loads.like]
     lines.append(Curve(tuple(mine), "now"))
     newest = loads.newest
     power = mine[newest] or 0.0
-    number = Numbers(f.number, "kW")
     # A mean of the quarter hour that ended then: what is drawn now stands at the top of the page.
     hour, quarter = divmod(newest + 1, HOUR)
-    text = f"{hour:02}:{quarter * 15:02}: {f.number(power, 0 if power >= 10 else 1)} kW"
+    decimals = (0 if power >= 10 else 1) + measure.more
+    text = f"{hour:02}:{quarter * 15:02}: {f.number(power, decimals)} {measure.rate}"
     ticks = [(hour / 24 * 100, f"{hour:02}") for hour in (0, 6, 12, 18, 24)]
     rows: list[tuple[str, ...]] = []
+    fine, said = 1 + measure.more, {"unit": measure.rate}
     for hour in range(24):
         own = [value for value in mine[hour * HOUR : (hour + 1) * HOUR] if value is not None]
-        cells = [f.number(sum(own) / len(own), 1) if own else ""]
+        cells = [f.number(sum(own) / len(own), fine) if own else ""]
         if band:
             low, high = (side[hour * HOUR : (hour + 1) * HOUR] for side in band)
-            cells.append(f"{f.number(min(low), 1)}–{f.number(max(high), 1)}")
+            cells.append(f"{f.number(min(low), fine)}–{f.number(max(high), fine)}")
         rows.append((f"{hour:02}–{hour + 1:02}", *cells))
-    heads = (_("Hour"), _("Today, kW"), *([_("Usual, kW")] if band else []))
+    heads = (_("Hour"), _("Today, %(unit)s") % said, *([_("Usual, %(unit)s") % said] if band else []))
     svg = charts.curves(
         lines,
         height=height,
-        says=_("Load of today in kW over the band of like days"),
-        number=number,
+        says=_("Today in %(unit)s over the band of like days") % said,
+        number=measure.flows(f),
         ticks=ticks,
         band=band,
         dot=(newest / (DAY - 1) * 100, power, text),
         titles=titles_of(heads, rows),
     )
     notes = (_("Grey: the last four like days, from the lowest to the highest."),) if band else ()
-    if not band and like:
+    if not band and loads.like:
         notes = (_("Thin lines: like days; with four of them a band is drawn."),)
     comparison = _today_says(figures, meter, f)
-    return Picture(comparison, svg, DataTable(heads, tuple(rows)), _("kW, mean of a quarter hour"), notes)
+    axis = _("%(unit)s, mean of a quarter hour") % said
+    return Picture(comparison, svg, DataTable(heads, tuple(rows)), axis, notes)
+
+
+def _in(measure: Measure, values: Sequence[float | None]) -> list[float | None]:
+    return [None if value is None else measure.value(value) for value in values]
 
 
 def _today_says(figures: Figures, meter: str, f: Locale) -> str:
@@ -207,10 +225,14 @@ def _whole_slots(figures: Figures) -> list[int]:
     return [figures.calendar.place(q)[1] for q in quarters if q + QUARTER <= figures.end]
 
 
-def _slots(figures: Figures, values: DayValues, day: date) -> list[float | None]:
-    """Mean kW of each of the 96 quarter hours of a day by the clock on the wall."""
-    by_slot = figures.slots(day, values.get(day, []))
-    return [None if value is None else value * HOUR / 1000 for value in by_slot]
+def _slots(figures: Figures, meter: str, day: date) -> list[int | None]:
+    """Each of the 96 quarter hours of a day by the clock on the wall."""
+    return figures.slots(day, figures.of(meter, day, day).get(day, []))
+
+
+def _powers(figures: Figures, meter: str, day: date) -> list[float | None]:
+    """The same by the hour."""
+    return [None if value is None else value * HOUR for value in _slots(figures, meter, day)]
 
 
 def _smooth(values: Sequence[float | None]) -> list[float]:

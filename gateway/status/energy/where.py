@@ -26,6 +26,8 @@ from gateway.status.energy.shown import (
     Share,
     bar_name,
     kwh,
+    measure_of,
+    quantity_name,
     sum_in_short,
     sum_in_words,
     tick,
@@ -94,6 +96,22 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
         }
     else:
         view.shares_title = _("Where the energy went")
+
+
+def other_meters(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
+    """What meters of water, gas, heat and pulses counted, each quantity in its own unit."""
+    last = min(period.last, figures.today)
+    for meter in figures.others:
+        has = figures.quantities_of(meter.id)
+        for quantity in has:
+            sums, measure = figures.sums(meter.id, quantity, period.first, last), measure_of(quantity, f)
+            if not sums:
+                continue
+            known = figures.known_of(sums, max(period.first, min(sums)), last)
+            amount = sum_in_short(measure.amount(total(sums.values()), f), whole=known.whole)
+            name = meter.label if len(has) == 1 else f"{meter.label}: {quantity_name(quantity, f)}"
+            href = f"/energy?{period.query(meter.id, quantity='' if quantity == has[0] else quantity)}"
+            view.others.append((name, href, f"{amount} {measure.unit}"))
 
 
 def rest_without(rest: BuildingRest, f: Locale) -> str:
@@ -213,7 +231,7 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
     days = figures.sums_of(meter, period.first, last)
     drawn = days if meter else figures.series_sums("drawn", period.first, last)
     whole = figures.known_of(drawn, period.first, last).whole
-    rules = facts.rules
+    measure = measure_of(figures.quantity, f)
     found = peak_of(figures, period, meter)
     if found is not None:
         when = f"{f.day(figures.calendar.place(found.start)[0])} {f.time(found.start)}"
@@ -223,25 +241,27 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
                 "share": f.percent(found.power / 1000 / facts.contract_kw),
                 "kw": f.number(facts.contract_kw, 0),
             }
-        power = sum_in_short(f.number(found.power / 1000, 0), whole=whole)
-        view.facts.append((_("Peak"), f"{power} kW", when + more))
+        power = sum_in_short(measure.flow(found.power, 0, f), whole=whole)
+        view.facts.append((_("Peak"), f"{power} {measure.rate}", when + more))
     day = figures.today - timedelta(1)
     closed = building_load.is_closed(day, figures.calendar, facts.open_days)
     base = building_load.base_load(
         figures.quarters(figures.of(meter, day, day)), figures.calendar, closed=closed
     )
     if base is not None:
-        text = _("never switched off: %(share)s of yesterday") % {"share": f.percent(base.share)}
-        view.facts.append((_("Base load"), f"{f.number(base.power / 1000, 1)} kW", text))
+        share = {"share": f.percent(base.share)}
+        name, text = _("Base load"), _("never switched off: %(share)s of yesterday") % share
+        if not figures.is_electricity:
+            name, text = _("Never less"), _("also at night: %(share)s of yesterday") % share
+        view.facts.append((name, f"{measure.flow(base.power, 1, f)} {measure.rate}", text))
     if meter:
         _cost(view, figures, meter, drawn, f, whole=whole)
         return
     used, known = total(days.values()), figures.known_of(days, period.first, last)
-    co2 = rules.co2("consumption", period.first) if rules else None
+    co2 = figures.emission(drawn, "consumption")
     if co2 is not None:
-        grid = total(drawn.values())
-        tonnes = sum_in_short(f.number(grid / 1e6 * co2.value, 1), whole=whole)
-        view.facts.append(("CO₂", f"{tonnes} t", co2.source))
+        tonnes = sum_in_short(f.number(co2.tonnes, 1), whole=whole)
+        view.facts.append(("CO₂", f"{tonnes} t", "; ".join(co2.sources)))
     if facts.area:
         per = sum_in_short(f.number(used / 1000 / facts.area, 1), whole=known.whole)
         view.facts.append((_("Per square metre"), f"{per} kWh/m²", ""))

@@ -10,7 +10,7 @@ from gateway.status.energy.bars import band_names, bars_of, bars_of_meter, quart
 from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures import EXPORT, QUARTER, Figures
 from gateway.status.energy.period import Period, month_of
-from gateway.status.energy.shown import bar_name
+from gateway.status.energy.shown import bar_name, measure_of
 from gateway.status.exports.table import Cell, Column, ExportTable
 from gateway.status.words.language import Locale
 
@@ -21,7 +21,7 @@ _BANDS: Final = ("t0", "t1", "t2", "t3")
 
 def energy_tables(figures: Figures, period: Period, meter: str, f: Locale) -> list[ExportTable]:
     """The bars as they are shown, the quarter hours of at most a year, the tree when it is the building."""
-    _ = f.gettext
+    figures.focus_on(meter, figures.quantity)
     tables = [bars_table(figures, period, meter, f)] if period.step != "quarter" else []
     if period.step == "quarter" or period.days <= 366:
         tables.append(quarters_table(figures, period, meter, f))
@@ -36,12 +36,12 @@ def bars_table(figures: Figures, period: Period, meter: str, f: Locale) -> Expor
     names = band_names(figures, period.first, f)
     bands = [name for name in (*_BANDS, *sorted(names)) if name in names]
     bands = list(dict.fromkeys(bands)) if len(names) > 1 else []
-    hourly = period.step == "hour"
+    hourly, measure = period.step == "hour", measure_of(figures.quantity, f)
     columns = (
         Column(_("Beginning"), "time" if hourly else "date", width=18),
         Column(_("What"), "text", width=20),
         *(Column(f"{names[name]}, kWh") for name in bands),
-        Column(_("Sum, kWh")),
+        Column(_("Sum, %(unit)s") % {"unit": measure.unit}, decimals=measure.digits),
         Column(_("Known"), "percent", 1),
         Column(_("Quality"), "text", width=30),
     )
@@ -58,6 +58,7 @@ def _steps(period: Period, f: Locale) -> str:
 def _bars(
     figures: Figures, period: Period, meter: str, bands: list[str], f: Locale
 ) -> Iterator[tuple[Cell, ...]]:
+    measure = measure_of(figures.quantity, f)
     for part in parts_of(period, figures.today):
         groups = bars_of_meter(figures, part, meter)
         marks = _marks(figures, part, quality_letters(figures, meter, part.first, part.last))
@@ -73,8 +74,8 @@ def _bars(
             yield (
                 begin,
                 bar_name(part, key, f),
-                *(sums[name] / 1000 if name in sums else None for name in bands),
-                sum(sums.values()) / 1000 if held else None,
+                *(measure.value(sums[name]) if name in sums else None for name in bands),
+                measure.value(sum(sums.values())) if held else None,
                 min(1.0, known / due) if due else None,
                 quality_words(marks.get(key, ""), complete=known >= due, f=f),
             )
@@ -112,10 +113,12 @@ def _marks(figures: Figures, period: Period, letters: dict[date, str]) -> dict[t
 def quarters_table(figures: Figures, period: Period, meter: str, f: Locale) -> ExportTable:
     """A row for each quarter hour that is over, those without a value too."""
     _ = f.gettext
+    measure = measure_of(figures.quantity, f)
+    head = _("Energy, kWh") if figures.is_electricity else _("Sum, %(unit)s") % {"unit": measure.unit}
     columns = (
         Column(_("Beginning"), "time", width=18),
         Column(_("Beginning (UTC)"), "time", width=18),
-        Column(_("Energy, kWh")),
+        Column(head, decimals=measure.digits),
         Column(_("Tariff"), "text", width=10),
         Column(_("Quality"), "text", width=24),
     )
@@ -123,7 +126,7 @@ def quarters_table(figures: Figures, period: Period, meter: str, f: Locale) -> E
 
 
 def _quarters(figures: Figures, period: Period, meter: str, f: Locale) -> Iterator[tuple[Cell, ...]]:
-    span = figures.span
+    span, measure = figures.span, measure_of(figures.quantity, f)
     for part in parts_of(period, figures.today):
         values = figures.of(meter, part.first, part.last)
         letters = quality_letters(figures, meter, part.first, part.last)
@@ -144,7 +147,7 @@ def _quarters(figures: Figures, period: Period, meter: str, f: Locale) -> Iterat
                 yield (
                     datetime.combine(day, datetime.min.time()) + timedelta(minutes=15 * slot),
                     datetime(1970, 1, 1) + timedelta(milliseconds=start),  # noqa: DTZ001 - a sheet has no zones
-                    value / 1000 if value is not None else None,
+                    measure.value(value) if value is not None else None,
                     names.get(band, band),
                     quality_words(said[index : index + 1] if value is not None else "-", complete=True, f=f),
                 )
@@ -179,9 +182,12 @@ def _registers(figures: Figures, meter: EnergyMeter, *, alone: bool) -> list[tup
     if meter.generates:
         direction = figures.direction(meter)
         return [(meter.id, f"active_energy_{direction}")] if direction else []
+    if alone:
+        register = figures.register_of(meter.id)
+        return [register] if register in figures.registers else []
     counter = figures.counter(meter)
     found = [(meter.id, counter)] if counter else []
-    if not alone and (meter.id, EXPORT) in figures.registers:
+    if (meter.id, EXPORT) in figures.registers:
         found.append((meter.id, EXPORT))
     return found
 
@@ -232,5 +238,5 @@ def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell,
     rest = figures.rest(period)
     figures.forget()
     if rest is not None:
-        root_id = figures.facts.roots[0].id
+        root_id = next(root.id for root in figures.facts.roots if figures.counter(root))
         yield (_("Unmetered"), None, root_id, rest.rest / 1000, rest.share, rest.known)

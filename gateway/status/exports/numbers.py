@@ -15,7 +15,7 @@ from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.period import Period
 from gateway.status.energy.reactive import reactive_view
 from gateway.status.exports.energy import parts_of
-from gateway.status.exports.query import Query, WrongQuery, figures_of, meter_of, period_of
+from gateway.status.exports.query import Query, WrongQuery, figures_of, period_of, subject_of
 from gateway.status.report.lines import report_lines
 from gateway.status.snapshot import Snapshot
 from gateway.status.words.language import Locale
@@ -63,14 +63,15 @@ def _days(period: Period) -> dict[str, object]:
 
 
 def _energy(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
-    """Quarter hours: start (ms UTC), Wh; `used` of the building or what a meter counted."""
-    period, meter = _bounded(period_of(query, figures.today), _YEAR), meter_of(query, figures.facts)
+    """Quarter hours: start (ms UTC), whole units; `used` of the building or what a meter counted."""
+    period, meter = _bounded(period_of(query, figures.today), _YEAR), subject_of(query, figures)
     days = figures.sums_of(meter, period.first, min(period.last, figures.today))
     quarters = figures.known_of(days, period.first, period.last)
     return {
         "meter": meter or None,
         **_days(period),
-        "unit": "Wh",
+        "quantity": figures.quantity or None,
+        "unit": base_unit(figures.quantity).name if figures.quantity else "Wh",
         "seconds": 900,
         "sum": total(days.values()),
         "expected": quarters.expected,

@@ -21,3 +21,5 @@ class ExportOrder:
     timezone: str
     now: int
     names: tuple[str, str]
+    quantity: str = ""
+    """Of the meter; empty: the first that it counts."""

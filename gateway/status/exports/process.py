@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from gateway.energy import Calendar
 from gateway.errors import HistoryError
 from gateway.status.energy.figures import Figures
-from gateway.status.energy.shown import name_of
+from gateway.status.energy.shown import measure_of, name_of, quantity_name
 from gateway.status.exports.files import write_csv, write_workbook
 from gateway.status.exports.order import ExportOrder
 from gateway.status.exports.views import tables_of
@@ -34,6 +34,10 @@ def write(order: ExportOrder, out: IO[bytes]) -> None:
     with closing(order.history.open()) as reader:
         zone = Calendar(ZoneInfo(order.timezone))
         figures = Figures(order.history.facts, reader, zone, order.now)
+        try:
+            figures.focus_on(order.meter, order.quantity)
+        except ValueError as error:
+            raise HistoryError(str(error)) from error
         bills = order.history.bills() if order.view == "report" else ()
         tables = tables_of(order.view, figures, order.period, order.meter, bills, f)
         if order.form == "csv":
@@ -59,9 +63,14 @@ def _about(order: ExportOrder, figures: Figures, f: Locale) -> list[tuple[str, s
     if meter:
         found.append((_("Meter"), meter))
     end = min(order.period.last, figures.today)
-    if source := figures.tariff_source(end):
+    if figures.is_electricity and (source := figures.tariff_source(end)):
         found.append((_("Hours of the tariff"), source))
-    found.append((_("Energy"), _("Differences of the meters' registers, in whole Wh; here in kWh.")))
+    unit = measure_of(figures.quantity, f).unit
+    made = _("Differences of the meter's register; here in %(unit)s.") % {"unit": unit}
+    if figures.is_electricity:
+        made = _("Differences of the meters' registers, in whole Wh; here in kWh.")
+    name = quantity_name(figures.quantity, f) if not figures.is_electricity else _("Energy")
+    found.append((name, made))
     found.append(
         (
             _("Quality"),

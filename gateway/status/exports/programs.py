@@ -165,7 +165,8 @@ class Programs:
         language = choose(asked, accepted, "en")
         names = (now.name, now.gateway)
         order = ExportOrder(
-            history, view, query["format"], period, meter, language, now.timezone, now.taken, names
+            *(history, view, query["format"], period, meter, language, now.timezone, now.taken, names),
+            quantity=query.get("quantity", "") if view == "energy" else "",
         )
         days = period.name if period.span in {"day", "month", "year"} else f"{period.first}-{period.last}"
         name = "-".join(part for part in (now.gateway, view, meter, days) if part)

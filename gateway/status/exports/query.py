@@ -65,6 +65,20 @@ def file_period(view: str, query: Query, today: date) -> Period:
     return period_of(query, today)
 
 
+def subject_of(query: Query, figures: Figures) -> str:
+    """The meter that is asked for, as `meter_of`; from now on the figures are of that, and of the quantity
+    that is asked for. Raises WrongQuery.
+    """
+    meter, quantity = meter_of(query, figures.facts), query.get("quantity", "")
+    if quantity and not meter:
+        raise WrongQuery("a quantity is that of a meter: write meter=, too")
+    try:
+        figures.focus_on(meter, quantity)
+    except ValueError as error:
+        raise WrongQuery(str(error)) from error
+    return meter
+
+
 def meter_of(query: Query, facts: BuildingFacts) -> str:
     """The id of the meter that is asked for, empty for the building. Raises WrongQuery."""
     meter = query.get("meter", "")

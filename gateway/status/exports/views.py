@@ -11,7 +11,8 @@ from gateway.status.energy.figures import IMPORT, Figures, by_day
 from gateway.status.energy.period import Period, month_of
 from gateway.status.exports.energy import energy_tables, meters_table, quality_words
 from gateway.status.exports.table import Cell, Column, ExportTable
-from gateway.status.report.lines import ReportLine, reactive_registers, report_lines, since_began
+from gateway.status.report.evidence import grid_co2
+from gateway.status.report.lines import ReportLine, main_meter, reactive_registers, report_lines, since_began
 from gateway.status.report.months import name_of_line, toe, verdict
 from gateway.status.words.language import Locale
 
@@ -49,12 +50,11 @@ def _reactive(figures: Figures, f: Locale) -> ExportTable:
 
 
 def _reactive_days(figures: Figures) -> Iterator[tuple[Cell, ...]]:
-    registers, month = reactive_registers(figures), month_of(figures.today)
-    if registers is None:
+    main, registers, month = main_meter(figures), reactive_registers(figures), month_of(figures.today)
+    if main is None or registers is None:
         return
-    root = figures.facts.roots[0].id
     active, one, two = (
-        by_day(figures.sums(root, name, month.first, figures.today))
+        by_day(figures.sums(main.id, name, month.first, figures.today))
         for name in (IMPORT, registers.inductive, registers.capacitive)
     )
     for day in sorted(active):
@@ -134,7 +134,7 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
 def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
     rules = figures.facts.rules
     for line in since_began(report_lines(figures, period)):
-        co2 = rules.co2("consumption", line.first) if rules else None
+        co2 = grid_co2(figures, [line])
         bands = line.bands or {}
         grid = None if line.used is None else line.used - (line.from_sun or 0)
         energies = (grid, line.from_sun, line.used, line.before, line.fed, line.gave)
@@ -149,7 +149,7 @@ def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[
             *(None if each is None else each / 1000 for each in kinds),
             verdict(figures, line, f)[0] if period.span == "year" else None,
             toe(figures, line) if rules and line.used is not None else None,
-            line.drawn / 1e6 * co2.value if co2 and line.drawn is not None else None,
+            co2.tonnes if co2 else None,
             line.measured / line.expected if line.expected else None,
             _quality_of(line, f),
         )

@@ -17,7 +17,7 @@ from gateway.status.page import energy_pages, render
 from gateway.status.page.answers import Packed, SharedAnswers, pack, packed_answer
 from gateway.status.page.chart import POLICY, power_chart
 from gateway.status.page.guard import Guard, refuse_all
-from gateway.status.page.home import HomeCache, HomeEnergy
+from gateway.status.page.home import HomeCache
 from gateway.status.page.lobby import Lobby
 from gateway.status.page.no_answer import NoAnswer, present, refused
 from gateway.status.page.stream import Streams, event
@@ -98,6 +98,7 @@ class Page:
         self._streams = Streams()
         self._home = HomeCache()
         self._kept = energy_pages.KeptPages()
+        self._uses = energy_pages.MeterUses()
         self._lobby = Lobby()
 
     def programs(self, rows: Rows | None) -> Programs:
@@ -227,7 +228,7 @@ class Page:
         def make(now: Snapshot) -> Packed:
             view = present(now, meter) if meter else None
             title = render.called(view, visitor.language) if view else render.title(page, visitor.language)
-            body = render.fragment(page, now, visitor, meter, points, self._energy(page, now, visitor))
+            body = self._body(page, now, visitor, meter, points)
             return pack(render.whole(body, now, visitor, title))
 
         html = await self._answers.make(("whole", page, meter, visitor.language, visitor.asked), make)
@@ -238,14 +239,9 @@ class Page:
 
         def make(now: Snapshot) -> bytes:
             # A meter may vanish from the configuration while its page is open.
-            return (
-                event(
-                    "page",
-                    render.fragment(page, now, visitor, meter, points, self._energy(page, now, visitor)),
-                )
-                if not meter or now.meter(meter)
-                else b""
-            )
+            if meter and not now.meter(meter):
+                return b""
+            return event("page", self._body(page, now, visitor, meter, points))
 
         points = self._points(meter)
 
@@ -260,11 +256,14 @@ class Page:
 
         return self._streams.open_one(events())
 
-    def _energy(self, page: str, now: Snapshot, visitor: render.Visitor) -> HomeEnergy:
-        """What the first screen says of the energy; in the worker thread."""
-        if page != "overview":
-            return render.NOTHING
-        return self._home.get(self._answers.energy_history(), now, visitor.language)
+    def _body(
+        self, page: str, now: Snapshot, visitor: render.Visitor, meter: str, points: list[float | None]
+    ) -> str:
+        """The part of a page that lives, with what it says of the energy; in the worker thread."""
+        history, language = self._answers.energy_history(), visitor.language
+        energy = self._home.get(history, now, language) if page == "overview" else render.NOTHING
+        use = self._uses.get(history, now, meter, language) if meter else ()
+        return render.fragment(page, now, visitor, meter, points, energy, use)
 
     def _points(self, meter: str) -> list[float | None]:
         """The last hour of a meter, asked on the loop where it is written; nothing for a page that has no

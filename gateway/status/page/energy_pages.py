@@ -7,13 +7,13 @@ from datetime import date
 from urllib.parse import urlencode
 
 from gateway.errors import HistoryError
-from gateway.status.energy.building import energy_view
+from gateway.status.energy.building import energy_view, meter_use
 from gateway.status.energy.facts import BuildingFacts, EnergyHistory
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import WORDS, Period
 from gateway.status.energy.quality import quality_view
 from gateway.status.energy.reactive import reactive_view
-from gateway.status.exports.query import Query, WrongQuery, figures_of, meter_of, period_of, today_of
+from gateway.status.exports.query import Query, WrongQuery, figures_of, period_of, subject_of, today_of
 from gateway.status.page import render
 from gateway.status.page.answers import Packed, pack
 from gateway.status.report import view as report
@@ -56,6 +56,36 @@ class KeptPages:
         while len(self._kept) > _MOST:
             del self._kept[next(iter(self._kept))]
         return kept[3]
+
+
+class MeterUses:
+    """What meters counted lately, for their pages; for the page's worker thread."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], tuple[int, list[tuple[str, str, str]]]] = {}
+
+    def get(
+        self, history: EnergyHistory | None, now: Snapshot, meter: str, language: str
+    ) -> list[tuple[str, str, str]]:
+        """As `meter_use`; empty while nothing is known, or the day is not."""
+        if history is None or not now.clock.synced:
+            return []
+        kept = self._kept.pop((meter, language), None)
+        if kept is None or not 0 <= now.taken - kept[0] < KEPT:
+            kept = (now.taken, _use(history, now, meter, language))
+        self._kept[meter, language] = kept
+        while len(self._kept) > _MOST:
+            del self._kept[next(iter(self._kept))]
+        return kept[1]
+
+
+def _use(history: EnergyHistory, now: Snapshot, meter: str, language: str) -> list[tuple[str, str, str]]:
+    try:
+        with closing(history.open()) as reader:
+            figures = figures_of(history, reader, now)
+            return meter_use(figures, meter, Locale(language, now.timezone, now.taken))
+    except HistoryError:
+        return []
 
 
 def page(
@@ -106,10 +136,11 @@ def _shown(view: str, history: EnergyHistory, now: Snapshot, query: Query, f: Lo
     """What a view says, None where nothing is known yet; what was read of years is forgotten with it."""
     with closing(history.open()) as reader:
         figures = figures_of(history, reader, now)
-        if not (figures.known or figures.givers):
+        electricity = figures.known or figures.givers
+        if not electricity and (view in {"reactive", REPORT} or not figures.others):
             return None
         if view == "energy":
-            return energy_view(figures, period_of(query, figures.today), meter_of(query, figures.facts), f)
+            return energy_view(figures, period_of(query, figures.today), subject_of(query, figures), f)
         if view == REPORT:
             return _report(history, figures, query.get("period", ""), now, f)
         return reactive_view(figures, f) if view == "reactive" else quality_view(figures, f)

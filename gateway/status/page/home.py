@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from gateway.energy import Calendar, building_load
 from gateway.errors import HistoryError
-from gateway.status.energy import charts
 from gateway.status.energy.facts import EnergyHistory
 from gateway.status.energy.figures import Figures, total
+from gateway.status.energy.gauge import bullet
 from gateway.status.energy.month import month_forecast
 from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, reactive_view
@@ -121,7 +121,7 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
         }
     elif not like:
         below = first_comparison(figures, f)
-    bar = charts.bullet(used, mean or used, mark=float(usual.mean) if usual else None)
+    bar = bullet(used, mean or used, mark=float(usual.mean) if usual else None)
     name = _("Today until %(time)s") % {"time": f.time(figures.end)}
     least = "" if known.whole else _("at least")
     return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?day={figures.today}")
@@ -148,7 +148,7 @@ def _month(figures: Figures, f: Locale) -> HomeFigure | None:
                 "kwh": kwh(old, f),
                 "change": changed(forecast, old, f),
             }
-    bar = charts.bullet(used, old if whole else used, mark=float(old) if whole else None, forecast=forecast)
+    bar = bullet(used, old if whole else used, mark=float(old) if whole else None, forecast=forecast)
     name = _("%(month)s, day %(n)s") % {"month": f.month(period.first, year=False), "n": figures.today.day}
     least = "" if known.whole else _("at least")
     return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?month={period.first:%Y-%m}")

@@ -127,9 +127,10 @@ def fragment(  # noqa: PLR0917 - what a page is made of
     meter_id: str = "",
     points: Sequence[float | None] = (),
     energy: HomeEnergy = NOTHING,
+    use: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """The part of a page that lives: everything below the header. `page` is overview, meter or system,
-    `points` a meter's last hour, `energy` what the overview says of it.
+    `points` a meter's last hour, `energy` what the overview says of it, `use` what a meter counted lately.
     """
     locale = Locale(visitor.language, now.timezone, now.taken)
     verdict = judge(now)
@@ -157,6 +158,7 @@ def fragment(  # noqa: PLR0917 - what a page is made of
         context["bus"] = next((bus for bus in now.buses if bus.name == meter.bus), None)
         context |= {
             "line": single(meter, locale),
+            "use": use,
             "tables": tables(meter, locale),
             "hour": hour(points, now.taken, locale, meter.interval),
         }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from gateway.energy import BuildingSeries
 from gateway.status.energy.bars import band_names
 from gateway.status.energy.facts import BilledAmountLike, BillLike, EnergyMeter
-from gateway.status.energy.figures import Figures
+from gateway.status.energy.figures import EnergyEmission, Figures
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import kwh, sum_in_short, sum_in_words
 from gateway.status.energy.where import rest_without
@@ -29,7 +30,8 @@ def meter_table(figures: Figures, period: Period, f: Locale) -> ReportTable | No
     rows: list[tuple[str, ...]] = []
     marked: set[int] = set()
     below = [(part.meter, part.depth, part.energy, part.share) for part in figures.parts(period)]
-    roots = [root for root in figures.facts.roots if all(root is not each[0] for each in below)]
+    below_top = [each[0] for each in below]
+    roots = [root for root in figures.facts.roots if figures.counter(root) and root not in below_top]
     top = [(root, 0, _counted(figures, root, period.first, last), None) for root in roots]
     for meter, depth, energy, part in [*top, *below]:
         days = figures.quality(meter, period.first, last)
@@ -77,44 +79,42 @@ def co2_lines(figures: Figures, lines: Sequence[ReportLine], f: Locale, *, whole
     """CO2 by scope, each with its factor and source; `whole`: of all that there was."""
     _ = f.gettext
     found = []
-    bought, factors = grid_co2(figures, lines)
-    if factors:
+    bought = grid_co2(figures, lines)
+    if bought is not None:
         found.append(
             _("Scope 2, electricity drawn from the grid: %(t)s t CO₂ (%(factor)s t/MWh).")
             % {
-                "t": sum_in_words(f.number(bought, 1), f, whole=whole),
-                "factor": _factors(factors, f),
+                "t": sum_in_words(f.number(bought.tonnes, 1), f, whole=whole),
+                "factor": _factors(bought.factors, f),
             }
         )
-    avoided, factors = _co2(figures, [(line.first, line.gave or 0) for line in lines], "avoided")
-    if factors and any(line.gave for line in lines):
+    avoided = _co2(figures, lines, "generated", "avoided")
+    if avoided is not None and any(line.gave for line in lines):
         found.append(
             _("Avoided by the building's own plant, not taken off: %(t)s t CO₂ (%(factor)s t/MWh).")
             % {
-                "t": sum_in_words(f.number(avoided, 1), f, whole=whole),
-                "factor": _factors(factors, f),
+                "t": sum_in_words(f.number(avoided.tonnes, 1), f, whole=whole),
+                "factor": _factors(avoided.factors, f),
             }
         )
     found.append(_("Scope 1, fuel burnt in the building: not shown, no meter counts a fuel with a factor."))
     return found
 
 
-def grid_co2(figures: Figures, lines: Sequence[ReportLine]) -> tuple[float, list[float]]:
-    """Tonnes of what was drawn, and the factors that held."""
-    return _co2(figures, [(line.first, line.drawn or 0) for line in lines], "consumption")
+def grid_co2(figures: Figures, lines: Sequence[ReportLine]) -> EnergyEmission | None:
+    """Of what was drawn in those months or days, each day by the factor that held on it."""
+    return _co2(figures, lines, "drawn", "consumption")
 
 
-def _co2(figures: Figures, amounts: list[tuple[date, int]], scope: str) -> tuple[float, list[float]]:
-    rules, total, factors = figures.facts.rules, 0.0, []
-    for day, wh in amounts:
-        row = rules.co2(scope, day) if rules else None
-        if row is not None:
-            total += wh / 1e6 * row.value
-            factors.append(row.value)
-    return total, list(dict.fromkeys(factors))
+def _co2(
+    figures: Figures, lines: Sequence[ReportLine], series: BuildingSeries, scope: str
+) -> EnergyEmission | None:
+    if not lines:
+        return None
+    return figures.emission(figures.series_sums(series, lines[0].first, lines[-1].last), scope)
 
 
-def _factors(factors: list[float], f: Locale) -> str:
+def _factors(factors: Sequence[float], f: Locale) -> str:
     return ", ".join(f.number(value, 4 if round(value, 3) != value else 3) for value in factors)
 
 
@@ -229,7 +229,12 @@ def _data_points(figures: Figures, period: Period, f: Locale) -> list[str]:
             len(days),
         )
         found.append(text % {"meter": meter.label, "n": len(days), "hours": f.number(hours, 1)})
-    assumed = [meter.label for meter in figures.facts.meters if meter.assumed and not meter.generates]
+    others = figures.others
+    assumed = [
+        meter.label
+        for meter in figures.facts.meters
+        if meter.assumed and not meter.generates and meter not in others
+    ]
     if assumed:
         text = ngettext(
             "The accuracy class of %(n)s meter is assumed: write its `class` and `ct_class` (%(meters)s).",

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from gateway.energy import reactive
+from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures import IMPORT, QUARTER, DaySums, Figures, total
 from gateway.status.energy.period import Period, month_of
 
@@ -156,7 +157,7 @@ def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:
 
 def _read(figures: Figures, first: date, last: date) -> tuple[DaySums | None, ...]:
     """Used, drawn, fed in, generated, inductive and capacitive of some days."""
-    registers = reactive_registers(figures)
+    root, registers = main_meter(figures), reactive_registers(figures)
     found: list[DaySums | None] = [
         figures.series_sums("used", first, last),
         figures.series_sums("drawn", first, last),
@@ -164,17 +165,27 @@ def _read(figures: Figures, first: date, last: date) -> tuple[DaySums | None, ..
         figures.series_sums("generated", first, last) if figures.building.plants else None,
     ]
     for name in ("inductive", "capacitive"):
-        root = figures.facts.roots[0].id if registers else ""
-        found.append(figures.sums(root, getattr(registers, name), first, last) if registers else None)
+        if root is None or registers is None:
+            found.append(None)
+        else:
+            found.append(figures.sums(root.id, getattr(registers, name), first, last))
     return tuple(found)
+
+
+def main_meter(figures: Figures) -> EnergyMeter | None:
+    """The one meter of electricity at the top of the tree, that counts what is drawn; None where that is not
+    one: what stands beside it counts water or heat.
+    """
+    roots = [root for root in figures.facts.roots if root not in figures.others]
+    return roots[0] if len(roots) == 1 and figures.counter(roots[0]) == IMPORT else None
 
 
 def reactive_registers(figures: Figures) -> reactive.ReactiveRegisters | None:
     """Which registers of the one main meter say inductive and capacitive; None when none do."""
-    roots = [root for root in figures.facts.roots if figures.counter(root) == IMPORT]
-    if len(roots) != 1 or len(figures.facts.roots) != 1:
+    root = main_meter(figures)
+    if root is None:
         return None
-    quantities = {quantity for meter, quantity in figures.registers if meter == roots[0].id}
+    quantities = {quantity for meter, quantity in figures.registers if meter == root.id}
     found = reactive.registers(quantities, generation=bool(figures.facts.plants))
     return None if isinstance(found, str) else found
 

@@ -186,14 +186,14 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
         per = short(used / 1000 / figures.facts.area, 1)
         text = _("%(area)s m² of floor") % {"area": f.number(figures.facts.area, 0)}
         found.append(LeadFigure(_("Per square metre"), per, "kWh/m²", text))
-    tonnes, factors = grid_co2(figures, lines)
-    if factors:
+    co2 = grid_co2(figures, lines)
+    if co2 is not None:
         found.append(
             LeadFigure(
                 _("CO₂, from the grid"),
-                short(tonnes, 0 if tonnes >= 100 else 1),
+                short(co2.tonnes, 0 if co2.tonnes >= 100 else 1),
                 "t",
-                _("scope 2, %(factor)s t/MWh") % {"factor": f.number(factors[-1], 3)},
+                _("scope 2, %(factor)s t/MWh") % {"factor": f.number(co2.factors[-1], 3)},
             )
         )
     sun = total.from_sun

@@ -46,11 +46,11 @@ class ScreenDay:
     saved: float | None = None
 
     def usual_power(self, slot: int) -> tuple[float, float] | None:
-        """The lowest and the highest of the like days in a quarter hour of the day."""
+        """The lowest and the highest kW of the like days in a quarter hour of the day."""
         if self.loads is None or self.loads.band is None:
             return None
         low, high = self.loads.band
-        return low[slot], high[slot]
+        return low[slot] / 1000, high[slot] / 1000
 
 
 class ScreenDays:

@@ -4,7 +4,7 @@ from gateway.energy import EXPORT, IMPORT, QUARTER
 from gateway.status.energy.figures.degrees import DegreeDays, degree_days
 from gateway.status.energy.figures.figures import BuildingRest, DayQuality, Figures, MeterPart
 from gateway.status.energy.figures.quarters import DayValues, Quarters
-from gateway.status.energy.figures.sums import DaySums, KnownQuarters, by_day, total
+from gateway.status.energy.figures.sums import DaySums, EnergyEmission, KnownQuarters, by_day, total
 
 __all__ = [
     "EXPORT",
@@ -15,6 +15,7 @@ __all__ = [
     "DaySums",
     "DayValues",
     "DegreeDays",
+    "EnergyEmission",
     "Figures",
     "KnownQuarters",
     "MeterPart",

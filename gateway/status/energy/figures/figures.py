@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
 
-from gateway.energy import EXPORT, netting, tree
-from gateway.status.energy.facts import EnergyMeter
+from gateway.energy import EXPORT, Calendar, netting, tree
+from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
 from gateway.status.energy.figures.quarters import DayValues
 from gateway.status.energy.figures.sums import SumFigures, total
 from gateway.status.energy.period import MOST_BARS, Period
@@ -75,6 +75,10 @@ class BuildingRest:
 class Figures(SumFigures):
     """What the pages ask for."""
 
+    def __init__(self, facts: BuildingFacts, reader: EnergyReader, zone: Calendar, now: int) -> None:
+        super().__init__(facts, reader, zone, now)
+        self._unequal: dict[Period, frozenset[date]] = {}
+
     def total(self, days: DayValues) -> int:
         """Wh of all that is known."""
         return sum(value for values in days.values() for value in values if value is not None)
@@ -137,8 +141,13 @@ class Figures(SumFigures):
 
     def _unequal_days(self, period: Period) -> frozenset[date]:
         """Days of which less is known of the building than of one of its meters: on these a meter would have
-        too large a share, and the rest would be too small.
+        too large a share, and the rest would be too small. Shares and rest of a page ask for the same ones.
         """
+        if period not in self._unequal:
+            self._unequal[period] = self._find_unequal_days(period)
+        return self._unequal[period]
+
+    def _find_unequal_days(self, period: Period) -> frozenset[date]:
         first = max(period.first, self.span[0]) if self.span else period.first
         last = min(period.last, self.today)
         used = self.series_sums("used", first, last)
@@ -200,7 +209,7 @@ class Figures(SumFigures):
 
     def quality(self, meter: EnergyMeter, first: date, last: date) -> list[DayQuality]:
         """Each day of a meter's counter, from the first day that the history knows."""
-        name = self.counter(meter) or EXPORT
+        name = self.counter(meter) or next(iter(self.quantities_of(meter.id)), EXPORT)
         sums = self.sums(meter.id, name, first, last)
         begin = min(sums, default=None)
         known_from = self.span[0] if self.span else first

@@ -14,6 +14,7 @@ from gateway.energy import (
     EXPORT,
     IMPORT,
     QUARTER,
+    TOTAL,
     BuildingRegisters,
     BuildingSeries,
     Calendar,
@@ -23,8 +24,15 @@ from gateway.energy import (
     counter_of,
 )
 from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
+from gateway.status.words.labels import COUNTERS
 
 _DAY = 96
+_IF_ALONE = {"pulse_count", EXPORT}
+"""What a meter is looked at for only where it counts nothing else: what its other counter is made of, the
+other direction.
+"""
+_ELECTRIC = {"", IMPORT, TOTAL, EXPORT}
+"""Of a meter, or of the building."""
 
 Quarters = dict[int, int]
 """Start of a quarter hour (ms UTC) → Wh."""
@@ -59,6 +67,8 @@ class QuarterFigures:
             frozenset(day for day, holiday in days.items() if holiday.half),
         )
         self.today = self.calendar.place(now // QUARTER * QUARTER)[0]
+        self.quantity = ""
+        """What the answer is of, where it is of one meter: see `focus_on`."""
         self._kept: dict[Range, DayValues] = {}
         self._letters: dict[Range, dict[date, str]] = {}
 
@@ -93,6 +103,15 @@ class QuarterFigures:
             meter
             for meter in self.facts.meters
             if not self.counter(meter) and (meter.id, EXPORT) in self.registers
+        )
+
+    @property
+    def others(self) -> tuple[EnergyMeter, ...]:
+        """Meters of what is no electricity: water, gas, heat, pulses of whatever it is."""
+        return tuple(
+            meter
+            for meter in self.facts.meters
+            if (has := self.quantities_of(meter.id)) and has[0] not in _ELECTRIC
         )
 
     @property
@@ -206,7 +225,30 @@ class QuarterFigures:
         if found.generates:
             direction = self.direction(found)
             return (meter, f"active_energy_{direction}") if direction else None
-        return meter, self.counter(found) or EXPORT
+        has = self.quantities_of(meter)
+        return meter, self.quantity if self.quantity in has else next(iter(has), EXPORT)
+
+    def quantities_of(self, meter: str) -> tuple[str, ...]:
+        """What a meter counts that a person asks for, the first of it first; empty: nothing yet."""
+        has = [name for name in COUNTERS if (meter, name) in self.registers]
+        if {IMPORT, TOTAL} <= {*has}:
+            has.remove(TOTAL)
+        return tuple(name for name in has if name not in _IF_ALONE) or tuple(has[:1])
+
+    def focus_on(self, meter: str, quantity: str = "") -> None:
+        """The answer is of one meter (empty: the building), and of one of its `quantities_of`, else of the
+        first. Raises ValueError for another one.
+        """
+        has = self.quantities_of(meter)
+        if quantity and quantity not in has:
+            raise ValueError(f"{meter!r} has no intervals of {quantity!r}: write one of {', '.join(has)}")
+        register = self.register_of(meter) if meter and not quantity else None
+        self.quantity = quantity or (register[1] if register else "")
+
+    @property
+    def is_electricity(self) -> bool:
+        """Whether the answer is of electricity: what a tariff, a price, a factor are of."""
+        return self.quantity in _ELECTRIC
 
     def quarters(self, days: DayValues) -> Quarters:
         """The same by start, without what is not known."""

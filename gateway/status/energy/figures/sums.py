@@ -49,6 +49,15 @@ class KnownQuarters:
 
 
 @dataclass(frozen=True, slots=True)
+class EnergyEmission:
+    """`tonnes` of CO2 by the `factors` (t/MWh) that held on each day, and where these stand."""
+
+    tonnes: float
+    factors: tuple[float, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EnergyCost:
     """`money` in a currency, by the prices that held on each day, and where these stand."""
 
@@ -166,7 +175,9 @@ class SumFigures(QuarterFigures):
     # ---- by tariff
 
     def tariff(self, day: date) -> Tariff | None:
-        """The tariff as it holds on a day."""
+        """The tariff as it holds on a day; None where none is known, or the answer is of water or heat."""
+        if not self.is_electricity:
+            return None
         if day not in self._tariffs:
             rules = self.facts.rules
             row = rules.tariff(self.facts.tariff, day) if rules and self.facts.tariff else None
@@ -218,6 +229,21 @@ class SumFigures(QuarterFigures):
             return None
         sources = dict.fromkeys(self.tariff_source(min(held)) for _, held in alike.values())
         return EnergyCost(sum(part or 0.0 for part in parts), currencies.pop(), tuple(sources))
+
+    def emission(self, days: Mapping[date, DaySum], scope: str) -> EnergyEmission | None:
+        """CO2 of those days, each by the factor of the scope that held on it; None where a day has none."""
+        rules, by_row = self.facts.rules, dict[tuple[float, str], int]()
+        for day, one in days.items():
+            row = rules.co2(scope, day) if rules else None
+            if row is None:
+                return None
+            key = (row.value, row.source)
+            by_row[key] = by_row.get(key, 0) + one.sum
+        if not by_row:
+            return None
+        tonnes = sum(wh / 1e6 * factor for (factor, _), wh in by_row.items())
+        factors, sources = (tuple(dict.fromkeys(each)) for each in zip(*by_row, strict=True))
+        return EnergyEmission(tonnes, factors, sources)
 
     # ---- the highest
 
