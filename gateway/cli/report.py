@@ -144,17 +144,21 @@ def _wiring(client: ControlClient, meters: list[str]) -> dict[str, JudgedWiring]
 
 
 def round_trips(client: ControlClient, asked: float, patience: float) -> dict[str, float | None]:
-    """Seconds from a moment (UTC, ms) until each platform has said that it has what was committed since;
-    None: it has not within `patience` s.
+    """Seconds from a moment (UTC, ms) until each platform has said that it has what was read by now; None: it
+    has not within `patience` s.
     """
     found: dict[str, float | None] = {}
     end = time.monotonic() + patience
+    begun = client.status()["journal"]
     while True:
         status = client.status()
+        journal = status["journal"]
+        # What was read waits for its slot: a receipt that comes before is for something else.
+        stored = not begun["pending"] or (journal["epoch"], journal["seq"]) != (begun["epoch"], begun["seq"])
         for uplink in status["uplinks"]:
             heard = uplink["last_receipt"] if uplink["receipts"] else uplink["last_delivery"]
             if found.get(uplink["name"]) is None:
-                came = heard is not None and heard > asked and not uplink["backlog_batches"]
+                came = stored and heard is not None and heard > asked and not uplink["backlog_batches"]
                 found[uplink["name"]] = (heard - asked) / 1000 if came else None
         if all(trip is not None for trip in found.values()) or time.monotonic() > end:
             return found

@@ -50,6 +50,7 @@ _STAGES = {
     "finish": N_("the rest of this setting"),
     "all": N_("all addresses"),
     "stop bits": N_("two stop bits"),
+    "name": N_("which meter it is"),
 }
 
 
@@ -91,10 +92,15 @@ class Report:
     def progress(self, now: ScanProgress) -> None:
         """Where it is."""
         where = f"{now.setting}, " if now.setting else ""
-        text = _("%(where)saddress %(unit)s, %(found)s found, %(left)s left at most") % {
+        text = (
+            _("%(where)saddress %(unit)s: which meter is it? %(named)s of %(found)s known")
+            if now.stage == "name"
+            else _("%(where)saddress %(unit)s, %(found)s found, %(left)s left at most")
+        ) % {
             "where": where,
             "unit": now.unit,
             "found": now.found,
+            "named": now.named,
             "left": _time(now.left),
         }
         if self._bar is not None:
@@ -196,8 +202,7 @@ class Report:
                     "  ",
                 )
         for meter in proposal.left_out:
-            if not meter.double:
-                say(_left_out(meter, proposal), "  ")
+            say(why_left_out(meter, proposal), "  ")
         if count and not proposal.text and not proposal.left_out and self._proposes:
             say(_("The configuration has them already."), "  ")
         if proposal.text and self._proposes:
@@ -300,8 +305,13 @@ def _how_sure(found: FoundMeter) -> str:
     return text
 
 
-def _left_out(meter: FoundMeter, proposal: Proposal) -> str:
+def why_left_out(meter: FoundMeter, proposal: Proposal) -> str:
+    """Why there is no line for a meter that was found, with what to do."""
     at = {"unit": meter.unit, "setting": meter.setting}
+    if meter.double:
+        return (
+            _("No line for address %(unit)s: two meters answer there. → give one of them a free address") % at
+        )
     if not meter.identified.candidates:
         return _("No line for address %(unit)s: its table is not known.") % at
     rate = proposal.bus["baudrate"] if proposal.bus and "baudrate" in proposal.bus else ""

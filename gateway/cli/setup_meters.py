@@ -16,7 +16,7 @@ from gateway.cli.prose import say
 from gateway.cli.questions import ask, confirm
 from gateway.cli.read import answer_lines, read_meters
 from gateway.cli.scan import existing, host_of, search
-from gateway.cli.scan_words import Report
+from gateway.cli.scan_words import Report, why_left_out
 from gateway.cli.setup_answers import Setup, plain
 from gateway.commissioning.ports import serial_ports
 from gateway.commissioning.setup import answers_of, flaws, named, place_of, said_of, unmet, written
@@ -37,7 +37,7 @@ def meters(s: Setup) -> None:
     if s.asks:
         s.answers["scan"] = _asked_places(s)
         s.keep()
-    _search(s, one_setting=True)
+    left_out = _search(s, one_setting=True)
     if s.asks:
         lack = not confirm(
             _("Are these all of the meters?"),
@@ -46,11 +46,13 @@ def meters(s: Setup) -> None:
     else:
         lack = bool(unmet(s.answers))
     if lack:
-        _search(s, one_setting=False)
+        left_out = _search(s, one_setting=False)
     if not s.answers["meters"]:
         raise GatewayError(
             "no meter was found", hint="submeter ports, submeter scan; then: submeter setup meters"
         )
+    for text in left_out:
+        s.leave_open(text)
     for what, mend in unmet(s.answers) if not s.asks else ():
         s.leave_open(in_words(f"{what} → {mend}"))
 
@@ -80,22 +82,27 @@ def _no_place(text: str) -> str:
     return ""
 
 
-def _search(s: Setup, *, one_setting: bool) -> None:
-    """Search every place; what the file has already stays as it is."""
+def _search(s: Setup, *, one_setting: bool) -> list[str]:
+    """Search every place; what the file has already stays as it is. Gives why meters are left out."""
     config = _config_there(s)
     there = answers_of(s.text)
     report = Report(as_json=False, existing=existing(config), proposes=False)
     ratios: dict[str, str] = {}
+    left_out = []
     s.answers["buses"], s.answers["meters"] = there.get("buses", []), there.get("meters", [])
+    s.answers["left_out"] = []
     for place in s.answers["scan"]:
         swept = search(place, config, report, {**_SEARCH, "one_setting": one_setting, "socket": s.socket})
         proposal = report.proposals[-1]
         if proposal.bus is not None:
             s.answers["buses"].append(proposal.bus)
         s.answers["meters"] += proposal.meters
+        s.answers["left_out"] += [[place, each.unit] for each in proposal.left_out]
+        left_out += [f"{place}: {why_left_out(each, proposal)}" for each in proposal.left_out]
         ratios |= {f"{place} {each.unit}": each.identified.ratio for each in swept.found}
         s.answers["ratios"] = {key: ratio for key, ratio in ratios.items() if ratio}
         s.keep()
+    return left_out
 
 
 def _config_there(s: Setup) -> Config | None:

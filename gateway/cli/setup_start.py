@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from gateway.catalogue import load_driver
 from gateway.check import check
 from gateway.cli.client import UNIT, ControlClient, control_client
 from gateway.cli.language import _, in_words
@@ -14,8 +15,9 @@ from gateway.cli.report import round_trips
 from gateway.cli.setup_answers import Setup
 from gateway.commissioning.setup import written
 from gateway.common.files import write_durably
-from gateway.config import parse_config, write_beside
+from gateway.config import parse_config, with_value, write_beside
 from gateway.errors import GatewayError
+from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus, overload
 from gateway.host import CONFIG
 
 SYSTEMD = Path("/run/systemd/system")
@@ -24,13 +26,16 @@ WAIT = 600.0
 """s that a start, and then the first receipt, may take."""
 _ASK = 5.0
 """s between two questions to the service manager."""
+_ROUND = (15, 20, 30, 60, 120, 300, 900)
+"""s: intervals of which a quarter of an hour has a whole number."""
+_SPARE = 0.9
+"""Share of a line's time that is planned: the rest is for what has to be asked again."""
 
 
 def write(s: Setup) -> None:
     """Write the file, the old one is kept beside it, and check it."""
     before = s.text
-    new = written(before, s.answers)
-    parse_config(new, s.path.name)
+    new = _with_intervals(written(before, s.answers), s.path)
     if new == before:
         say(_("There is nothing to write into %(file)s.") % {"file": s.path})
     elif s.path.exists():
@@ -43,6 +48,40 @@ def write(s: Setup) -> None:
         say(in_words(str(problem)), "  ", "! ")
         if not s.asks:
             s.open.append(in_words(str(problem)))
+
+
+def _with_intervals(text: str, path: Path) -> str:
+    """The text with intervals that its lines can hold: meters of which nobody wrote one have 10 s, which a
+    line of many meters cannot. Raises ConfigError.
+    """
+    config = parse_config(text, path.name)
+    folder, learnt = Path(config.drivers.directory), Learnt(Path(config.journal.directory) / LEARNT_FILE)
+    polled = [meter for meter in config.meters if meter.enabled]
+    try:
+        tables = {name: load_driver(name, folder) for name in {meter.driver for meter in polled}}
+    except GatewayError:
+        return text  # the check that follows says what is wrong
+    for bus in config.buses:
+        tasks = [MeterTask(meter, tables[meter.driver]) for meter in polled if meter.bus == bus.name]
+        forecast = forecast_bus(bus, tasks, learnt)
+        refused = overload(forecast)
+        if refused is None or any("interval" in meter.model_fields_set for meter in refused.meters):
+            continue
+        fits = forecast.fits() or 0.0
+        interval = next((each for each in _ROUND if each * _SPARE >= fits), _ROUND[-1])
+        roomy = text
+        try:
+            for meter in refused.meters:
+                roomy = with_value(roomy, "meters", meter.id, "interval", f"{interval}s")
+        except GatewayError:
+            continue  # a meter that is written in one line: the check that follows says what to write
+        text = roomy
+        told = _(
+            "%(bus)s cannot read all of its meters every %(least)s seconds: each gets interval: %(interval)ss."
+        )
+        least = f"{min(meter.interval for meter in refused.meters):g}"
+        say(told % {"bus": bus.name, "least": least, "interval": interval})
+    return text
 
 
 def _write_new(path: Path, text: str) -> None:
@@ -121,6 +160,7 @@ def _when_it_runs(s: Setup, *, service: bool) -> ControlClient:
 def _first_receipt(client: ControlClient, asked: float) -> None:
     if client.status()["uplinks"]:
         say(_("It runs; waiting for the first receipt …"))
+        _first_answer(client)
         for name, trip in round_trips(client, asked, WAIT).items():
             if trip is None:
                 raise GatewayError(
@@ -130,3 +170,17 @@ def _first_receipt(client: ControlClient, asked: float) -> None:
             say(_("Platform %(name)s has the readings.") % {"name": name})
     else:
         say(_("It runs. It has no platform: readings stay on this gateway."))
+
+
+def _first_answer(client: ControlClient) -> None:
+    """Wait until a meter has answered: what the platform confirms before are no readings. Raises
+    GatewayError.
+    """
+    end = time.monotonic() + WAIT
+    while (meters := client.status()["meters"]) and all(meter["age"] is None for meter in meters):
+        if time.monotonic() > end:
+            raise GatewayError(
+                "no meter has answered the gateway",
+                hint="submeter doctor says why; then: submeter setup start",
+            )
+        time.sleep(0.5)

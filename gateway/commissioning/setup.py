@@ -1,8 +1,10 @@
-"""What `submeter setup` has been told, and the configuration that follows from it. Pure.
+"""What `submeter setup` has been told, and the configuration that follows from it. Asks this machine only
+which names are one port.
 
 Answers have the form of a configuration; beside its sections stand `scan` (ports and hosts to search) and
 `names` (name, feeds, parent and ct of a meter by its place and address; by its address alone where only one
-place has a meter there). `buses` and `meters` are what the search has found.
+place has a meter there). `buses` and `meters` are what the search has found, `left_out` [place, address] of
+whom it has found and no line can be written for.
 """
 
 from __future__ import annotations
@@ -15,7 +17,16 @@ from typing import Any, Final
 
 from gateway.commissioning.doctor import SampleBatch
 from gateway.commissioning.scan import item_lines
-from gateway.config import host_and_port, line_of, parse_config, parse_yaml, with_items, with_keys, with_value
+from gateway.config import (
+    host_and_port,
+    line_of,
+    parse_config,
+    parse_yaml,
+    same_line,
+    with_items,
+    with_keys,
+    with_value,
+)
 from gateway.errors import ConfigError, Problem
 from gateway.model import Event
 from gateway.wire import Batch, encode
@@ -131,7 +142,7 @@ def _is_at(place: object, bus: Row | None) -> bool:
     if bus is None:
         return False
     if "host" not in bus:
-        return place == bus.get("port")
+        return same_line({"type": "serial", "port": str(place)}, bus)
     return host_and_port(str(place)) == (str(bus["host"]), int(bus.get("port", 502)))
 
 
@@ -149,15 +160,16 @@ def said_of(meter: Row, answers: Row) -> dict[str, Any]:
 
 
 def unmet(answers: Row) -> list[tuple[str, str]]:
-    """What `names` says of meters that are not there, and of addresses that several meters have: each in
+    """What `names` says of meters that nobody has heard, and of addresses that several meters have: each in
     words, with what to do.
     """
     found = []
     meters = answers.get("meters", ())
+    heard = [(str(place), str(unit)) for place, unit in answers.get("left_out", ())]
     for key, said in (answers.get("names") or {}).items():
         if str(key).isdecimal():
             having = [meter for meter in meters if str(meter.get("address", 1)) == str(key)]
-            if not having:
+            if not having and str(key) not in {unit for _, unit in heard}:
                 found.append((f"nobody answers at address {key}", "look at its display and its cable"))
             elif len(having) > 1:
                 where = ", ".join(str(meter.get("bus")) for meter in having)
@@ -169,7 +181,7 @@ def unmet(answers: Row) -> list[tuple[str, str]]:
         found += [
             (f"nobody answers at address {address} of {key}", "look at its display and its cable")
             for address in said
-            if str(address) not in there
+            if str(address) not in there and (str(key), str(address)) not in heard
         ]
     return found
 

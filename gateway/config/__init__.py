@@ -3,7 +3,7 @@
 from gateway.config.additions import with_items, with_keys, with_value, write_beside
 from gateway.config.explain import explain, shown
 from gateway.config.load import examine, is_enabled, load_config, parse_config, rows_of
-from gateway.config.places import a_broker, host_and_port, is_address, plain_text, same_lines
+from gateway.config.places import a_broker, host_and_port, is_address, plain_text, same_line, same_lines
 from gateway.config.schema import (
     REPLY_RULE,
     UPLINK_FILES,
@@ -83,6 +83,7 @@ __all__ = [
     "plain_text",
     "read_text",
     "rows_of",
+    "same_line",
     "same_lines",
     "shown",
     "validate",

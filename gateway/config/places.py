@@ -8,7 +8,7 @@ import ipaddress
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -198,7 +198,13 @@ def same_lines(buses: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[list[s
             )
 
 
-def _place(bus: dict[str, Any]) -> Place | None:
+def same_line(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Whether two buses, each with `type` and its port or host, are one line, however it is written."""
+    place = _place(one)
+    return place is not None and place == _place(other)
+
+
+def _place(bus: Mapping[str, object]) -> Place | None:
     if (
         bus.get("type") == "serial"
         and isinstance(path := bus.get("port"), str)

@@ -64,18 +64,23 @@ class Drawn:
 
 
 @cache
-def _library() -> tuple[Driver, ...]:
+def known_tables() -> tuple[Driver, ...]:
+    """Those that are shipped."""
     return tuple(library())
+
+
+def tables_of_a_line() -> list[Driver]:
+    """Those of meters that hang on a serial line."""
+    return [
+        table
+        for table in known_tables()
+        if not table.discovery and (table.tcp_port is None or table.serial.baudrate)
+    ]
 
 
 def search(kind: str, seed: int, *, wire: bool = False) -> Drawn:
     """One draw, from the first probe until everybody was found and identified; `wire`: in its seconds."""
-    tables = [
-        table
-        for table in _library()
-        if not table.discovery and (table.tcp_port is None or table.serial.baudrate)
-    ]
-    meters = drawn(kind, seed, tables)
+    meters = drawn(kind, seed, tables_of_a_line())
     if wire:
         line = WireLine(meters)
         met, worst = asyncio.run(_until_all(kind, meters, line, lambda: line.now))
@@ -94,13 +99,13 @@ async def _until_all(
     kind: str, meters: Sequence[Mounted], line: Probe, clock: Callable[[], float]
 ) -> tuple[list[tuple[float, FoundMeter]], float]:
     """Who was met when, in s, and how long the whole search may take."""
-    settings = [meters[0].setting] if kind == "known" else likely_settings(_library())
+    settings = [meters[0].setting] if kind == "known" else likely_settings(known_tables())
     places = {(meter.unit, meter.setting) for meter in meters}
     met: list[tuple[float, FoundMeter]] = []
     begin = clock()
     sweep = Sweep(
         line,
-        _library(),
+        known_tables(),
         settings,
         one_setting=kind != "mixed",
         met=lambda found: met.append((clock() - begin, found)),
@@ -129,7 +134,7 @@ def mistaken() -> tuple[list[str], int]:
     """Of the meters of every table of the library those that the search takes for another; how many there
     are.
     """
-    every = list(_library())
+    every = list(known_tables())
     wrong, count = [], 0
     for driver in every:
         if driver.discovery:

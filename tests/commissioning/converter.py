@@ -16,17 +16,26 @@ from gateway.demo.simulator.slave import Slave
 
 
 class Converter(Played):
-    """`turnaround`: s that its meters think; `hangs_up`: at what is no frame; `echo`: it hears itself."""
+    """`turnaround`: s that its meters think; `character`: s of one on its line; `hangs_up`: at what is no
+    frame; `echo`: it hears itself.
+    """
 
     def __init__(
-        self, slaves: list[Slave], *, turnaround: float = 0.03, hangs_up: bool = False, echo: bool = False
+        self,
+        slaves: list[Slave],
+        *,
+        turnaround: float = 0.03,
+        character: float = 0.0,
+        hangs_up: bool = False,
+        echo: bool = False,
     ) -> None:
         super().__init__()
         self.refused = 0
         """Connections that were ended because there was one."""
         self.frames = 0
         self._slaves = {slave.unit: slave for slave in slaves}
-        self._turnaround, self._hangs_up, self._echo = turnaround, hangs_up, echo
+        self._turnaround, self._character = turnaround, character
+        self._hangs_up, self._echo = hangs_up, echo
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.place = f"127.0.0.1:{self._listening.getsockname()[1]}"
 
@@ -65,6 +74,7 @@ class Converter(Played):
         self.frames += 1
         unit, request = parts
         if unit in self._slaves:
-            time.sleep(self._turnaround)
-            client.sendall(rtu_frame(unit, self._slaves[unit].respond(request)))
+            reply = rtu_frame(unit, self._slaves[unit].respond(request))
+            time.sleep(self._turnaround + (len(data) + len(reply)) * self._character)
+            client.sendall(reply)
         return True

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import cli
+from gateway.cli.report import round_trips
 from gateway.commissioning.report import open_report, seal_html, seal_json
 from gateway.demo.show.gateway_status import gateway_status
 from gateway.host import fingerprint, known_fingerprint, make_key, same_fingerprint
@@ -276,3 +277,33 @@ def test_a_file_that_is_not_there_is_said(tmp_path) -> None:
     assert "none.html cannot be read" in " ".join(told.stderr.split())
     told = CliRunner().invoke(cli, ["--lang", "en", "report", "--key", "abc"])
     assert told.exit_code == 2
+
+
+class ToldInTurn:
+    """A gateway whose state is told in turn; the last one stays."""
+
+    def __init__(self, *states: tuple[int, int, int | None, int]) -> None:
+        """Of each: `seq`, `pending`, `last_receipt` in ms, batches that wait."""
+        self._states = list(states)
+
+    def status(self) -> dict:
+        seq, pending, heard, waiting = self._states.pop(0) if len(self._states) > 1 else self._states[0]
+        uplink = {"name": "city", "receipts": True, "last_receipt": heard, "last_delivery": heard}
+        return {
+            "journal": {"epoch": "e", "seq": seq, "pending": pending},
+            "uplinks": [{**uplink, "backlog_batches": waiting}],
+        }
+
+
+@pytest.mark.parametrize(
+    ("states", "seconds"),
+    [
+        # The receipt of the first batch, which has no readings; those that were read are stored later.
+        ([(1, 3, 2000, 0), (1, 3, 2000, 0), (2, 0, 2000, 1), (2, 0, 9000, 0)], 8.0),
+        ([(1, 3, None, 1), (1, 3, 2000, 0), (1, 3, 2000, 0)], None),
+        ([(5, 0, 2000, 0)], 1.0),
+        ([(5, 0, 500, 0)], None),
+    ],
+)
+def test_a_receipt_that_comes_before_the_readings_are_stored_is_not_theirs(states, seconds) -> None:
+    assert round_trips(ToldInTurn(*states), 1000, 2.0) == {"city": seconds}

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
+from converter import Converter
 from scan_site import DriverImage, Mounted, Site
 from typist import Typist
 
@@ -21,7 +22,7 @@ from gateway.catalogue import load_driver
 from gateway.cli import cli
 from gateway.cli.client import ControlClient
 from gateway.cli.setup_answers import Setup
-from gateway.commissioning.scan import LineSetting
+from gateway.commissioning.scan import FoundMeter, Identified, LineSetting, propose_lines
 from gateway.commissioning.setup import answers_of, merged, read_answers, said_of, unmet, written
 from gateway.config import load_config, parse_config
 from gateway.demo.simulator.slave import Slave
@@ -368,6 +369,72 @@ def test_a_service_that_does_not_start_is_said_at_once(tmp_path, systemctl, said
     assert "Traceback" not in one.text
 
 
+def test_a_fleets_file_at_a_converter_of_serial_frames_up_to_the_first_receipt(tmp_path) -> None:
+    """Real connections: the search, the values and the gateway one after another, for it serves one."""
+    slaves = [
+        Slave(unit, DriverImage(load_driver(name), 1000 + unit))
+        for unit, name in ((1, "eastron-sdm630"), (7, "abb-b23"))
+    ]
+    with Converter(slaves) as line, rig(tmp_path) as site:
+        site.start_broker()
+        site.start_receiver()
+        answers = tmp_path / "answers.yaml"
+        answers.write_text(
+            f"""gateway: {{id: izm-1, name: Konak}}
+clock: {{trust: system}}
+journal: {{directory: {tmp_path / "state"}}}
+status: {{enabled: false}}
+scan: ["{line.place}"]
+names:
+  1: {{name: Ana, feeds: Bina, ct: 200/5}}
+  7: {{name: Klima, parent: sdm630-1}}
+uplinks:
+  - {{name: city, url: "mqtt://127.0.0.1:{site.broker_port}", receipts: [city], spread: 0s}}
+"""
+        )
+        one = typing(site, "--answers", str(answers))
+        one.hears("2 found")
+        one.interrupts()  # nobody else is there: the other 237 addresses cost two minutes
+        one.hears("Start it")
+        site.config_path = tmp_path / "mine.yaml"
+        config = load_config(site.config_path)
+        assert [(bus.type, bus.place) for bus in config.buses] == [("rtu-over-tcp", line.place)]
+        assert [(meter.name, meter.driver, meter.ct, meter.parent) for meter in config.meters] == [
+            ("Ana", "eastron-sdm630", 40.0, None),
+            ("Klima", "abb-b23", 1.0, "sdm630-1"),
+        ]
+        site.start_gateway()
+        one.hears("has the readings")
+        assert one.ends() == 0, one.text
+        assert not one.too_wide
+        with ControlClient(site.socket) as client:
+            status = client.status()
+            assert [each["id"] for each in status["meters"] if each["age"] is not None]
+            assert status["journal"]["readings"] > 0
+    assert line.refused == 0
+
+
+def test_two_meters_at_one_address_stay_open_and_are_not_called_silent(tmp_path) -> None:
+    meters = [
+        Mounted(load_driver("eastron-sdm630"), unit, LineSetting(9600, "N"), serial=serial)
+        for unit, serial in ((1, 11111111), (4, 22222222), (4, 33333333))
+    ]
+    with Site(meters) as line:
+        answers = tmp_path / "answers.yaml"
+        answers.write_text(
+            f"gateway: {{id: izm-1}}\nscan: ['{line.port}']\nnames: {{1: {{name: Ana}}, 4: {{name: B}}}}\n"
+        )
+        told = CliRunner().invoke(
+            cli, ["setup", "meters", "--answers", str(answers), "--json", "-c", str(tmp_path / "mine.yaml")]
+        )
+    answer = json.loads(told.stdout)
+    assert (told.exit_code, answer["meters"]) == (1, ["sdm630-1"])
+    (point,) = answer["open"]
+    assert "two meters answer there" in point
+    assert "submeter" not in point
+    assert answer["error"] is None
+
+
 def test_a_meter_that_the_file_names_and_nobody_finds_stays_open(tmp_path) -> None:
     with plants((1,)) as (here,), rig(tmp_path) as site:
         answers = tmp_path / "answers.yaml"
@@ -484,6 +551,52 @@ def test_what_a_person_wrote_stays() -> None:
     assert written(new, merged(answers_of(new), {})) == new
     tree = new.replace('    name: "Yes"', '    parent: top\n    name: "Yes"')
     assert "parent: null" in written(tree, {**answers_of(tree), "names": answers["names"]})
+
+
+SIXTY = "".join(
+    f"  - id: m{unit}\n    bus: line1\n    address: {unit}\n    driver: eastron-sdm630\n"
+    for unit in range(1, 61)
+)
+LINE = "gateway: {id: a}\nbuses:\n  - {name: line1, type: serial, port: /dev/ttyUSB0}\nmeters:\n"
+
+
+@pytest.mark.parametrize(
+    ("meters", "said", "intervals"),
+    [
+        (SIXTY, "cannot read all of its meters", {60.0}),
+        (SIXTY.replace("bus: line1\n", "bus: line1\n    interval: 10s\n"), "cannot be held", {10.0}),
+        (SIXTY[: SIXTY.index("  - id: m5\n")], "", {10.0}),
+    ],
+    ids=["nobody wrote one", "a person did", "there is room"],
+)
+def test_a_line_of_sixty_meters_gets_an_interval_that_it_can_hold(
+    tmp_path, capsys, meters, said, intervals
+) -> None:
+    s = Setup(tmp_path / "mine.yaml", None, None)
+    s.answers = answers_of(LINE + meters)
+    importlib.import_module("gateway.cli.setup_start").write(s)
+    config = load_config(s.path)
+    assert {meter.interval for meter in config.meters} == intervals
+    told = " ".join(capsys.readouterr().out.split())
+    assert said in told
+    assert ("write interval" in told) == (said == "cannot be held")
+
+
+def test_a_port_has_one_bus_whatever_it_is_called(tmp_path) -> None:
+    """The name by id of a port that the file has by the kernel's."""
+    there, alias = tmp_path / "ttyUSB0", tmp_path / "usb-FTDI-port0"
+    there.touch()
+    alias.symlink_to(there)
+    bus = {"name": "line1", "type": "serial", "port": str(there)}
+    place = {"type": "serial", "port": str(alias)}
+    found = [FoundMeter(LineSetting(), 7, 0.0, Identified("identity", (load_driver("eastron-sdm630"),)))]
+    proposal = propose_lines(found, place=place, buses=[bus])
+    assert proposal.bus is None
+    assert [meter["bus"] for meter in proposal.meters] == ["line1"]
+    meter = {"id": "a", "bus": "line1", "address": 7, "driver": "eastron-sdm630"}
+    answers = {"buses": [bus], "meters": [meter], "names": {str(alias): {7: {"name": "Ana"}}}}
+    assert said_of(meter, answers)["name"] == "Ana"
+    assert not unmet(answers)
 
 
 def test_what_takes_several_lines_is_not_written_over() -> None:

@@ -28,7 +28,7 @@ class FoundMeter:
 
 @dataclass(frozen=True, slots=True)
 class ScanProgress:
-    """Where the search is; times in s, `left` at most."""
+    """Where the search is; times in s, `left` at most. `named` of those that were found are identified."""
 
     setting: LineSetting | None
     unit: int
@@ -36,6 +36,7 @@ class ScanProgress:
     done: float
     left: float
     found: int
+    named: int = 0
 
 
 @dataclass(slots=True)

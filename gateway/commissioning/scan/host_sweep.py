@@ -34,8 +34,10 @@ class _Phase:
 
     @property
     def seconds(self) -> float:
-        """What it costs when nobody answers."""
-        return _patience(self.way) * len(self.units)
+        """What it costs when nobody answers; a line is also listened to, for a late answer at its end."""
+        patience = _patience(self.way)
+        listening = (patience + LISTEN * (self.stage == "likely")) if self.way.rtu else 0.0
+        return patience * len(self.units) + listening
 
 
 class HostSweep(Sweep):

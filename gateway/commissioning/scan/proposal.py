@@ -1,4 +1,6 @@
-"""What to write into the configuration for the meters that were found. Pure."""
+"""What to write into the configuration for the meters that were found. Asks this machine only which names are
+one port.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 
 from gateway.commissioning.scan.found import FoundMeter
 from gateway.commissioning.scan.settings import LineSetting
+from gateway.config import same_line
 
 _ID = re.compile(r"[^a-z0-9]+")
 _LONGEST_ID = 32
@@ -49,8 +52,7 @@ def propose_lines(
     `rtu-over-tcp`); `buses` and `meters` are what the configuration has already, by its keys.
     """
     every = list(found)
-    where = {key: value for key, value in place.items() if key != "type"}
-    known = next((bus for bus in buses if all(bus.get(key) == value for key, value in where.items())), None)
+    known = next((bus for bus in buses if same_line(bus, place)), None)
     names = {str(bus["name"]) for bus in buses}
     setting = _setting(every, known)
     name = str(known["name"]) if known else _free("line" if place["type"] == "serial" else "plant", names)

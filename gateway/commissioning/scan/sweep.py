@@ -84,7 +84,7 @@ class Sweep:
         self._mute: list[tuple[Driver, ...]] = []
         self._answers: dict[int, Answer] = {}
         self._damaged: set[int] = set()
-        self._began = 0.0
+        self._began = self._left = 0.0
 
     @property
     def worst(self) -> float:
@@ -147,7 +147,7 @@ class Sweep:
                     # beginning of a request: who was silent among the likely ones is asked once more.
                     more = [*(rest if stage == "likely" else ()), *(few if len(usual) > 1 else ())]
                     left -= self._cost(setting) * (len(more) - len(few))
-                    await self._ask_all(setting, more, "finish", left)
+                    await self._ask_all(setting, more, "finish", 0.0 if self._one else left)
                     self._note(setting, whole=True)
                     await self._name(setting)
                     if self._one:
@@ -173,6 +173,7 @@ class Sweep:
     async def _ask_all(self, setting: LineSetting | None, units: list[int], stage: str, left: float) -> None:
         wait = setting.silent_wait if setting else self._patience
         cost = self._cost(setting)
+        self._left = left
         silent: deque[int] = deque(maxlen=_LATE)
         for place, unit in enumerate(units):
             now = time.monotonic() - self._began
@@ -239,7 +240,11 @@ class Sweep:
         """Identify everybody who answered at this setting."""
         every = setting is None and self._one_device()
         units = [1] if every else sorted(self._answers)
-        for unit in units:
+        known = len(self._found)
+        for place, unit in enumerate(units):
+            now = time.monotonic() - self._began
+            every_one = known + len(units)
+            self._tell(ScanProgress(setting, unit, "name", now, self._left, every_one, known + place))
             identified = await self._identify(unit)
             doubled = await self._garbled(unit) if self._line.rtu and self._bytes_lost else False
             found = FoundMeter(setting, unit, self._answers[unit].took, identified, doubled, every)
