@@ -357,6 +357,12 @@ ATTACKED = (
         "field/test_deaf.py::test_the_missing_registers_are_found_out_and_nothing_else_is_left_out",
     ),
     Found(
+        "one reply lost of a meter polled each half second, Modbus TCP with a time-out of 200 ms",
+        "no reading for 48 s",
+        "for 5 s",
+        "field/test_lost_reply.py::test_a_lost_reply_costs_a_few_seconds_however_soon_the_next_one_follows",
+    ),
+    Found(
         "meter that refuses all registers for a minute while it starts (exception 2)",
         "every register left out for half a day",
         "all back within two minutes",

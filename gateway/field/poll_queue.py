@@ -47,10 +47,15 @@ class PollQueue:
         self._lost = _Heap()
         """Lost meters with an interval, by the time of their next probe."""
         self._lost_endless = _Heap()
+        self._second = _Heap()
+        """Lost meters, with an interval or without, that are asked a second time."""
+        self._heaps = (self._paced, self._endless, self._lost, self._lost_endless, self._second)
+        self.second_free_at = 0.0
+        """When a second try may be made: one that was in vain is paid for first."""
 
     def put(self, polled: PolledMeter) -> None:
         """Take a meter's times as they are now."""
-        if polled.queued == (polled.schedule.at, polled.probe_at, polled.lost):
+        if polled.queued == _times(polled):
             return
         self._place(polled)
         for heap, at in self._places(polled):
@@ -61,35 +66,41 @@ class PollQueue:
 
     def rebuild(self) -> None:
         """Take all meters' times as they are now."""
-        for heap in (self._paced, self._endless, self._lost, self._lost_endless):
+        for heap in self._heaps:
             heap.entries.clear()
         for polled in self._meters:
             self._place(polled)
             for heap, at in self._places(polled):
                 heap.entries.append((at, polled.probe_at, polled.order, polled.entry_number, polled))
-        for heap in (self._paced, self._endless, self._lost, self._lost_endless):
+        for heap in self._heaps:
             heapq.heapify(heap.entries)
 
     def _place(self, polled: PolledMeter) -> None:
         """Outdate the entries that it has."""
         polled.entry_number += 1
-        polled.queued = polled.schedule.at, polled.probe_at, polled.lost
+        polled.queued = _times(polled)
 
     def _places(self, polled: PolledMeter) -> list[tuple[_Heap, float]]:
-        if not polled.pausing:
-            return [
-                (self._lost_endless, polled.probe_at) if polled.lost else (self._endless, polled.schedule.at)
-            ]
-        return [(self._paced, polled.schedule.at), *([(self._lost, polled.probe_at)] if polled.lost else [])]
+        usual = (self._paced if polled.pausing else self._endless, polled.schedule.at)
+        if not polled.lost:
+            return [usual]
+        lost = self._lost if polled.pausing else self._lost_endless
+        probe = (self._second if polled.second_try else lost, polled.probe_at)
+        return [usual, probe] if polled.pausing else [probe]
+
+    def free_at(self, polled: PolledMeter, share_free_at: float) -> float:
+        """When a lost meter may be asked, as far as the others' time goes."""
+        return self.second_free_at if polled.second_try else share_free_at
 
     def next(
         self, share_free_at: float, blocked_until: float, but: PolledMeter | None = None
     ) -> tuple[PolledMeter | None, float]:
         """The meter that is polled next, and when; of the others than `but`, if one is given.
 
-        Lost meters wait for the share of all lost ones; those without pause for the bus to be opened again.
+        Lost meters wait for the share of all lost ones, but for their second try; those without pause for
+        the bus to be opened again.
         """
-        if not (self._endless.entries or self._lost.entries or self._lost_endless.entries):
+        if not any(heap.entries for heap in self._heaps[1:]):
             entry = self._paced.first(but) if self._paced.entries else None
             return (None, float("inf")) if entry is None else (entry[4], max(entry[0], 0.0))
         best: PolledMeter | None = None
@@ -100,6 +111,7 @@ class PollQueue:
             (self._endless, blocked_until),
             (self._lost, probes),
             (self._lost_endless, probes),
+            (self._second, max(self.second_free_at, blocked_until)),
         )
         for heap, bound in bounds:
             entry = heap.first(but) if heap.entries else None
@@ -110,6 +122,13 @@ class PollQueue:
     def due(self) -> float | None:
         """When the earliest poll is due; a lost meter without pause is due when it is probed."""
         tops = [
-            entry[0] for heap in (self._paced, self._endless, self._lost_endless) if (entry := heap.first())
+            entry[4].due_at
+            for heap in (self._paced, self._endless, self._lost_endless, self._second)
+            if (entry := heap.first())
         ]
         return min(tops, default=None)
+
+
+def _times(polled: PolledMeter) -> tuple[float, float, bool, bool]:
+    """What its place in the queue is made of."""
+    return polled.schedule.at, polled.probe_at, polled.lost, polled.second_try

@@ -85,8 +85,7 @@ class BusWorker:
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._share_free_at = 0.0
-        self._openings = 0
-        self._offset = 0.0
+        self._openings, self._offset = 0, 0.0
         self._load = BusLoad()
         self._warned = False
         self._lease = Lease(bus.name, events, uptime)
@@ -249,12 +248,9 @@ class BusWorker:
             if not polled.lost and polled.reader.asks_nothing(due):
                 polled.schedule.again(static=due.static)
                 return False
-            if polled.lost and not polled.may_probe(now, self._share_free_at):
-                self._sink(
-                    Reading(
-                        polled.id, self._uptime(), missing=polled.error.reason if polled.error else UNREAD
-                    )
-                )
+            if polled.lost and not polled.may_probe(now, self._queue.free_at(polled, self._share_free_at)):
+                reason = polled.error.reason if polled.error else UNREAD
+                self._sink(Reading(polled.id, self._uptime(), missing=reason))
                 return False
             return not (await self._visit(polled, EVERYTHING if polled.lost else due)).missing
         finally:
@@ -330,7 +326,7 @@ class BusWorker:
         """Allow a poll to learn while nobody else wants the line, else from the share of the lost meters;
         the s until somebody wants it.
         """
-        poll.after_silence = polled.wants_silence
+        poll.after_silence, poll.second_try = polled.wants_silence, polled.second_try
         self.line.allowance = float("inf")  # what a lost one takes is the share's anyway
         if now:
             poll.allowance = LEARN
@@ -369,9 +365,13 @@ class BusWorker:
             wait = max(0.0, cost - poll.spent) / SHARE
             if not polled.lost and self.line.has_transaction_ids:
                 wait *= 2  # the patience for a gateway that may be slow was not saved for
-            polled.mark_lost(error, ended, 0.0 if self.line.may_be_half_open else min(wait, CAP))
+            if polled.second_try:
+                self._queue.second_free_at = ended + cost / SHARE
+            second = 0.0 if self.line.may_be_half_open else self.line.try_costs(polled.reader.station) / SHARE
+            polled.mark_lost(error, ended, min(wait, CAP), min(second, CAP))
             return
         polled.mark_ok(ended, poll.not_ready if poll.reading.missing else None)
+        polled.whole = 0 if poll.again else polled.whole + 1
         schedule.again(slow=poll.slow_failed, static=poll.static_failed)
         events = polled.identify(poll.attributes, poll.reading.uptime) if poll.attributes else []
         events += polled.judge(poll.reading)

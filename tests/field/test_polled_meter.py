@@ -157,7 +157,7 @@ def test_a_lost_meter_gets_silence_at_each_second_probe_and_at_each_fourth_once_
     def wanted(one: PolledMeter) -> list[int]:
         found = []
         for failures in range(1, 9):
-            one.mark_lost(NoReply("silent"), 0.0, 1.0)
+            one.mark_lost(NoReply("silent"), 0.0, 1.0, 1.0)
             if one.wants_silence:
                 found.append(failures)
         return found

@@ -65,6 +65,13 @@ class BusLine(Transactions):
             other.missed_at < since for other in self._stations if other is not station
         )
 
+    def try_costs(self, station: Station) -> float:
+        """Seconds that one more request takes from the others if it is in vain: the patience that a gateway
+        may need is not spent a second time.
+        """
+        silence = 0.0 if self.port.has_transaction_ids else self.late_bound(station, 1)
+        return self.timeout(station, 1) + silence
+
     async def read(self, station: Station, function: int, address: int, count: int) -> tuple[int, ...]:
         """The words of registers, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
         return words_of(await self.go_on(station, ReadSeries([(function, address, count)])))

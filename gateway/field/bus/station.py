@@ -117,8 +117,8 @@ class Station:
     """s, the turn-around of an answer that came too soon to be believed."""
     answers: int = 0
     timeouts: int = 0
-    """Timeouts since the last answer: then it gets twice the time, lest one that has become slow stays
-    lost.
+    """Timeouts since the last answer: it gets twice the time from the second one on, from the first one on
+    if it has never answered, lest one that has become slow stays lost.
     """
     last: float = float("-inf")
     """When the last frame to or from it ended."""

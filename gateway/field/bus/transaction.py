@@ -136,7 +136,8 @@ class Transactions(BusConnection):
             return patience
         if self.bus.timeout is not None:
             return self.bus.timeout
-        own = station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=timeouts > 0)
+        waiting = timeouts > (1 if station.answers else 0)  # one reply may have been lost on the way
+        own = station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=waiting)
         return max(own, patience, station.tried_wait)
 
     async def silence_of(self, station: Station) -> None:

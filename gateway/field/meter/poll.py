@@ -101,6 +101,8 @@ class Poll:
     allowance: float = 0.0
     after_silence: bool = False
     """Whether the line falls silent first: for a meter that is lost."""
+    second_try: bool = False
+    """Whether it follows upon the first silence, and costs no more than a request."""
     spent: float = 0.0
     answered: bool = False
     """Something was answered, be it by a refusal."""

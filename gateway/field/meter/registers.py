@@ -304,7 +304,8 @@ class RegisterReader:
         tried = quiet.tried(own, line)
         if tried or learning:
             poll.spent += time.monotonic() - asked_at
-        if not (quiet.suspect(own, line) and (poll.may_learn or tried) and self.line.ready):
+        worth = (poll.may_learn or tried) and not poll.second_try
+        if not (quiet.suspect(own, line) and worth and self.line.ready):
             return False
         answered = await self._answers_now(read, poll)
         if answered:

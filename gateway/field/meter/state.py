@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _FAST = Due(fast=True)
 _BOTH = Due(fast=True, slow=True)
+WELL = 3
+"""Polls in a row without a silence after which one is no sign of what the meter does not have."""
 EXCHANGE = 180.0
 """s at least that it takes to put another meter in a meter's place."""
 SHORTEST_ANSWER = 5
@@ -54,10 +56,18 @@ class PolledMeter:
         self.schedule = Schedule(config.interval, config.slow, 0.0)
         self.probe_at = 0.0
         """When it is asked again while it is lost."""
+        self.second_try = False
+        """Whether its next probe is the one after its first silence, which waits for no share: a reply may
+        have been lost on the way.
+        """
+        self.whole = 0
+        """Polls in a row of which no request was unanswered."""
+        self._paid_at = 0.0
+        """When what its silences took is paid for."""
         self.order = order
         self.entry_number = self.polls_done = 0
         """The number of its newest entry in the bus's queue."""
-        self.queued: tuple[float, float, bool] | None = None
+        self.queued: tuple[float, float, bool, bool] | None = None
         """What that entry was made of."""
         self.share = 0.0
         """What its polls take of the bus's time, as it was last added up; 0 while it is lost."""
@@ -169,15 +179,19 @@ class PolledMeter:
         self._become(PollState.STUMBLED, now)
         return True
 
-    def mark_lost(self, error: BusError, now: float, wait: float) -> None:
-        """It did not answer: leave it alone for `wait` s. Said when it happens a second time."""
+    def mark_lost(self, error: BusError, now: float, wait: float, second: float) -> None:
+        """It did not answer: leave it alone for `wait` s; one that was well for `second` s, and
+        for the rest of `wait` when it is silent again. Said when it happens a second time.
+        """
         self.error = error
         self._failures += 1
+        self.second_try, self.whole = self._failures == 1 and self.whole >= WELL, 0
+        self._paid_at = max(self._paid_at, now + wait) if second else now
         self._become(PollState.LOST, now)
         if self._failures == 2:
             bus, address = self.line.name, self.config.address
             log.warning("meter %s on bus %s (address %d) is lost: %s", self.id, bus, address, error)
-        self.probe_at = now + wait
+        self.probe_at = now + second if self.second_try else self._paid_at
 
     def mark_ok(self, now: float, error: NotReady | None) -> None:
         """A poll was answered: it is not lost. `error`: all that it said is that it is not ready."""
@@ -185,7 +199,7 @@ class PolledMeter:
             log.info("meter %s on bus %s is back", self.id, self.line.name)
         if self.lost and self._tells_its_serial:
             self._unidentified = True
-        self.error, self._failures = error, 0
+        self.error, self._failures, self.second_try = error, 0, False
         self._last_good = now
         for counters in (self._station.counters, self.line.counters):
             counters.polls += 1
