@@ -40,6 +40,14 @@ _TROUBLES = {
         "protocol runs on this line"
     ),
     "echo": N_("The adapter hears what it says itself. That is harmless."),
+    "odd_number": N_(
+        "Its answers carry other numbers than their questions. The gateway finds out in which way, and reads "
+        "its meters. → newer firmware at the converter, if there is one"
+    ),
+    "odd_unit": N_(
+        "Its answers carry another unit than their questions. The gateway finds out which, and reads its "
+        "meters. → newer firmware at the converter, if there is one"
+    ),
     "master": N_(
         "Another master asks the meters of this line: a line has one. → find it (a logger, a second "
         "gateway, an energy manager) and take it off"

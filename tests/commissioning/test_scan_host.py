@@ -101,6 +101,37 @@ async def test_a_gateway_that_refuses_for_its_meters_is_asked_in_its_own_frames_
     assert bad == [0]
 
 
+ODD = {
+    "one ahead": ({"numbers": "+1"}, "odd_number"),
+    "one behind": ({"numbers": "-1"}, "odd_number"),
+    "of its own": ({"numbers": "own"}, "odd_number"),
+    "always 7": ({"numbers": "=7"}, "odd_number"),
+    "another unit": ({"unit": 255}, "odd_unit"),
+    "lengths": ({"lengths": "+1"}, None),
+}
+
+
+@pytest.mark.parametrize(("odd", "said"), ODD.values(), ids=[*ODD])
+async def test_meters_whose_answers_are_odd_in_one_field_are_found_and_that_is_said(odd, said) -> None:
+    """The daemon reads them."""
+    server = TcpServer(meters(eastron_sdm630=3, abb_b23=7), **odd)
+    with TcpPlant([server]):
+        swept = await sweep(f"127.0.0.1:{server.port}", addresses=[3, 5, 7]).run()
+    assert {each.unit: [table.name for table in each.identified.candidates] for each in swept.found} == {
+        3: ["eastron-sdm630"],
+        7: ["abb-b23"],
+    }
+    assert not swept.rtu
+    assert swept.troubles == ({said} if said else set())
+
+
+async def test_answers_odd_in_two_fields_are_nobody_s() -> None:
+    server = TcpServer(meters(eastron_sdm630=3), numbers="own", unit=255)
+    with TcpPlant([server]):
+        swept = await sweep(f"127.0.0.1:{server.port}", addresses=[3]).run()
+    assert not any(each.identified.candidates for each in swept.found)
+
+
 def test_the_lines_have_the_converter_s_type_and_the_next_search_begins_with_it(tmp_path) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text(EMPTY)

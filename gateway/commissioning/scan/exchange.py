@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from gateway.commissioning.scan.settings import LineSetting
 from gateway.field import frames, has_right_crc
@@ -41,12 +41,13 @@ class Answer:
 @dataclass(slots=True)
 class Exchange:
     """Everything between one request and the next. `noise`: bytes that are no part of a frame; `echo`: the
-    request itself came back.
+    request itself came back; `odd`: in what an answer of a Modbus TCP host differs from the standard.
     """
 
     answers: list[Answer] = field(default_factory=list)
     noise: int = 0
     echo: bool = False
+    odd: Literal["", "number", "unit"] = ""
 
     def of(self, unit: int, function: int) -> Answer | None:
         """The answer of that unit to this request, with that function."""

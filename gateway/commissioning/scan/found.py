@@ -8,9 +8,9 @@ from typing import Literal
 from gateway.commissioning.scan.identify import Identified
 from gateway.commissioning.scan.settings import LineSetting
 
-Trouble = Literal["double", "noise", "echo", "master", "no_frame"]
+Trouble = Literal["double", "noise", "echo", "master", "no_frame", "odd_number", "odd_unit"]
 """`double`: two meters at one address. `no_frame`: bytes come, but never a frame (A and B are swapped, or
-another protocol)."""
+another protocol). `odd_number`, `odd_unit`: answers carry another number, or unit, than their requests."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,13 @@ from gateway.field import not_opened, sealed
 _MBAP: Final = struct.Struct(">HHHB")
 _CONNECT: Final = 5.0
 _REMEMBERED: Final = 64
+_NUMBER: Final = 0x3A50
+"""Before the first one: whoever numbers answers by himself begins with 0 or 1."""
+_LATE: Final = 0.35
+"""s in which an answer may come late where no number tells which request it belongs to."""
+_READING: Final = (3, 4)
+_REFUSAL: Final = 2
+"""Bytes of a refusal: function and code; of an answer to a read: function and byte count."""
 _CHUNK: Final = 0.1
 """s between bytes of one answer: a converter hands them on in packets."""
 _REST: Final = 0.035
@@ -34,8 +41,10 @@ class HostProbe:
         self._bus = TcpBus(name="scan", type="tcp", host=host, port=port)
         self.name = self._bus.place
         self._socket: socket.socket | None = None
-        self._number = 0
+        self._number = _NUMBER
         self._asked: dict[int, int] = {}
+        self._odd_numbers = self._owed = False
+        """Whether numbers do not tell answers apart; whether the last request has none yet."""
 
     def open(self) -> None:
         """Connect. Raises BusDown."""
@@ -78,6 +87,11 @@ class HostProbe:
         self._asked[self._number] = unit
         while len(self._asked) > _REMEMBERED:
             del self._asked[next(iter(self._asked))]
+        if self._owed and self._odd_numbers:
+            # What comes late would be taken for the answer to this.
+            while select.select([self._socket], [], [], _LATE)[0] and self._socket.recv(4096):
+                pass
+        self._owed = True
         began = time.monotonic()
         self._socket.sendall(_MBAP.pack(self._number, 0, len(pdu) + 1, unit) + pdu)
         heard, data = Exchange(), b""
@@ -86,8 +100,12 @@ class HostProbe:
             if not got:
                 raise EOFError
             data += got
-            while (frame := _tcp_frame(data)) is not None:
-                number, body, data = frame
+            while (frame := _tcp_frame(data, pdu)) is not None:
+                number, said, body, data = frame
+                mine = number == self._number
+                if not mine and said == unit and self._asked.get(number) != unit and _answers(pdu, body):
+                    # Somebody who counts by himself: everything else is that of the answer.
+                    heard.odd, self._odd_numbers, mine, number = "number", True, True, self._number
                 asked = self._asked.pop(number, None)
                 if body == pdu:
                     # A converter of serial frames that hears itself: no answer to a read is like its request.
@@ -96,7 +114,10 @@ class HostProbe:
                     heard.noise += len(body)
                 else:
                     heard.answers.append(Answer(asked, body, time.monotonic() - began))
-                    if number == self._number:
+                    if said != asked:
+                        heard.odd = "unit"
+                    if mine:
+                        self._owed = False
                         return heard
         return heard
 
@@ -145,10 +166,27 @@ class ConverterProbe(HostProbe):
         return b""
 
 
-def _tcp_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
-    """Transaction number, PDU, and what follows; None until a frame is whole."""
-    if len(data) < _MBAP.size:
+def _answers(pdu: bytes, body: bytes) -> bool:
+    """Whether function and length are those of the answer to a request, or of its refusal."""
+    if body[:1] == bytes((pdu[0] | 0x80,)):
+        return len(body) == _REFUSAL
+    if pdu[0] not in _READING:
+        return body[:1] == pdu[:1]
+    size = 2 * int.from_bytes(pdu[3:5])
+    return body[:2] == bytes((pdu[0], size & 0xFF)) and len(body) == _REFUSAL + size
+
+
+def _tcp_frame(data: bytes, sent: bytes) -> tuple[int, int, bytes, bytes] | None:
+    """Transaction number, unit, PDU, and what follows; None until a frame is whole. The length of an answer
+    to a read, or of a refusal, is what it says itself: some headers say another. `sent` may come back.
+    """
+    if len(data) < _MBAP.size + _REFUSAL:
         return None
-    number, _protocol, length, _unit = _MBAP.unpack_from(data)
+    number, _protocol, length, unit = _MBAP.unpack_from(data)
+    function, size = data[_MBAP.size : _MBAP.size + _REFUSAL]
     end = 6 + length
-    return (number, data[_MBAP.size : end], data[end:]) if len(data) >= end else None
+    if function & 0x80:
+        end = _MBAP.size + _REFUSAL
+    elif function in _READING and not data[_MBAP.size :].startswith(sent):
+        end = _MBAP.size + _REFUSAL + size
+    return (number, unit, data[_MBAP.size : end], data[end:]) if len(data) >= end else None

@@ -341,6 +341,8 @@ class Sweep:
         self._probes += 1
         if heard.echo:
             self._troubles.add("echo")
+        if heard.odd:
+            self._troubles.add("odd_unit" if heard.odd == "unit" else "odd_number")
         self._noisy += heard.noise > 0 and not heard.answers
         return heard
 
