@@ -25,6 +25,7 @@ from gateway.catalogue.load import (
     load_text,
     own_rows,
     shipped,
+    skeleton,
     unknown,
 )
 from gateway.catalogue.resolve import quantities, recognised, resolve, shown
@@ -56,5 +57,6 @@ __all__ = [
     "resolve",
     "shipped",
     "shown",
+    "skeleton",
     "unknown",
 ]

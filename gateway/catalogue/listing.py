@@ -1,4 +1,4 @@
-"""Drivers on paper: the list of known meters for the documentation, and the skeleton of a new table."""
+"""Drivers on paper: the list of known meters for the documentation, and what stands on a label."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.catalogue.driver import Driver, SerialDefaults
-from gateway.catalogue.load import shipped_directory
+from gateway.catalogue.load import not_here
 from gateway.catalogue.resolve import quantities
 from gateway.model import ATTRIBUTES, QUANTITIES
 
@@ -43,11 +43,6 @@ _NOT_HERE: Final = (
     "| meter | what is missing |",
     "|---|---|",
 )
-
-
-def skeleton(name: str) -> str:
-    """A commented table to start from; it passes the check as it is."""
-    return (shipped_directory() / "skeleton.txt").read_text(encoding="utf-8").replace("{name}", name)
 
 
 def port(defaults: SerialDefaults, tcp: int | None) -> str:
@@ -213,13 +208,6 @@ def _is_whole(word: str, names: Iterable[str]) -> bool:
     )
 
 
-def not_here() -> list[tuple[str, str]]:
-    """Meters that have no table, or lack rows of it: their names, and what a table would take."""
-    text = (shipped_directory() / "not-here.txt").read_text(encoding="utf-8")
-    lines = [line.split(" | ") for line in text.splitlines() if not line.startswith("#")]
-    return [(names, why) for names, why in lines]
-
-
 def why_not(words: Iterable[str], makers: Iterable[str] = ()) -> list[str]:
     """What is said of meters that have no table and on whose label these words stand; else of those whose
     name a label begins with, when it is more than the name of one of the makers.
@@ -249,6 +237,8 @@ def labelled(drivers: Iterable[Driver], words: Iterable[str]) -> list[Driver]:
     for at in range(len(words)):  # what stands before is the maker
         known = [driver for driver in drivers if matches(driver, words[:at])]
         label = " ".join(words[at:]).casefold()
+        if begun := [driver for driver in known if any(size.match(label) for size in _sizes(driver))]:
+            return begun
         for start in _starts(label):
             if begun := [driver for driver in known if start in _called(driver)]:
                 return begun
@@ -258,6 +248,15 @@ def labelled(drivers: Iterable[Driver], words: Iterable[str]) -> list[Driver]:
         if family and (begun := [driver for driver in known if family[0] in _families(driver)]):
             return begun
     return []
+
+
+def _sizes(driver: Driver) -> list[re.Pattern[str]]:
+    """How labels of the models begin in whose names … stands for a size: MOD 10KTL3-XH of MOD …KTL3-XH, which
+    is no MOD …KTL3-X.
+    """
+    names = (re.findall(r"…|[^\W_]+", name.casefold()) for name in (*driver.covers, *_models(driver)))
+    sized = ([r"\d+([.,]\d+)?" if part == "…" else part for part in parts] for parts in names if "…" in parts)
+    return [re.compile(r"[\W_]*".join(parts) + r"(?![^\W_])") for parts in sized]
 
 
 def _starts(label: str, letters: int = 5) -> list[str]:

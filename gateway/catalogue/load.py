@@ -26,6 +26,18 @@ def shipped_directory() -> Path:
     return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
 
 
+def skeleton(name: str) -> str:
+    """A commented table to start from; it passes the check as it is."""
+    return (shipped_directory() / "skeleton.txt").read_text(encoding="utf-8").replace("{name}", name)
+
+
+def not_here() -> list[tuple[str, str]]:
+    """Meters that have no table, or lack rows of it: their names, and what a table would take."""
+    text = (shipped_directory() / "not-here.txt").read_text(encoding="utf-8")
+    lines = [line.split(" | ") for line in text.splitlines() if not line.startswith("#")]
+    return [(names, why) for names, why in lines]
+
+
 def shipped() -> list[Path]:
     """Every shipped table, by name."""
     return tables(shipped_directory())

@@ -22,6 +22,7 @@ from gateway.catalogue import (
     offered,
     own_rows,
     quantities,
+    skeleton,
 )
 from gateway.catalogue.listing import (
     NO,
@@ -30,7 +31,6 @@ from gateway.catalogue.listing import (
     markdown,
     port,
     serves,
-    skeleton,
     squashed,
     summary,
     vocabulary,

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.catalogue import load_file, shipped
-from gateway.catalogue.listing import labelled, markdown, not_here, why_not
+from gateway.catalogue.listing import labelled, markdown, why_not
+from gateway.catalogue.load import not_here
 from gateway.cli.drivers import command
 
 LIBRARY = [load_file(path) for path in shipped()]
@@ -142,7 +143,52 @@ LABELS = {
     "Deye SUN-12K-SG04LP3": "deye-hybrid-meter",
     "Fox H3-10.0-E": "foxess-h3-meter",
     "HYD 10KTL-3PH": "sofar-g3-meter",
+    "MOD 10KTL3-XH": "growatt-tlxh-meter",
+    "MOD 10KTL3-X": "growatt-mic",
+    "Growatt MIN 6000TL-XH": "growatt-tlxh",
+    "MIN 3000TL-X": "growatt-mic",
+    "MIC 1500TL-X": "growatt-mic",
+    "MID 25KTL3-X2": "growatt-mic",
+    "MAX 100KTL3-X LV": "growatt-mic",
+    "SPH 6000TL BL-UP": "growatt-sph-meter",
+    "SPH5000": "growatt-sph-meter",
+    "SUN-50K-SG01HP3-EU": "deye-hybrid-meter",
+    "SUN-29.9K-SG01HP3-EU-BM3": "deye-hybrid-meter",
+    "SUN-8K-SG05LP3-EU-SM2": "deye-hybrid-meter",
+    "SUN-M80G4-EU-Q0": "deye-string",
+    "SUN600G3-EU-230": "deye-string",
+    "SUN-10K-G05": "deye-string",
+    "SG10RT": "sungrow-sg",
+    "Sungrow SG5.0RS-ADA": "sungrow-sg",
+    "SH10RT": "sungrow-sh-meter",
+    "SH10RT-V112": "sungrow-sh-meter",
+    "SH5.0RS": "sungrow-sh-meter",
+    "SH3K6-30": "sungrow-sh-meter",
+    "SH15T": "sungrow-sh-meter",
+    "GW10K-ET": "goodwe-meter",
+    "GW29.9K-ET": "goodwe-meter",
+    "GoodWe GW6000-EH": "goodwe-meter",
+    "GW5K-BT": "goodwe-meter",
+    "S6-EH3P10K-H": "solis-hybrid-meter",
+    "S6-EH3P10K2-H": "solis-hybrid",
+    "S5-EH1P6K-L": "solis-hybrid",
+    "RHI-5K-48ES-5G": "solis-hybrid-meter",
+    "S6-GR1P3.6K": "solis-string",
+    "Solis-3P10K-4G": "solis-string-meter",
+    "X3-Hybrid-10.0-D": "solax-hybrid-meter",
+    "AC3-10.0-E": "foxess-h3-meter",
+    "SmartLogger3000A": "huawei-smartlogger-meter",
+    "SUN2000-10KTL-M1": "huawei-sun2000-meter",
+    "STP 10.0-3AV-40": "sma-sunny",
+    "STP 25000TL-30": "sma-sunny",
+    "SB5.0-1AV-41": "sma-sunny",
+    "HM-20": "sma-shm20",
+    "SPEM-003CEBEU400": "shelly-pro-3em",
+    "Acuvim IIR-D-5A-P1": "accuenergy-acuvim-ii",
+    "SE-WNC-3Y-400-MB-K1": "solaredge-se-mtr-3y",
 }
+OTHER_SIZES = ["H3-10.0-Smart", "H3-10.0-M", "SH5000TL", "GW-ET", "SPH5000X", "GW8K-DT"]
+"""What has a size, and stands in no table: another letter behind it is another model."""
 ABSENT = {
     "Makel": "IEC 62056-21",
     "LUNA": "IEC 62056-21",
@@ -182,6 +228,9 @@ ABSENT = {
     "Acrel DTSD1352": "ratios",
     "OMNIPOWER": "Modbus module",
     "Janitza B23": "other meanings",
+    "AcuRev 1310": "second source",
+    "EM4M-3P-C-100A": "their lists",
+    "DVS76": "SML",
 }
 
 
@@ -192,7 +241,9 @@ def test_a_label_finds_its_table(label: str, table: str) -> None:
     assert len(found) <= 5, found
 
 
-@pytest.mark.parametrize("label", ["EM3400", "B230", "DMG 9999", "no such meter", "SDX630", "ECMA-6"])
+@pytest.mark.parametrize(
+    "label", ["EM3400", "B230", "DMG 9999", "no such meter", "SDX630", "ECMA-6", *OTHER_SIZES]
+)
 def test_what_is_no_label_of_the_library_finds_nothing(label: str) -> None:
     """A number that only begins like a model's is another model."""
     assert labelled(LIBRARY, label.split()) == []
@@ -266,3 +317,20 @@ def test_what_is_not_here_is_on_one_line_each_and_on_the_page() -> None:
 
 def test_without_words_it_is_the_whole_library() -> None:
     assert labelled(LIBRARY, []) == LIBRARY
+
+
+@pytest.mark.parametrize(
+    ("label", "other"), [("MOD 10KTL3-XH", "growatt-mic"), ("MOD 10KTL3-X", "growatt-tlxh")]
+)
+def test_what_stands_behind_a_size_tells_models_apart(label: str, other: str) -> None:
+    assert other not in [driver.name for driver in labelled(LIBRARY, label.split())]
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for driver in LIBRARY for name in driver.covers if "…" in name})
+)
+@pytest.mark.parametrize("size", ["5", "29.9", "10000"])
+def test_every_model_that_comes_in_sizes_is_found_in_each(name: str, size: str) -> None:
+    label = name.replace("…", size)
+    wanted = {driver.name for driver in LIBRARY if name in driver.covers}
+    assert wanted <= {driver.name for driver in labelled(LIBRARY, label.split())}

@@ -13,7 +13,8 @@ from gateway.catalogue import library, load_file, load_text, shipped
 from gateway.catalogue.columns import FLAGS, OPTIONS, RULES
 from gateway.catalogue.driver import ORDERS, TYPES
 from gateway.catalogue.header import ReadsPart, TableHead
-from gateway.catalogue.listing import markdown, skeleton, vocabulary
+from gateway.catalogue.listing import markdown, vocabulary
+from gateway.catalogue.load import skeleton
 from gateway.cli.drivers import command
 from gateway.errors import DriverError
 
