@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from postgres_server import PostgresServer, programs
+from postgres_server import PostgresServer, programs, timescale
 
 from gateway.receiver.store import open_store
 from tests.mosquitto import MOSQUITTO, Mosquitto
@@ -19,12 +19,23 @@ def postgres():
     server.end()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def timescaledb():
+    """A server with the extension loaded."""
+    if not timescale():
+        pytest.skip("TimescaleDB is not installed beside PostgreSQL (postgresql-17-timescaledb of Debian 13)")
+    server = PostgresServer(preload="timescaledb")
+    server.start()
+    yield server
+    server.end()
+
+
+@pytest.fixture(params=["sqlite", "postgres", *(["timescaledb"] if timescale() else [])])
 def database(request, tmp_path):
     """A file that is not there yet, or the address of an empty database."""
     if request.param == "sqlite":
         return tmp_path / "p.db"
-    return request.getfixturevalue("postgres").new_database()
+    return request.getfixturevalue(request.param).new_database()
 
 
 @pytest.fixture

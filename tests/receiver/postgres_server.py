@@ -19,20 +19,30 @@ _NUMBERS = itertools.count(1)
 
 
 def programs() -> Path | None:
-    """Where initdb and postgres are, of the newest version that is installed."""
+    """Where initdb and postgres are: in POSTGRES_PROGRAMS, else of the newest version that is installed."""
+    if named := os.environ.get("POSTGRES_PROGRAMS"):
+        return Path(named)
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     return found[-1].parent if found else None
+
+
+def timescale() -> bool:
+    """Whether the extension TimescaleDB is installed beside them."""
+    if (bin_ := programs()) is None:
+        return False
+    share = Path(*bin_.parts[:-4]) / "share" / "postgresql" / bin_.parts[-2] / "extension"
+    return (share / "timescaledb.control").exists()
 
 
 class PostgresServer:
     """Started by root it runs as `postgres`: it refuses to be root."""
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, preload: str = "") -> None:
         self._user = "postgres" if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path must be short
         if self._user:
             os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)
-        self._more: list[str] = []
+        self._more = [f"shared_preload_libraries={preload}"] if preload else []
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
         bin_ = programs()

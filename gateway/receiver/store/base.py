@@ -37,7 +37,7 @@ class Store(ABC):
         self.conn = conn
         self.name = name
         self.intervals = Intervals(conn)
-        self._events = EventRules(conn, self.ledger, self.intervals, self._dated)
+        self._events = EventRules(conn, self.ledger, self.intervals, self._date)
 
     # -- what each database does its own way -----------------------------------------------------------------
 
@@ -81,6 +81,10 @@ class Store(ABC):
     @abstractmethod
     def make_room(self, table: str, times: Iterable[int]) -> None:
         """Rows of these times (UTC ms) are about to come into `reading` or `interval`."""
+
+    @abstractmethod
+    def date_readings(self, gateway: str, epoch: str, offset: int) -> None:
+        """Readings of an epoch whose time was unknown were taken at their uptime + `offset` (UTC ms)."""
 
     @abstractmethod
     def failed(self, error: Exception) -> bool:
@@ -261,10 +265,14 @@ class Store(ABC):
         ]
         self.upsert("epoch", f"gateway, epoch, {_COUNTED}, {', '.join(_SPAN)}", rows, _SUMMED)
 
-    def _dated(self, gateway: str, hours: Iterable[int]) -> None:
-        """Readings whose time was unknown come into these hours."""
+    def _date(self, gateway: str, epoch: str, offset: int) -> None:
+        """Date the readings of an epoch, as `date_readings`; the hours that they come into have changed."""
+        sql = """SELECT DISTINCT t - t % 3600000 FROM (SELECT ? + uptime AS t FROM reading
+            WHERE gateway = ? AND epoch = ? AND clock = 'unsynced') AS dated ORDER BY 1"""
+        hours = [hour for (hour,) in self.conn.execute(sql, (offset, gateway, epoch)).fetchall()]
         self.make_room("reading", hours)
         self.insert(CHANGED_HOURS, [(gateway, hour) for hour in hours])
+        self.date_readings(gateway, epoch, offset)
 
     def explain(
         self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False

@@ -4,7 +4,7 @@ right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from gateway.common.text import visible
@@ -27,12 +27,12 @@ class EventRules:
         conn: Sql,
         ledger: Callable[[str], GatewayLedger],
         intervals: Intervals,
-        dated: Callable[[str, Iterable[int]], None],
+        date: Callable[[str, str, int], None],
     ) -> None:
         self._conn = conn
         self._ledger = ledger
         self._intervals = intervals
-        self._dated = dated
+        self._date = date
 
     def understand(self, batch: Batch, received: int, kind: str, fields: dict[str, Any]) -> bool:
         """Apply an event that speaks about batches; False when it says nothing usable."""
@@ -103,15 +103,11 @@ class EventRules:
         ).rowcount:
             return
         ledger.anchors.append((uptime, t))
-        hours = """SELECT DISTINCT t - t % 3600000 FROM (SELECT ? + uptime - ? AS t FROM reading
-            WHERE gateway = ? AND epoch = ? AND clock = 'unsynced') AS dated ORDER BY 1"""
-        found = self._conn.execute(hours, (t, uptime, gateway, epoch)).fetchall()
-        self._dated(gateway, [hour for (hour,) in found])
+        self._date(gateway, epoch, t - uptime)
         where, of = (
             "clock = 'anchored' WHERE gateway = ? AND epoch = ? AND clock = 'unsynced'",
             (t, uptime, gateway, epoch),
         )
-        self._conn.execute(f"UPDATE reading SET t = ? + uptime - ?, {where}", of)  # noqa: S608 - a constant
         self._conn.execute(f"UPDATE event SET t = ? + uptime - ?, {where}", of)  # noqa: S608 - a constant
         if repaired := self._conn.execute(f"UPDATE batch SET t0 = ? + uptime - ?, {where}", of).rowcount:  # noqa: S608 - a constant
             sql = """UPDATE epoch SET anchored = anchored + ?, unsynced = unsynced - ?,

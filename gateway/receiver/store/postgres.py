@@ -6,6 +6,7 @@ Nothing that a receipt says is in memory alone: whoever stores for a gateway loc
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,11 +23,14 @@ from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.arrivals import PendingRows
 from gateway.receiver.store.base import DESCRIPTIONS, Store, bounded
 from gateway.receiver.store.ledgers import fill_ledgers
+from gateway.receiver.store.schema import hypertable
 from gateway.receiver.store.schema.partitions import month_of
 from gateway.receiver.store.schema.postgres import VERSIONS
-from gateway.receiver.store.server import KEY, ServerConnection, make_partition
+from gateway.receiver.store.server import KEY, ServerConnection, is_hypertable, make_partition
 from gateway.receiver.store.sql import DatabaseAway
 from gateway.wire import State
+
+log = logging.getLogger(__name__)
 
 FRESH = 1.0
 """s for which a ledger is believed without a look whether another receiver has stored since."""
@@ -56,6 +60,10 @@ class PostgresStore(Store):
                 self._sql.execute("SELECT 1 FROM batch LIMIT 1")
             else:
                 self._upgrade()
+            self._hypertable = is_hypertable(self._sql)
+            if not readonly:
+                kind = "a hypertable of TimescaleDB" if self._hypertable else "monthly tables"
+                log.info("%s: readings are in %s", name, kind)
         except psycopg.errors.DependentObjectsStillExist as error:
             self._sql.close()
             raise JournalError(
@@ -89,6 +97,22 @@ class PostgresStore(Store):
                 for statement in statements:
                     self._sql.literally(statement)
                 self._sql.execute("INSERT INTO schema_version VALUES (?)", (version,))
+            if not known:
+                self._use_timescale()
+
+    def _use_timescale(self) -> None:
+        """Make the readings of a new database a hypertable where the server has the extension ready and the
+        role may create it.
+        """
+        if not self._sql.execute(hypertable.LOADED).fetchone()[0]:
+            return
+        try:
+            with self._sql.transaction():
+                for statement in hypertable.STATEMENTS:
+                    self._sql.literally(statement)
+        except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+            why = visible(str(error).strip(), 300)
+            log.warning("%s: TimescaleDB is there and cannot be used: %s", self.name, why)
 
     @property
     def leads(self) -> bool:
@@ -221,7 +245,9 @@ class PostgresStore(Store):
                 ledger.restate(Ranges(_spans(told)))
 
     def make_room(self, table: str, times: Iterable[int]) -> None:
-        """Make the partitions for rows of these times (UTC ms)."""
+        """Make the partitions for rows of these times (UTC ms). A hypertable makes its own."""
+        if table == "reading" and self._hypertable:
+            return
         months = {month_of(t) for t in times}
         for month in sorted(month for month in months if month is not None):
             # No interval is ever dropped, nor a reading of this month: once seen, their tables are there.
@@ -237,6 +263,13 @@ class PostgresStore(Store):
                 continue
             if lasting:
                 self._months.add((table, month))
+
+    def date_readings(self, gateway: str, epoch: str, offset: int) -> None:
+        """Taken out and put back: no row of a hypertable can be moved to another of its parts."""
+        sql = """WITH dated AS (DELETE FROM reading WHERE gateway = ? AND epoch = ? AND clock = 'unsynced'
+            RETURNING *) INSERT INTO reading SELECT gateway, meter, ? + uptime, epoch, seq, n, uptime,
+            'anchored', "values", absent, suspect, missing FROM dated"""
+        self._sql.execute(sql, (gateway, epoch, offset))
 
     def failed(self, error: Exception) -> bool:
         """The server is away, its disk is full, or another receiver was in the way: not what was written."""

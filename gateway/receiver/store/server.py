@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from gateway.receiver.store.schema.hypertable import KIND
 from gateway.receiver.store.schema.partitions import new_partition, partition_of
 from gateway.receiver.store.sql import Results
 
@@ -85,6 +86,12 @@ class ServerConnection:
         """Close the connection."""
         if self._open is not None:
             self._open.close()
+
+
+def is_hypertable(sql: ServerConnection) -> bool:
+    """Whether the readings are in one of TimescaleDB, not in monthly tables. Raises psycopg.Error."""
+    (kind,) = sql.execute(KIND).fetchone()
+    return kind in {"r", b"r"}
 
 
 def make_partition(sql: ServerConnection, table: str, month: int) -> None:

@@ -124,6 +124,12 @@ class SqliteStore(SqliteTables, Store):
     def make_room(self, table: str, times: Iterable[int]) -> None:
         """There is always room."""
 
+    def date_readings(self, gateway: str, epoch: str, offset: int) -> None:
+        """Where they are."""
+        sql = """UPDATE reading SET t = ? + uptime, clock = 'anchored'
+            WHERE gateway = ? AND epoch = ? AND clock = 'unsynced'"""
+        self.conn.execute(sql, (offset, gateway, epoch))
+
     def failed(self, error: Exception) -> bool:
         """Constraint and type errors are subclasses of their own."""
         return type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}

@@ -9,8 +9,9 @@ from typing import Any
 
 import psycopg
 
+from gateway.receiver.store.schema.hypertable import CHUNK, CHUNKS, DROP
 from gateway.receiver.store.schema.partitions import DIVIDED, PARTITION, SPAN, month_of, month_start
-from gateway.receiver.store.server import KEY, ServerConnection, make_partition
+from gateway.receiver.store.server import KEY, ServerConnection, is_hypertable, make_partition
 
 _PREPARE = b"SET synchronous_commit = off; SET lock_timeout = '200ms'; SET statement_timeout = '5min'"
 """What a power cut takes of it is done again. Whoever commits waits behind whoever waits for the table."""
@@ -51,6 +52,8 @@ class PostgresWork:
         """The tables of this month and the next, and of all whose rows had to go elsewhere."""
         present = month_of(now)
         for table, time in DIVIDED.items():
+            if table == "reading" and is_hypertable(self.conn):
+                continue
             first, last = SPAN
             sql = f"SELECT min({time}) FROM {table}_other WHERE {time} >= ? AND {time} < ?"  # noqa: S608 - ours
             while (t := self.conn.execute(sql, (first, last)).fetchone()[0]) is not None:
@@ -62,31 +65,40 @@ class PostgresWork:
                 make_partition(self.conn, table, month)
 
     def drop(self, gateways: Sequence[str], limit: int) -> Iterator[None]:
-        """A month at a time, of all gateways at once; a month stays until all of it is before `limit`."""
+        """A month or a chunk at a time, of all gateways at once; one stays until all of it is before
+        `limit`.
+        """
         del gateways
-        month = month_of(limit)
-        while month is not None and self._drop_next(month_start(month), limit):
+        month, chunk = month_of(limit), limit - limit % CHUNK
+        while month is not None and self._drop_next(
+            chunk if is_hypertable(self.conn) else month_start(month), limit
+        ):
             yield
 
     def _drop_next(self, before: int, limit: int) -> bool:
-        """The oldest month that has ended before a time and holds what may go; whether there was one."""
+        """The oldest part that has ended before a time and holds what may go; whether there was one."""
         with self.conn.transaction():
-            some = next((each for each in self._months(before) if self._may_go(each[0], limit)), None)
+            chunks = is_hypertable(self.conn)
+            parts = self._chunks(before) if chunks else self._months(before)
+            some = next((each for each in parts if self._may_go(each[0], limit)), None)
             if some:
-                name, before = some
+                name, first, before = some
                 self.conn.literally("LOCK TABLE reading IN ACCESS EXCLUSIVE MODE")
                 # Whoever was storing has committed: all that is to be rolled up is seen.
                 due = "SELECT 1 FROM changed_hour WHERE hour < ? LIMIT 1"
                 if self.conn.execute(due, (before,)).fetchone():
                     return False
-                self._drop_month(name, limit)
+                if chunks:
+                    self._drop_chunk(name, (first, before), limit)
+                else:
+                    self._drop_month(name, limit)
             note = """INSERT INTO dropped VALUES ('', ?) ON CONFLICT (gateway) DO UPDATE SET
                 "before" = excluded."before" WHERE dropped."before" < excluded."before" """
             self.conn.execute(note, (before,))
         return some is not None
 
     def _may_go(self, name: str, limit: int) -> bool:
-        """Whether a month is empty, or not all of its readings are to be kept: to take those out and put them
+        """Whether a part is empty, or not all of its readings are to be kept: to take those out and put them
         back again and again would keep everybody from storing.
         """
         sql = f"""SELECT NOT EXISTS (SELECT 1 FROM {name}) OR EXISTS
@@ -94,16 +106,29 @@ class PostgresWork:
         (may,) = self.conn.execute(sql, (limit,)).fetchone()
         return bool(may)
 
-    def _months(self, before: int) -> list[tuple[str, int]]:
-        """The tables of months that have ended by then, the oldest first, each with its end."""
+    def _chunks(self, before: int) -> list[tuple[str, int, int]]:
+        """The chunks of a hypertable, as `_months`; not those of clocks that were wrong."""
+        found = self.conn.execute(CHUNKS).fetchall()
+        return [(name, first, end) for name, first, end in found if SPAN[0] <= first and end <= before]
+
+    def _drop_chunk(self, name: str, span: tuple[int, int], limit: int) -> None:
+        keep = f"""CREATE TEMPORARY TABLE kept ON COMMIT DROP AS
+            SELECT * FROM {name} r WHERE {_KEPT}"""  # noqa: S608 - a name of the extension's
+        self.conn.execute(keep, (limit,))
+        self.conn.execute(DROP, (span[1], span[0]))
+        self.conn.literally("INSERT INTO reading SELECT * FROM kept")
+
+    def _months(self, before: int) -> list[tuple[str, int, int]]:
+        """The tables of months that have ended by then, the oldest first, each with its beginning and end."""
         sql = """SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
             WHERE i.inhparent = 'reading'::regclass ORDER BY 1"""
         found = []
         for (name,) in self.conn.execute(sql).fetchall():
             if parts := re.fullmatch(PARTITION, name):
-                year, month = map(int, parts.groups())
-                if (end := month_start(year * 12 + month)) <= before:
-                    found.append((name, end))
+                year, number = map(int, parts.groups())
+                month = year * 12 + number - 1
+                if (end := month_start(month + 1)) <= before:
+                    found.append((name, month_start(month), end))
         return found
 
     def _drop_month(self, name: str, limit: int) -> None:
