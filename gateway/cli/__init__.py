@@ -156,12 +156,21 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is a clear line, not a stack trace."""
+    """Run the command line; an error of ours, or what the user may not open, is a clear line, not a stack
+    trace.
+    """
     try:
         cli()
     except GatewayError as error:
         with speaking(choose(sys.argv[1:], os.environ)):
             say(f"submeter: {in_words(str(error))}", err=True)
+        sys.exit(1)
+    except PermissionError as error:
+        if not error.filename:
+            raise
+        barred = GatewayError(f"you may not open {error.filename}", hint="use sudo")
+        with speaking(choose(sys.argv[1:], os.environ)):
+            say(f"submeter: {in_words(str(barred))}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(1)

@@ -83,7 +83,7 @@ class ControlClient:
         return self._ask("GET", "/status")
 
     def configuration(self) -> dict[str, Any]:
-        """Which file the daemon runs and since when: `path`, `read` (ms)."""
+        """Which file the daemon runs and since when: `path`, `read` (ms), `timezone` of the building."""
         return self._ask("GET", "/configuration")
 
     def must_run(self, config: Path) -> None:
@@ -97,8 +97,8 @@ class ControlClient:
             )
 
     def unread_changes(self) -> dict[str, Any]:
-        """What the file says otherwise than the daemon runs: `changes` in words, `meters` concerned,
-        `problems` of the file.
+        """What the file says otherwise than the daemon runs: `changes` in words, those of each of the
+        `meters` concerned, `problems` of the file.
         """
         return self._ask("GET", "/configuration/changes")
 

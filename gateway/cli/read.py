@@ -10,6 +10,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -92,19 +93,17 @@ def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...])
         client.must_run(file)
     running = client.configuration()
     found = client.unread_changes()
-    when = datetime.fromtimestamp(running["read"] / 1000).astimezone()
-    origin = _("By the running gateway: %(path)s as read at %(time)s.") % {
+    zone = running["timezone"]
+    when = datetime.fromtimestamp(running["read"] / 1000, ZoneInfo(zone))
+    origin = _("By the running gateway: %(path)s as read at %(time)s (%(zone)s).") % {
         "path": running["path"],
         "time": f"{when:%Y-%m-%d %H:%M:%S}",
+        "zone": zone,
     }
-    changed = sorted(set(found["meters"]) & set(names)) if names else []
+    changed = dict.fromkeys(line for name in names for line in found["meters"].get(name, ()))
     if changed:
-        lines = [
-            line for line in found["changes"] if any(line.startswith(f"meter {name}") for name in changed)
-        ]
         raise GatewayError(
-            f"{running['path']} has been changed since the running gateway read it: "
-            f"{'; '.join(lines) or ', '.join(changed)}",
+            f"{running['path']} has been changed since the running gateway read it: {'; '.join(changed)}",
             hint="submeter reload takes it over; then read again",
         )
     if found["problems"]:

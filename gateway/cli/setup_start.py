@@ -77,7 +77,8 @@ def _with_intervals(text: str, path: Path) -> str:
             continue  # a meter that is written in one line: the check that follows says what to write
         text = roomy
         told = _(
-            "%(bus)s cannot read all of its meters every %(least)s seconds: each gets interval: %(interval)ss."
+            "%(bus)s cannot read all of its meters every %(least)s seconds: each gets interval: "
+            "%(interval)ss."
         )
         least = f"{min(meter.interval for meter in refused.meters):g}"
         say(told % {"bus": bus.name, "least": least, "interval": interval})

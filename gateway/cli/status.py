@@ -39,7 +39,7 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     now = from_json(snapshot)
     f = locale(now.timezone, now.taken)
     words, verdict = Words(f), judge(now)
-    head = _("%(name)s (%(gateway)s), version %(version)s, running for %(span)s, as of %(time)s")
+    head = _("%(name)s (%(gateway)s), version %(version)s, running for %(span)s, as of %(time)s (%(zone)s)")
     told = said(
         head
         % {
@@ -48,6 +48,7 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
             "version": now.version,
             "span": f.span(now.uptime),
             "time": f.clock(now.taken),
+            "zone": now.timezone,
         }
     )
     told += said(notices.headline(verdict, now, f).text)

@@ -303,14 +303,18 @@ class Daemon:
         try:
             fresh = await asyncio.to_thread(load_good, self.path)
         except ConfigError as error:
-            return {"changes": [], "meters": [], "problems": [str(problem) for problem in error.problems]}
+            return {"changes": [], "meters": {}, "problems": [str(problem) for problem in error.problems]}
         changes = differences(self._loaded, fresh)
-        meters = sorted({meter for change in changes for meter in change.meters})
+        concerned = sorted({meter for change in changes for meter in change.meters})
+        meters = {
+            meter: [change.words for change in changes if meter in change.meters] for meter in concerned
+        }
         return {"changes": [change.words for change in changes], "meters": meters, "problems": []}
 
     def running(self) -> dict[str, Any]:
-        """Which file runs, and since when."""
-        return {"path": str(self.path), "read": self._read_at}
+        """Which file runs, since when, and in whose time that is told."""
+        config = self.config
+        return {"path": str(self.path), "read": self._read_at, "timezone": config.gateway.timezone}
 
     async def _swap(self, loaded: Loaded, changes: list[ConfigurationChange]) -> None:
         """Stop what runs, build and start the other: the journal, its numbers and the pulse registers go on.

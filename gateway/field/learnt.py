@@ -130,6 +130,12 @@ def _read(path: Path) -> dict[str, dict[str, Fact]]:
         body = json.loads(read_regular(path, MOST_BYTES))
     except FileNotFoundError:
         return {}
+    except PermissionError:
+        log.warning(
+            "%s may not be read by this user, so nothing counts as learnt about lines and meters → use sudo",
+            path,
+        )
+        return {}
     except (OSError, ValueError, RecursionError) as error:
         log.warning(
             "%s is not readable, so what was learnt about lines and meters is learnt again: %s", path, error

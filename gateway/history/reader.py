@@ -48,7 +48,11 @@ class HistoryReader:
 
     def __init__(self, directory: Path | str) -> None:
         self.path = Path(directory) / FILE
-        if not self.path.exists():
+        try:
+            there = self.path.exists()
+        except PermissionError as error:
+            raise HistoryError(f"you may not open {directory}", hint="use sudo") from error
+        if not there:
             raise HistoryError(
                 f"there is no history in {directory} yet",
                 hint="the gateway makes it within a minute of its start",

@@ -84,7 +84,7 @@ def _meters(now: Snapshot) -> Iterator[Metric]:
     )
     yield _gauge(
         "submeter_meter_up",
-        "1 when the last poll of the meter was answered",
+        "1 when the last poll of the meter gave values",
         ("meter",),
         (((m.id,), float(m.state in {"answering", "partial"})) for m in meters),
     )

@@ -96,12 +96,12 @@ class Client:
         )
 
     def configuration(self):
-        return {"path": "/etc/submeter/gateway.yaml", "read": NOW}
+        return {"path": "/etc/submeter/gateway.yaml", "read": NOW, "timezone": "Europe/Istanbul"}
 
     def unread_changes(self):
         return {
             "changes": ["meter chiller: address was 3, is 55", "bus line1: baudrate was 9600, is 19200"],
-            "meters": [],
+            "meters": {},
             "problems": [],
         }
 

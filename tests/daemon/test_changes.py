@@ -1,12 +1,14 @@
 """What a reload says of a change, to a person and to the platform, and whose values go on."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.catalogue import load_driver
 from gateway.config import parse_config
 from gateway.daemon.changes import Loaded, differences, digests, load, same_source
+from gateway.daemon.daemon import Daemon
 
 BEFORE = """
 gateway: {id: g}
@@ -187,3 +189,16 @@ def test_a_list_is_told_as_it_is_written_in_the_file() -> None:
     assert [change.words for change in differences(before, after)] == [
         "uplink city: receipts was [city], is [city, mirror]"
     ]
+
+
+async def test_what_a_file_changes_is_told_by_meter(tmp_path, monkeypatch) -> None:
+    """By name, not by how a line begins: main is no main2, and a bus concerns what hangs at it."""
+    text = BEFORE.replace("id: hvac", "id: main2")
+    new = text.replace("address: 2", "address: 7").replace("/dev/ttyUSB0", "/dev/ttyUSB1")
+    monkeypatch.setattr("gateway.daemon.daemon.load_good", lambda _: loaded(new))
+    found = await Daemon.unread_changes(SimpleNamespace(path=tmp_path, _loaded=loaded(text)))
+    port = "bus line: port was /dev/ttyUSB0, is /dev/ttyUSB1"
+    address = "meter main2: address was 2, is 7"
+    assert found == {
+        "changes": [address, port], "meters": {"main": [port], "main2": [address, port]}, "problems": [],
+    }  # fmt: skip

@@ -387,3 +387,18 @@ def test_a_file_that_cannot_be_read_is_told_each_time(tmp_path, ask) -> None:
         for _ in range(2):
             with pytest.raises(HistoryDamaged, match="is damaged"):
                 getattr(reader, ask)(*first, FIRST, LAST)
+
+
+def test_a_history_that_one_may_not_open_is_not_called_missing() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o700 if os.geteuid() == 0 else 0)  # noqa: PTH101 - beside geteuid
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            with pytest.raises(HistoryError, match=r"may not open.*sudo"):
+                HistoryReader(place)
+        finally:
+            if root:
+                os.seteuid(0)
+            os.chmod(place, 0o700)  # noqa: PTH101

@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,10 +66,14 @@ class Daemon:
         }
 
     async def configuration(self):
-        return {"path": "/etc/submeter/gateway.yaml", "read": 1795278300000}
+        return {"path": "/etc/submeter/gateway.yaml", "read": 1795278300000, "timezone": "Europe/Istanbul"}
 
     async def unread_changes(self):
-        return {"changes": ["meter chiller: address was 3, is 55"], "meters": ["chiller"], "problems": []}
+        return {
+            "changes": ["meter chiller: address was 3, is 55"],
+            "meters": {"chiller": ["meter chiller: address was 3, is 55"]},
+            "problems": [],
+        }
 
     async def journal_status(self):
         return {"epoch": "b7f2c6d05a91e3f4", "seq": 41822}
@@ -189,6 +194,25 @@ def test_values_of_one_configuration_are_not_shown_under_another(asking, running
     origin, readings = ask_daemon(asking, None, ("main",))
     assert "not taken over yet: meter chiller: address was 3, is 55" in origin
     assert readings[0]["meter"] == "main"
+
+
+@pytest.fixture
+def in_new_york(monkeypatch):
+    """A machine, or the laptop of whoever asks, that is not in the building's zone."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_new_york")
+def test_every_command_tells_the_time_of_the_building(asking):
+    """Not of the machine on which it is asked; the zone is named."""
+    origin, _ = ask_daemon(asking, None, ("main",))
+    assert "as read at 2026-11-21 19:25:00 (Europe/Istanbul)" in origin
+    head = " ".join(status_command.lines(as_json(SNAPSHOT))[:2])
+    assert "as of 19:25:00 (Europe/Istanbul)" in head
 
 
 def test_another_file_than_the_one_that_runs_is_refused(asking, tmp_path):

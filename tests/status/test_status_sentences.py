@@ -189,17 +189,17 @@ REFUSES, SILENT, BUSY = "exception_2", "timeout", "exception_6"
         (
             gone(1, REFUSES),
             "The meter answers, but refuses every question.",
-            "Sayaç yanıt veriyor, ancak her soruyu reddediyor.",
+            "Sayaç yanıt veriyor, ancak her sorguyu reddediyor.",
         ),
         (
             gone(2, REFUSES, REFUSES),
             "All 2 meters answer, but refuse every question.",
-            "2 sayacın tümü yanıt veriyor, ancak her soruyu reddediyor.",
+            "2 sayacın tümü yanıt veriyor, ancak her sorguyu reddediyor.",
         ),
         (
             gone(3, REFUSES),
             "2 of 3 meters give values; what else answers refuses every question.",
-            "3 sayacın 2'si değer veriyor; diğerleri yanıt veriyor, ancak her soruyu reddediyor.",
+            "3 sayacın 2'si değer veriyor; diğerleri yanıt veriyor, ancak her sorguyu reddediyor.",
         ),
         (gone(3, REFUSES, SILENT), "1 of 3 meters give values.", "3 sayacın 1'i değer veriyor."),
         (gone(2, REFUSES, SILENT), "None of the meters gives a value.", "Sayaçların hiçbiri değer vermiyor."),

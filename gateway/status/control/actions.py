@@ -18,11 +18,13 @@ class Actions(Protocol):
         """
 
     async def configuration(self) -> dict[str, Any]:
-        """Which file runs, and since when it does: `{path, read}`; `read` is UTC in ms."""
+        """Which file runs, since when it does, and the building's time zone: `{path, read, timezone}`; `read`
+        is UTC in ms.
+        """
 
     async def unread_changes(self) -> dict[str, Any]:
-        """What the file says by now otherwise than what runs: `{changes, meters, problems}`, lines, ids
-        and lines.
+        """What the file says by now otherwise than what runs: `{changes, meters, problems}`, lines,
+        those of each meter by its id, and lines.
         """
 
     async def lend_bus(self, bus: str, to: str, seconds: float) -> dict[str, Any]:
