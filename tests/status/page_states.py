@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from energy_building import METERS as METERS_OF_TOWN
 from energy_building import energy_history, make_history
 from long_history import shape, write_years
 from status_building import BUSES, CALM, HOUR, METERS, NOW, SNAPSHOT, Building, electric, lost, meter, value
@@ -130,6 +131,28 @@ def export_only(folder: Path) -> Building:
     return _building(now, energy_history(folder, meters=(EnergyMeter("main", "Çatı"),)))
 
 
+def water_and_heat(folder: Path) -> Building:
+    """Beside the electricity a water meter, one of heat with its volume, and pulses of nobody knows what."""
+    make_history(folder, NOW, 60)
+    kinds = {
+        ("water", "volume"): shape(280.0, 0.12),
+        ("boiler", "heat_energy"): shape(40.0, 0.3),
+        ("boiler", "volume"): shape(1700.0, 0.3),
+        ("gate", "pulse_count"): shape(0.12, 0.0),
+    }
+    write_years(folder, NOW, 60, kinds)
+    names = {"water": "Su sayacı", "boiler": "Kazan dairesi", "gate": "Turnike"}
+    views = {
+        "water": (value("volume", 1_842.317, decimals=3), value("volume_flow", 0.412)),
+        "boiler": (value("heat_energy", 90_212.0), value("volume", 3_911.2), value("heat_power", 31.0)),
+        "gate": (value("pulse_count", 81_411.0, decimals=0),),
+    }
+    others = [meter(name, label, 20 + n, views[name]) for n, (name, label) in enumerate(names.items())]
+    more = tuple(EnergyMeter(name, label) for name, label in names.items())
+    now = whole(meters=(*whole().meters, *others))
+    return _building(now, energy_history(folder, meters=(*METERS_OF_TOWN, *more)))
+
+
 def first_day(folder: Path) -> Building:
     """Since this morning."""
     make_history(folder, NOW, 0)
@@ -153,6 +176,7 @@ STATES: dict[str, Callable[[Path], Building]] = {
         forty_meters,
         long_names,
         export_only,
+        water_and_heat,
         first_day,
     )
 }
@@ -168,3 +192,10 @@ PAGES = (
     "/meter/main",
     "/system",
 )
+OTHER_METERS = (
+    "/energy?meter=water",
+    "/energy?day=2026-11-21&meter=gate",
+    "/energy?year=2026&meter=boiler&quantity=volume",
+    "/meter/boiler",
+)
+"""Pages of meters that count no electricity, in the state that has some."""

@@ -130,6 +130,8 @@ def test_the_whole_of_a_leak_is_told_at_night(alone):
     shown = view(alone, "water", month="2026-11")
     assert ("Never less", "0.049 m³/h", "also at night: 100% of yesterday") in shown.facts
     assert shown.night_title == "At night 0.049 m³/h on average"
+    names = {name for name, *_ in shown.facts}
+    assert names == {"Highest", "Never less"}, "a flow is no power"
 
 
 def test_a_building_without_electricity_opens_on_its_first_meter_and_names_the_others(alone):
@@ -202,6 +204,7 @@ def test_the_page_of_a_meter_says_what_it_counted_lately(alone):
             ("1,185\u00a0m³", "/energy?day=2026-11-24&meter=water"),
             ("28,912\u00a0m³", "/energy?month=2026-11&meter=water"),
             ("36,739\u00a0m³", "/energy?month=2026-10&meter=water"),
+            ("%100 ölçüldü", "/quality"),
         ]
         boiler = meter_use(figures, "boiler", f)
         assert boiler[1][1] == "240\u00a0kWh, 9,600\u00a0m³"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from page_browser import AXE, MARKS, Gateway, against_wcag, chromium, scheme, width
-from page_states import PAGES, STATES
+from page_states import OTHER_METERS, PAGES, STATES
 
 from gateway.status.words.language import catalogue
 
@@ -23,7 +23,7 @@ PICTURES = Path(__file__).parents[2] / "build" / "page"
 LOOKS = [(390, "tr", "light"), (1280, "en", "dark")]
 if EVERY:
     LOOKS = [(p, lang, look) for p in (390, 1280) for lang in ("tr", "en") for look in ("light", "dark")]
-AXE_STATES = tuple(STATES) if EVERY else ("dead_meter",)
+AXE_STATES = tuple(STATES) if EVERY else ("dead_meter", "water_and_heat")
 ENGLISH = re.compile(r"[A-Za-z]{4,}")
 
 
@@ -58,7 +58,7 @@ def views(state: str) -> list[tuple[str, tuple[int, str, str]]]:
     turn = list(STATES).index(state)
     return [
         (path, look)
-        for number, path in enumerate(PAGES, turn)
+        for number, path in enumerate((*PAGES, *(OTHER_METERS if state == "water_and_heat" else ())), turn)
         for look in (LOOKS if EVERY else [LOOKS[number % len(LOOKS)]])
     ]
 

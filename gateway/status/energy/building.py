@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from gateway.status.energy.bars import band_sums, main_picture
 from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.month import heat_map, month_so_far, night_loads
 from gateway.status.energy.period import MOST_BARS, SPANS, STEPS, Period, Span, Step, month_of
+from gateway.status.energy.quality import measured_share
 from gateway.status.energy.shown import (
     Choice,
     EnergyView,
@@ -85,13 +87,13 @@ def _whole(view: EnergyView, figures: Figures, period: Period, meter: str, f: Lo
 
 def meter_use(figures: Figures, meter: str, f: Locale) -> list[tuple[str, str, str]]:
     """What a meter counted lately: the period, the amounts of all that it counts, the address of its view; of
-    periods of which something is known.
+    periods of which something is known. The last line says how much of the last week was measured.
     """
     _ = f.gettext
     day, month = Period("day", figures.today, figures.today, "hour"), month_of(figures.today)
     periods = [
         (_("Today until %(time)s") % {"time": f.time(figures.end)}, day),
-        (_("yesterday"), day.moved(-1)),
+        (_("Yesterday"), day.moved(-1)),
         (f.month(month.first, year=False), month),
         (f.month(month.moved(-1).first, year=False), month.moved(-1)),
     ]
@@ -108,6 +110,12 @@ def meter_use(figures: Figures, meter: str, f: Locale) -> list[tuple[str, str, s
                 amounts.append(sum_in_short(amount, whole=whole))
         if amounts:
             found.append((name, ", ".join(amounts), f"/energy?{period.query(meter)}"))
+    week = (figures.today - timedelta(7), figures.today - timedelta(1))
+    mine = [each for each in figures.facts.meters if each.id == meter and found]
+    days = [day for each in mine for day in figures.quality(each, *week)]
+    if any(day.expected for day in days):
+        said = _("%(share)s measured") % {"share": measured_share(days, f)}
+        found.append((_("Last seven days"), said, "/quality"))
     return found
 
 

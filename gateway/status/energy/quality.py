@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -166,16 +167,21 @@ def _hours(day: DayQuality, f: Locale) -> str:
 def _meter(label: str, meter: str, days: list[DayQuality], f: Locale) -> MeterQuality:
     _, ngettext = f.gettext, f.ngettext
     expected = sum(day.expected for day in days)
-    measured = sum(min(day.measured, day.expected) for day in days)
     missing = sum(day.missing > 0 for day in days)
-    share = measured / expected if expected else 0.0
-    decimals = 0 if share == 1 else 1
-    share = share if share == 1 else min(share, 0.999)  # all is only what is all
     if missing:
         says = ngettext("%(n)s day incomplete", "%(n)s days incomplete", missing) % {"n": missing}
     else:
         says = _("nothing is missing") if expected else _("nothing is known yet")
-    return MeterQuality(label, meter, f.percent(share, decimals), says, "bad" if missing else "ok")
+    return MeterQuality(label, meter, measured_share(days, f), says, "bad" if missing else "ok")
+
+
+def measured_share(days: Sequence[DayQuality], f: Locale) -> str:
+    """Of the quarter hours that should be known: how many were measured, neither estimated nor missing."""
+    expected = sum(day.expected for day in days)
+    measured = sum(min(day.measured, day.expected) for day in days)
+    share = measured / expected if expected else 0.0
+    # All is only what is all.
+    return f.percent(1) if share == 1 else f.percent(min(share, 0.999), 1)
 
 
 def _headline(view: QualityView, days: list[DayQuality], f: Locale) -> None:

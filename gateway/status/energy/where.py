@@ -242,13 +242,14 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
                 "kw": f.number(facts.contract_kw, 0),
             }
         power = sum_in_short(measure.flow(found.power, 0, f), whole=whole)
-        view.facts.append((_("Peak"), f"{power} {measure.rate}", when + more))
+        name = _("Peak") if figures.is_electricity else _("Highest")
+        view.facts.append((name, f"{power} {measure.rate}", when + more))
     day = figures.today - timedelta(1)
     closed = building_load.is_closed(day, figures.calendar, facts.open_days)
     base = building_load.base_load(
         figures.quarters(figures.of(meter, day, day)), figures.calendar, closed=closed
     )
-    if base is not None:
+    if base is not None and (base.power or figures.is_electricity):
         share = {"share": f.percent(base.share)}
         name, text = _("Base load"), _("never switched off: %(share)s of yesterday") % share
         if not figures.is_electricity:
