@@ -188,6 +188,23 @@ def test_a_conflict_in_a_receipt_is_no_delivery():
     assert list(ledger.receipt("a", Receipt(epoch=E1, upto=2, conflicts=[1]))) == [(2, 2)]
 
 
+def test_what_is_forgotten_counts_as_neither_sent_nor_delivered_for_anybody():
+    ledger = Receipts(["a", "b"])
+    for seq in (1, 2):
+        ledger.sent(E1, seq)
+    for consumer in ("a", "b"):
+        ledger.confirm(consumer, E1, Ranges([(1, 2)]))
+    assert ledger.is_delivered(E1, 2)
+    ledger.forget(E1, 2)
+    ledger.forget(E2, 2)  # of which nothing is known
+    assert not ledger.was_sent(E1, 2)
+    assert not ledger.is_delivered(E1, 2)
+    assert not ledger.somewhere(E1, 2)
+    assert ledger.was_sent(E1, 1)
+    assert ledger.is_delivered(E1, 1)
+    assert ledger.somewhere(E1, 1)
+
+
 def test_news_is_what_a_consumer_had_not_said_before():
     ledger = Receipts(["a", "b"])
     for seq in (1, 2, 3):
