@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from gateway.catalogue import load_file, shipped
 from gateway.catalogue.listing import labelled, markdown, why_not
 from gateway.catalogue.load import not_here
-from gateway.cli.drivers import command
+from gateway.cli.drivers import command, unit
 
 LIBRARY = [load_file(path) for path in shipped()]
 LABELS = {
@@ -334,3 +334,10 @@ def test_every_model_that_comes_in_sizes_is_found_in_each(name: str, size: str) 
     label = name.replace("…", size)
     wanted = {driver.name for driver in LIBRARY if name in driver.covers}
     assert wanted <= {driver.name for driver in labelled(LIBRARY, label.split())}
+
+
+def test_a_reading_has_a_unit_and_what_an_attribute_is_called_has_none() -> None:
+    table = next(driver for driver in LIBRARY if driver.name == "eastron-sdm630")
+    units = {row.name: unit(row) for row in table.rows}
+    assert (units["active_power"], units["active_energy_import"]) == ("kW", "kWh")
+    assert units["serial_number"] == ""

@@ -108,6 +108,7 @@ async def test_the_night_names_what_runs_and_a_plant_is_no_load(building) -> Non
     text = " ".join(Below(html, "night").text.split())
     table = text[: text.index("% of the energy goes")]
     assert table.index("Prizler panosu 8") < table.index("Sunucu odası 6") < table.index("Yemekhane")
+    assert table.index("Building") < table.index("Prizler panosu 8"), "the whole stands before its parts"
     assert "Çatı güneş" not in table
     assert "At night 6.0 kW run" in " ".join(Below(alone, "night").text.split())
 
