@@ -56,6 +56,10 @@ CAUSES: Final = {
         N_("It answers every question that it is not ready or busy (exception %(code)s)."),
         N_("take other masters off it, write interval: 60s for it, restart it; then ask again"),
     ),
+    "failing": (
+        N_("It answers every question that it has a fault of its own (exception %(code)s)."),
+        N_("switch it off and on again; if it stays so, its maker has to mend it: no other table would help"),
+    ),
     "slow_answers": (
         N_("It answers later than is waited for (address %(address)s)."),
         N_("write timeout: 2s for this meter, then: submeter reload"),

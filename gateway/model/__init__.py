@@ -4,6 +4,7 @@ from gateway.model.clock import ClockLike
 from gateway.model.quantities import ATTRIBUTES, OWN_METER, OWN_QUANTITIES, QUANTITIES, Attribute, Quantity
 from gateway.model.ranges import Ranges
 from gateway.model.reading import (
+    FAILING,
     METER_ID,
     NOT_READY,
     REASON,
@@ -19,6 +20,7 @@ from gateway.model.reading import (
 
 __all__ = [
     "ATTRIBUTES",
+    "FAILING",
     "METER_ID",
     "NOT_READY",
     "OWN_METER",

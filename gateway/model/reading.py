@@ -19,6 +19,11 @@ REASON = re.compile(r"timeout|bad_frame|exception_\d{1,3}|not_available|implausi
 NOT_READY = frozenset({"exception_5", "exception_6"})
 """Reasons that pass: the meter has accepted the request and needs longer, or is busy."""
 
+FAILING = frozenset({"exception_4", "exception_8"})
+"""Reasons that are the meter's own fault: it cannot do what it is asked, or its memory is damaged (Modbus
+Application Protocol 1.1b3, section 7).
+"""
+
 
 def is_not_ready(code: int) -> bool:
     """Whether an exception code is one that passes."""

@@ -85,19 +85,21 @@ def test_a_host_without_room_and_one_with(seed) -> None:
     assert not draw_host("healthy_host", 5).examined().found
 
 
-def never_ready(code: int) -> Callable[..., bytes]:
+def always_refusing(code: int) -> Callable[..., bytes]:
     return lambda pdu, **_: exception(pdu[0], code)
 
 
-@pytest.mark.parametrize("code", [5, 6])
-def test_a_meter_that_is_never_ready_is_told_so_and_no_table_is_blamed(code) -> None:
+@pytest.mark.parametrize(
+    ("code", "cause"), [(4, "failing"), (5, "not_ready"), (6, "not_ready"), (8, "failing")]
+)
+def test_a_meter_that_is_never_ready_or_fails_is_told_so_and_no_table_is_blamed(code, cause) -> None:
     host, site = draw_host("healthy_host", 5), draw_site("healthy", 3)
     for slaves in (host.slaves.values(), [meter.slave for meter in site.model.meters]):
         for slave in slaves:
-            slave.respond = never_ready(code)
+            slave.respond = always_refusing(code)
     for found, targets in ((host.examined().found, host.targets), (site.examined().found, site.targets)):
         assert {each.meter for each in found} == {target.id for target in targets}
-        assert {(each.cause, each.facts["code"]) for each in found} == {("not_ready", float(code))}
+        assert {(each.cause, each.facts["code"]) for each in found} == {(cause, float(code))}
 
 
 @pytest.mark.parametrize(

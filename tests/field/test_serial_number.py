@@ -196,7 +196,7 @@ async def test_a_meter_that_comes_back_is_known_when_its_number_was_read(more) -
         await polled.read()
     assert not unsure(worker)
     for error in (NoReply("gone"), NoReply("gone")):
-        polled.mark_lost(error, 0.0, 0.0)
+        polled.mark_lost(error, 0.0, 0.0, 0.0)
     assert not unsure(worker), "of one that is silent it is said that it is lost"
     port.trouble.extend([None, BadFrame("noise")])
     await polled.read()
@@ -211,7 +211,7 @@ async def test_a_table_without_a_serial_number_leaves_nothing_open() -> None:
     table = driver("0 u16 active_power W fast\n")
     worker = BusWorker(BUS, [MeterTask(meter(1), table)], lambda _: None, port=FakePort({1: lambda *_: 5}))
     await worker.meter("m1").read()
-    worker.meter("m1").mark_lost(NoReply("gone"), 0.0, 0.0)
+    worker.meter("m1").mark_lost(NoReply("gone"), 0.0, 0.0, 0.0)
     await worker.meter("m1").read()
     assert not unsure(worker)
     await worker.stop()

@@ -176,6 +176,20 @@ def gone(count: int, *why: str) -> Snapshot:
     return replace(CALM, meters=(*lost, *meters[len(lost) :]))
 
 
+@pytest.mark.parametrize(
+    ("why", "action"),
+    [
+        ("exception_2", "check that its table"),
+        ("exception_4", "switch it off and on again"),
+        ("exception_8", "switch it off and on again"),
+    ],
+)
+def test_a_fault_of_the_meter_itself_is_first_no_matter_of_its_table(why: str, action: str) -> None:
+    now = replace(SNAPSHOT, meters=(replace(METERS[0], state="lost", missing=why, since=NOW - HOUR),))
+    (notice,) = (each for each in told(now) if "refuses every question" in each.text)
+    assert action in notice.action
+
+
 REFUSES, SILENT, BUSY = "exception_2", "timeout", "exception_6"
 
 

@@ -26,6 +26,7 @@ from gateway.commissioning.wiring.angles import observed, readings
 from gateway.commissioning.wiring.hypotheses import RIGHT, posterior
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, NotReady, Refused
 from gateway.field import Replies, decode, registers_of
+from gateway.model import FAILING
 
 Ask = Callable[[int, int, int], Awaitable[list[int]]]
 Words = dict[tuple[int, int], int]
@@ -75,7 +76,7 @@ async def examine_values(
         rows = tuple(row for row in driver.rows if row.spans)
         read = await read_rows(rows, driver, target, ask)
         if read.not_ready and not read.words:
-            return [_not_ready(part, target, read.not_ready[0])]
+            return [_at_all("not_ready", part, target, read.not_ready[0])]
         found = list(_lengths(part, target, read))
         found += await _table(part, target, driver, read, ask)
         if not found:
@@ -85,7 +86,7 @@ async def examine_values(
     except BusDown:
         raise
     except NotReady as error:
-        return [_not_ready(part, target, error.code)]
+        return [_at_all("not_ready", part, target, error.code)]
     except BusError:
         return []  # the line is told of where it is measured
     return found
@@ -145,10 +146,10 @@ async def _read_words(function: int, first: int, end: int, ask: Ask, found: Valu
     found.words.update({(function, first + offset): word for offset, word in enumerate(words)})
 
 
-def _not_ready(part: str, target: Target, code: int) -> Diagnosis:
-    """A meter that answers nothing but that it is busy, or needs longer: no table would help."""
+def _at_all(cause: str, part: str, target: Target, code: int) -> Diagnosis:
+    """A meter that answers nothing but that it is busy, needs longer, or fails: no table would help."""
     facts: Facts = {"code": float(code)}
-    return Diagnosis(part, "not_ready", 0.9, "stops", target.id, (Evidence("exception", facts),), facts)
+    return Diagnosis(part, cause, 0.9, "stops", target.id, (Evidence("exception", facts),), facts)
 
 
 def _lengths(part: str, target: Target, read: ValuesRead) -> Iterator[Diagnosis]:
@@ -181,6 +182,8 @@ async def _table(part: str, target: Target, driver: Driver, read: ValuesRead, as
     if lacks and (best := by_places(driver, words)) is not None:
         told = Evidence("has_every_row", {"change": str(best.change)})
         return [_misfit(part, target, driver, best, read, told=told)]
+    if nothing and not read.words and FAILING.issuperset(f"exception_{code}" for code in read.refused):
+        return [_at_all("failing", part, target, read.refused[0])]
     if nothing:
         facts: Facts = {"code": float(read.refused[0]), "driver": driver.name}
         return [Diagnosis(part, "function", 0.8, "harms", target.id, (Evidence("exception", facts),), facts)]

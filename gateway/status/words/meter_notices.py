@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.model import FAILING
 from gateway.status.findings import StatusFinding
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.words import causes
@@ -37,6 +38,11 @@ _LOST_ACTIONS = {
     ),
 }
 """What to do about a meter that gives nothing."""
+_FAILING = N_(
+    "It says that it has a fault of its own (code 4 or 8), so its cable is right: switch it off and on "
+    "again. If that does not help, only its maker can mend it, unless it is another model than its table "
+    "is for: submeter drivers try --meter %(id)s."
+)
 
 _COUNTED: dict[str, tuple[Counted, str]] = {
     "table_doubtful": (
@@ -172,7 +178,8 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     view = now.meter(finding.subject)
     label = view.label if view else finding.subject
     if cause in _LOST_ACTIONS:
-        told = _(_LOST_ACTIONS[cause]) % {"id": finding.subject}
+        failing = bool(FAILING & {*finding.details})
+        told = _(_FAILING if failing else _LOST_ACTIONS[cause]) % {"id": finding.subject}
         if len(now.meters) > 1:
             told += " " + _("The others go on being read.")
         return f"{label}{_where(view, now)}: {_since(_(LOST_WORDS[cause]), finding, f)}.", told

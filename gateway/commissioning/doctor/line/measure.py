@@ -256,7 +256,7 @@ class LineMeasurement:
         answering = [trace for trace in every if any(t.known and t.unit == trace.unit for t in every)]
         return (
             any(
-                not trace.good or trace.lead or trace.tail or trace.answers > 1 or trace.code == 6
+                not trace.good or trace.lead or trace.tail or trace.answers > 1 or trace.not_ready
                 for trace in answering
             )
             or any(idle.noise or idle.masters or idle.others for idle in self.traces.idle)
