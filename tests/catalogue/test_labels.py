@@ -143,6 +143,8 @@ LABELS = {
     "Deye SUN-12K-SG04LP3": "deye-hybrid-meter",
     "Fox H3-10.0-E": "foxess-h3-meter",
     "HYD 10KTL-3PH": "sofar-g3-meter",
+    "DTS238-7 ZN/S": "hiking-dts238",
+    "DTS238-7": "hiking-dts238",
     "MOD 10KTL3-XH": "growatt-tlxh-meter",
     "MOD 10KTL3-X": "growatt-mic",
     "Growatt MIN 6000TL-XH": "growatt-tlxh",
