@@ -14,6 +14,8 @@ from gateway.host import SOCKET_VARIABLE, socket_path
 UNIT = "submeter-gateway"
 TIMEOUT = 60.0
 """s that the daemon may take: a poll of a lost meter waits for its turn on the bus."""
+A_METER = 5.0
+"""s more for each meter that is to be read: those of a line are read one after another, beside its polls."""
 
 
 def control_client(socket: Path | None = None, *, timeout: float = TIMEOUT) -> ControlClient | None:
@@ -60,7 +62,7 @@ class ControlClient:
     """
 
     def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
-        self._path = path
+        self._path, self._timeout = path, timeout
         self._http: later.httpx.Client = later.httpx.Client(
             transport=later.httpx.HTTPTransport(uds=str(path)),
             base_url="http://submeter",
@@ -106,8 +108,9 @@ class ControlClient:
         """Poll meters now, all that are enabled when none is named; a meter that fails gives `error` and
         `hint`.
         """
-        answer: list[dict[str, Any]] = self._ask("POST", "/read", {"meter": meters or []})["readings"]
-        return answer
+        patience = self._timeout + A_METER * len(meters or self.status()["meters"])
+        answer = self._ask("POST", "/read", {"meter": meters or []}, timeout=patience)["readings"]
+        return list(answer)
 
     def lend(self, bus: str, to: str, seconds: int) -> float:
         """Have a bus; gives the seconds after which the daemon takes it back unless asked again."""
@@ -164,9 +167,11 @@ class ControlClient:
         messages: list[str] = self._ask("POST", "/reload")["messages"]
         return messages
 
-    def _ask(self, method: str, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(
+        self, method: str, path: str, query: dict[str, Any] | None = None, *, timeout: float | None = None
+    ) -> dict[str, Any]:
         try:
-            response = self._http.request(method, path, params=query)
+            response = self._http.request(method, path, params=query, timeout=timeout or self._timeout)
             body = response.json()
         except later.httpx.TimeoutException as error:
             raise ControlError(

@@ -22,7 +22,7 @@ def borrowed(place: str, who: str, socket: Path | None = None) -> Iterator[str]:
     a running daemon lent, empty when none has it. Raises ControlError.
     """
     client = control_client(socket)
-    bus = _bus_at(client, place) if client else ""
+    bus = bus_at(client, place) if client else ""
     if client is None or not bus:
         if client is not None:
             client.close()
@@ -53,8 +53,8 @@ def _renew(done: threading.Event, bus: str, who: str, socket: Path | None) -> No
                         client.lend(bus, who, LEASE)
 
 
-def _bus_at(client: ControlClient, place: str) -> str:
-    """The bus of the running daemon at that port or host."""
+def bus_at(client: ControlClient, place: str) -> str:
+    """The bus of the running daemon at that port or host; empty when it has none there."""
     here = str(Path(place).resolve()) if place.startswith("/") else place
     for bus in client.status()["buses"]:
         where = str(bus["where"])

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.client import control_client
 from gateway.cli.language import N_, _, in_words
-from gateway.cli.options import config_option
+from gateway.cli.lending import bus_at
+from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
 from gateway.commissioning.ports import SerialPortInfo, serial_ports
 from gateway.config import SerialBus, load_config
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, ControlError
 from gateway.host import CONFIG
 
 _HELP = N_(
@@ -26,10 +28,11 @@ Write the name into `port:` of a bus, or search the line behind it with `submete
 
 @click.command(help=_HELP)
 @config_option
+@socket_option
 @click.option("--json", "as_json", is_flag=True, help=N_("One JSON object per port instead of words."))
-def command(*, file: Path | None, as_json: bool) -> None:
+def command(*, file: Path | None, socket: Path | None, as_json: bool) -> None:
     """Print a paragraph per port; exit 1 when there is none."""
-    ports = serial_ports(_configured(file))
+    ports = [read_here(port, socket) for port in serial_ports(_configured(file))]
     if as_json:
         for port in ports:
             print(json.dumps({**dataclasses.asdict(port), "stable": port.stable}, ensure_ascii=False))
@@ -55,7 +58,10 @@ def _show(port: SerialPortInfo) -> None:
         say(_("a port of the board itself"), "  ")
     if port.bus:
         say(_("configured as bus %(bus)s") % {"bus": port.bus}, "  ")
-    if port.holder:
+    if port.gateway:
+        text = _("the running gateway reads it; scan, doctor and setup borrow it and give it back")
+        say(text, "  ")
+    elif port.holder:
         say(_("open: %(holder)s") % {"holder": port.holder}, "  ")
     if not port.stable:
         text = _(
@@ -71,6 +77,21 @@ def _show(port: SerialPortInfo) -> None:
         say(in_words(f"{port.trouble} → {port.hint}" if port.hint else port.trouble), "  ")
     elif not port.holder:
         say(_("free, and you may use it"), "  ")
+
+
+def read_here(port: SerialPortInfo, socket: Path | None) -> SerialPortInfo:
+    """The port as it is when the running gateway has it open: in use, and nothing is wrong with that."""
+    if not port.holder:
+        return port
+    try:
+        client = control_client(socket)
+        if client is None:
+            return port
+        with client:
+            bus = bus_at(client, port.device)
+    except ControlError:
+        return port  # whoever may not ask the gateway sees who holds the port
+    return dataclasses.replace(port, bus=bus, trouble="", hint="", gateway=True) if bus else port
 
 
 def _configured(file: Path | None) -> dict[str, str]:

@@ -18,6 +18,7 @@ from gateway.cli.read import answer_lines, read_meters
 from gateway.cli.scan import existing, host_of, search
 from gateway.cli.scan_words import Report, why_left_out
 from gateway.cli.setup_answers import Setup, plain
+from gateway.cli.setup_start import with_intervals
 from gateway.commissioning.ports import serial_ports
 from gateway.commissioning.setup import answers_of, flaws, named, place_of, said_of, unmet, written
 from gateway.common import event_loop
@@ -227,7 +228,7 @@ def _quotient(text: str) -> float:
 
 def values(s: Setup) -> None:
     """Read every meter that was found, and say what cannot be."""
-    config = parse_config(written(s.text, s.answers))
+    config = parse_config(with_intervals(written(s.text, s.answers), s.path)[0])
     folder = Path(config.drivers.directory)
     enabled = [meter for meter in config.meters if meter.enabled]
     if not enabled:

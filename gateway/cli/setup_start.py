@@ -17,7 +17,7 @@ from gateway.commissioning.setup import written
 from gateway.common.files import write_durably
 from gateway.config import parse_config, with_value, write_beside
 from gateway.errors import GatewayError
-from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus, overload
+from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus
 from gateway.host import CONFIG
 
 SYSTEMD = Path("/run/systemd/system")
@@ -35,7 +35,9 @@ _SPARE = 0.9
 def write(s: Setup) -> None:
     """Write the file, the old one is kept beside it, and check it."""
     before = s.text
-    new = _with_intervals(written(before, s.answers), s.path)
+    new, told = with_intervals(written(before, s.answers), s.path)
+    for line in told:
+        say(line)
     if new == before:
         say(_("There is nothing to write into %(file)s.") % {"file": s.path})
     elif s.path.exists():
@@ -50,39 +52,40 @@ def write(s: Setup) -> None:
             s.open.append(in_words(str(problem)))
 
 
-def _with_intervals(text: str, path: Path) -> str:
-    """The text with intervals that its lines can hold: meters of which nobody wrote one have 10 s, which a
-    line of many meters cannot. Raises ConfigError.
+def with_intervals(text: str, path: Path) -> tuple[str, list[str]]:
+    """The text with intervals that its lines can hold, and what was changed in words: meters of which nobody
+    wrote one have 10 s, which a line of many meters cannot. Raises ConfigError.
     """
+    told: list[str] = []
     config = parse_config(text, path.name)
     folder, learnt = Path(config.drivers.directory), Learnt(Path(config.journal.directory) / LEARNT_FILE)
     polled = [meter for meter in config.meters if meter.enabled]
     try:
         tables = {name: load_driver(name, folder) for name in {meter.driver for meter in polled}}
     except GatewayError:
-        return text  # the check that follows says what is wrong
+        return text, []  # the check that follows says what is wrong
     for bus in config.buses:
         tasks = [MeterTask(meter, tables[meter.driver]) for meter in polled if meter.bus == bus.name]
         forecast = forecast_bus(bus, tasks, learnt)
-        refused = overload(forecast)
-        if refused is None or any("interval" in meter.model_fields_set for meter in refused.meters):
-            continue
         fits = forecast.fits() or 0.0
         interval = next((each for each in _ROUND if each * _SPARE >= fits), _ROUND[-1])
+        short = [each.meter for each in forecast.meters if 0 < each.meter.interval < interval]
+        if forecast.load <= _SPARE or any("interval" in meter.model_fields_set for meter in short):
+            continue
         roomy = text
         try:
-            for meter in refused.meters:
+            for meter in short:
                 roomy = with_value(roomy, "meters", meter.id, "interval", f"{interval}s")
         except GatewayError:
             continue  # a meter that is written in one line: the check that follows says what to write
         text = roomy
-        told = _(
+        words = _(
             "%(bus)s cannot read all of its meters every %(least)s seconds: each gets interval: "
             "%(interval)ss."
         )
-        least = f"{min(meter.interval for meter in refused.meters):g}"
-        say(told % {"bus": bus.name, "least": least, "interval": interval})
-    return text
+        least = f"{min(meter.interval for meter in short):g}"
+        told.append(words % {"bus": bus.name, "least": least, "interval": interval})
+    return text, told
 
 
 def _write_new(path: Path, text: str) -> None:

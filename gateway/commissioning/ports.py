@@ -24,7 +24,7 @@ _SLOW: Final = 1
 class SerialPortInfo:
     """`name` is what to write in `port:`; `device` the kernel's name today. `adapter` is empty for a port of
     the board; `latency` is an FTDI timer in ms; `bus` the configured bus on it. `trouble` says why it cannot
-    be used now, with what to do; `holder` who has it open.
+    be used now, with what to do; `holder` who has it open, `gateway` whether that is the running gateway.
     """
 
     name: str
@@ -36,6 +36,7 @@ class SerialPortInfo:
     trouble: str = ""
     hint: str = ""
     bus: str = ""
+    gateway: bool = False
 
     @property
     def slow(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pty
@@ -17,6 +18,7 @@ from scan_site import DriverImage, Mounted, Site
 
 from gateway.catalogue import library
 from gateway.cli.client import ControlClient
+from gateway.cli.ports import read_here
 from gateway.cli.scan_words import Report, together
 from gateway.commissioning.ports import SerialPortInfo, serial_ports
 from gateway.commissioning.scan import LineSetting
@@ -25,6 +27,7 @@ from gateway.demo.simulator.slave import PatternImage, Slave
 from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import BusDown
 from tests.ports import free_port
+from tests.rig import until
 
 BY_NAME = {driver.name: driver for driver in library()}
 FAST = LineSetting(115200, "N")
@@ -299,3 +302,34 @@ def test_a_running_gateway_lends_the_bus_and_polls_again(gateway, site) -> None:
         rows = client.journal_rows(limit=1000)
     kinds = {event["kind"] for row in rows for event in row["batch"].get("events", [])}
     assert {"bus_lent", "bus_returned"} <= kinds
+
+
+def test_a_port_that_the_running_gateway_reads_is_no_trouble(site, gateway, tmp_path) -> None:
+    """Whoever is told to end that program ends the gateway."""
+    held = SerialPortInfo(
+        site.port, site.port, "FTDI", holder="python (pid 7)", trouble="in use", hint="end it"
+    )
+    socket, _path = gateway
+    until(lambda: read_here(held, socket).gateway, 60, "the gateway reads the port")
+    port = read_here(held, socket)
+    assert (port.gateway, port.bus, port.trouble, port.hint) == (True, "lab", "", "")
+    other = dataclasses.replace(held, device="/dev/null")
+    assert read_here(other, socket) == other
+    assert read_here(held, tmp_path / "nobody.sock") == held
+    free = dataclasses.replace(held, holder="")
+    assert read_here(free, socket) == free
+
+
+@pytest.mark.parametrize(("asked", "least"), [(None, 300.0), (["m1", "m2"], 65.0)])
+def test_a_full_line_has_the_time_to_be_read(tmp_path, monkeypatch, asked, least) -> None:
+    """A meter of a line of sixty waits for the others."""
+    patience = []
+
+    def ask(self, method, path, query=None, *, timeout=None) -> dict:
+        patience.append(timeout)
+        return {"meters": [{}] * 60} if path == "/status" else {"readings": []}
+
+    monkeypatch.setattr(ControlClient, "_ask", ask)
+    with ControlClient(tmp_path / "control.sock") as client:
+        client.read(asked)
+    assert patience[-1] >= least

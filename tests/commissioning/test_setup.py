@@ -566,8 +566,9 @@ LINE = "gateway: {id: a}\nbuses:\n  - {name: line1, type: serial, port: /dev/tty
         (SIXTY, "cannot read all of its meters", {60.0}),
         (SIXTY.replace("bus: line1\n", "bus: line1\n    interval: 10s\n"), "cannot be held", {10.0}),
         (SIXTY[: SIXTY.index("  - id: m5\n")], "", {10.0}),
+        (SIXTY[: SIXTY.index("  - id: m18\n")], "gets interval: 15s", {15.0}),
     ],
-    ids=["nobody wrote one", "a person did", "there is room"],
+    ids=["nobody wrote one", "a person did", "there is room", "nothing to spare"],
 )
 def test_a_line_of_sixty_meters_gets_an_interval_that_it_can_hold(
     tmp_path, capsys, meters, said, intervals

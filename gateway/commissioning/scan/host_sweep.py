@@ -18,6 +18,8 @@ _CONVERTER_WAIT: Final = 0.5
 """s that the line behind a converter is given, which has no patience of its own: a probe and its answer are
 0.2 s at 1200 baud.
 """
+_OWN: Final = 0.01
+"""s of a small machine's own time that a request takes beside the wait for its answer."""
 _TURN: Final = 2.0
 """s in which a host that serves one connection takes another one after the first was ended."""
 _TURNS: Final = 4
@@ -37,7 +39,7 @@ class _Phase:
         """What it costs when nobody answers; a line is also listened to, for a late answer at its end."""
         patience = _patience(self.way)
         listening = (patience + LISTEN * (self.stage == "likely")) if self.way.rtu else 0.0
-        return patience * len(self.units) + listening
+        return (patience + _OWN) * len(self.units) + listening
 
 
 class HostSweep(Sweep):
