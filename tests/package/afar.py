@@ -88,7 +88,9 @@ def newer(package: Path, folder: Path) -> Path:
     text = re.sub(r"^Version: (.*)$", r"Version: \1.1", control.read_text(), flags=re.MULTILINE)
     control.write_text(text)
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(inside), str(made)], check=True
+        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(inside), str(made)],
+        check=True,
+        capture_output=True,
     )
     shutil.rmtree(inside)
     return made
