@@ -359,7 +359,7 @@ ATTACKED = (
     Found(
         "one reply lost of a meter polled each half second, Modbus TCP with a time-out of 200 ms",
         "no reading for 48 s",
-        "for 5 s",
+        "for 6 s",
         "field/test_lost_reply.py::test_a_lost_reply_costs_a_few_seconds_however_soon_the_next_one_follows",
     ),
     Found(
