@@ -175,8 +175,11 @@ def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
     name = answer["meter"] + (f" {label}" if label not in {"", answer["meter"]} else "")
     told = said(visible(f"{name} {_where(answer)}".rstrip()))
     if answer.get("error") or answer.get("missing"):
-        why = in_words(str(answer.get("error", ""))) or words.reason(answer["missing"])
+        missing = str(answer.get("missing", ""))
+        why = in_words(str(answer.get("error", ""))) or words.reason(missing)
         hint = f" → {in_words(answer['hint'])}" if answer.get("hint") else ""
+        if not hint and missing.startswith("exception_"):
+            hint = f" → {later.status.mend_refused(answer['meter'], missing, f)}"
         return told + said(visible(_("nothing: %(why)s") % {"why": why} + hint), "  ")
     for key, text in answer.get("attributes", {}).items():
         told += said(visible(f"{words.attribute(key)}: {text}"), "  ")

@@ -147,10 +147,11 @@ def why_lost(meter: MeterView) -> MeterCause:
         return "pulses_not_counted"
     if reason == "bad_frame" or meter.damaged:
         return "meter_damaged"
+    return why_refused(reason) if reason.startswith("exception_") else "meter_silent"
+
+
+def why_refused(reason: str) -> MeterCause:
+    """What is wrong with a meter whose answer is this exception alone (exception_<code>)."""
     if reason in {"exception_10", "exception_11"}:
         return "meter_unreachable"  # its gateway answers, the meter behind it does not
-    if reason in NOT_READY:
-        return "meter_not_ready"
-    if reason.startswith("exception_"):
-        return "meter_refusing"
-    return "meter_silent"
+    return "meter_not_ready" if reason in NOT_READY else "meter_refusing"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gateway.model import FAILING
-from gateway.status.findings import StatusFinding
+from gateway.status.findings import StatusFinding, why_refused
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.words import causes
 from gateway.status.words.errors import in_full, in_words
@@ -178,8 +178,7 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     view = now.meter(finding.subject)
     label = view.label if view else finding.subject
     if cause in _LOST_ACTIONS:
-        failing = bool(FAILING & {*finding.details})
-        told = _(_FAILING if failing else _LOST_ACTIONS[cause]) % {"id": finding.subject}
+        told = _mend_lost(cause, finding.subject, finding.details, f)
         if len(now.meters) > 1:
             told += " " + _("The others go on being read.")
         return f"{label}{_where(view, now)}: {_since(_(LOST_WORDS[cause]), finding, f)}.", told
@@ -212,6 +211,16 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     if cause in {"meter_whole", "meter_starting", "meter_on_lost_bus"}:
         return f"{label}: {Words(f).meter_state(view)}." if view else label, ""
     return unproven(label, f)
+
+
+def mend_refused(subject: str, reason: str, f: Locale) -> str:
+    """What to do about a meter whose answer is this exception alone (exception_<code>)."""
+    return _mend_lost(why_refused(reason), subject, [reason], f)
+
+
+def _mend_lost(cause: str, subject: str, reasons: Iterable[str], f: Locale) -> str:
+    failing = bool(FAILING & {*reasons})
+    return f.gettext(_FAILING if failing else _LOST_ACTIONS[cause]) % {"id": subject}
 
 
 def _not_counted(view: MeterView | None, label: str, f: Locale) -> tuple[str, str]:
