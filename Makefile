@@ -45,7 +45,7 @@ deb: $(VENV)/.demo ## Make the Debian packages in dist/ (SUITE="bookworm trixie"
 	@rm -f dist/submeter-gateway_*.deb
 	@PYTHONPATH=packaging:. $(BIN)/python -m deb $(SUITE:%=--suite %) $(ARCH:%=--arch %)
 
-prove-package: $(VENV)/.dev ## Install the packages into fresh Debian trees and boot them (as root, half an hour); written to docs/proofs.md
+prove-package: $(VENV)/.dev ## Install the packages into fresh Debian trees and boot them (as root, an hour or two); written to docs/proofs.md
 	@tests/tools.sh package
 	@PYTHONPATH=packaging:. $(BIN)/python -m tests.package
 
