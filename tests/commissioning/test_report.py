@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -170,7 +172,15 @@ def site(tmp_path_factory):
             "a receipt",
         )
         until(lambda: gateway_status(made.socket)["key"], MOST, "the key is made")
+        until(lambda: meters_stored(made) == len(METERS), MOST, "readings of every meter at the platform")
         yield made
+
+
+def meters_stored(made: Rig) -> int:
+    """Meters of which the platform has readings: the first receipt may be one of a batch without any."""
+    with contextlib.closing(sqlite3.connect(f"file:{made.database}?mode=ro", uri=True)) as db:
+        (count,) = db.execute("SELECT count(DISTINCT meter) FROM reading WHERE \"values\" != '{}'").fetchone()
+    return int(count)
 
 
 @pytest.mark.broker
