@@ -100,7 +100,9 @@ class PollQueue:
         Lost meters wait for the share of all lost ones, but for their second try; those without pause for
         the bus to be opened again.
         """
-        if not any(heap.entries for heap in self._heaps[1:]):
+        if not (
+            self._endless.entries or self._lost.entries or self._lost_endless.entries or self._second.entries
+        ):
             entry = self._paced.first(but) if self._paced.entries else None
             return (None, float("inf")) if entry is None else (entry[4], max(entry[0], 0.0))
         best: PolledMeter | None = None

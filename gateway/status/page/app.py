@@ -260,9 +260,11 @@ class Page:
         self, page: str, now: Snapshot, visitor: render.Visitor, meter: str, points: list[float | None]
     ) -> str:
         """The part of a page that lives, with what it says of the energy; in the worker thread."""
-        history, language = self._answers.energy_history(), visitor.language
-        energy = self._home.get(history, now, language) if page == "overview" else render.NOTHING
-        use = self._uses.get(history, now, meter, language) if meter else ()
+        energy, use = render.NOTHING, list[tuple[str, str, str]]()
+        if page == "overview":
+            energy = self._home.get(self._answers.energy_history(), now, visitor.language)
+        elif meter:
+            use = self._uses.get(self._answers.energy_history(), now, meter, visitor.language)
         return render.fragment(page, now, visitor, meter, points, energy, use)
 
     def _points(self, meter: str) -> list[float | None]:

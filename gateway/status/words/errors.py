@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.status.words.language import Locale, catalogue, translation
+from gateway.status.words.language import N_, Locale, catalogue, translation
 
 _ARROW = " → "
 _HEAD = re.compile(r"(?P<place>\S+:\d+: )(?P<key>[\w.\[\]-]+: )?(?P<rest>.+)")
@@ -38,11 +38,6 @@ _DEEP = 5
 
 Way = Callable[[str, str, int], str | None]
 """Text, language, depth → the sentence in that language, None when this is no way to it."""
-
-
-def N_(text: str) -> str:  # noqa: N802 - the usual name
-    """A text of the catalogue that others write."""
-    return text
 
 
 BITS = (

@@ -7,17 +7,12 @@ from collections.abc import Iterable
 from gateway.model import ATTRIBUTES, NOT_READY, OWN_METER, QUANTITIES
 from gateway.status.findings import why_lost
 from gateway.status.snapshot import ClockView, MeterView, ValueView
-from gateway.status.words.language import Locale, usual_decimals
+from gateway.status.words.language import N_, Locale, usual_decimals
 
 _MOST_DECIMALS = 3
 _TEN, _THOUSAND = 10, 1000
 _FINE = {"power_factor": 3, "displacement_factor": 3, "frequency": 2, "volume": 3, "pulse_count": 0}
 """Digits that count however large the number is, also of a quantity's phases."""
-
-
-def N_(text: str) -> str:  # noqa: N802 - the usual name
-    """A text of the catalogue, translated where it is said."""
-    return text
 
 
 LOST_WORDS: dict[str, str] = {

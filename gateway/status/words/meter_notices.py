@@ -9,8 +9,8 @@ from gateway.status.findings import StatusFinding, why_refused
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.words import causes
 from gateway.status.words.errors import in_full, in_words
-from gateway.status.words.labels import LOST_WORDS, N_, Words
-from gateway.status.words.language import Locale
+from gateway.status.words.labels import LOST_WORDS, Words
+from gateway.status.words.language import N_, Locale
 
 _FEW = 3
 """So many names are enough to recognise what it is about."""

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.status.words.language import Locale
-
-
-def N_(text: str) -> str:  # noqa: N802 - the usual name
-    """A text of the catalogue, translated where it is said."""
-    return text
-
+from gateway.status.words.language import N_, Locale
 
 _THEIRS = (
     "topic_filter",
