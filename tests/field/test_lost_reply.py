@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from field_parts import driver, meter
-from odd_port import SERIAL, SHORT, TCP, OddPort, running
+from odd_port import SERIAL, SHORT, TCP, Bench, OddPort, running
 
 from gateway.config.schema import Bus, SerialBus, TcpBus
 from gateway.field import worker
@@ -41,11 +43,20 @@ class Losing(OddPort):
         return left > 0
 
 
-def tasks(units: range, interval: str = "500ms") -> list[MeterTask]:
+def tasks(units: range, interval: str) -> list[MeterTask]:
     return [MeterTask(meter(unit, interval=interval), driver(reads=SHORT)) for unit in units]
 
 
-async def away(bench, name: str = "m1") -> float:
+@asynccontextmanager
+async def well(bus: Bus, meters: int, interval: str = "500ms") -> AsyncIterator[tuple[Losing, Bench]]:
+    """So many meters that have answered for half a minute."""
+    port = Losing(bus)
+    async with running(bus, tasks(range(1, meters + 1), interval), port) as bench:
+        await asyncio.sleep(30.0)
+        yield port, bench
+
+
+async def away(bench: Bench, name: str = "m1") -> float:
     """The s until it gives a reading again."""
     began, known = time.monotonic(), len(bench.of(name))
     await bench.until(lambda: any(not each.missing for each in bench.of(name)[known + 1 :]), 200.0)
@@ -54,9 +65,7 @@ async def away(bench, name: str = "m1") -> float:
 
 @pytest.mark.parametrize("bus", USUAL.values(), ids=[*USUAL])
 async def test_a_lost_reply_costs_a_few_seconds_however_soon_the_next_one_follows(bus: Bus) -> None:
-    port = Losing(bus)
-    async with running(bus, tasks(range(1, 4)), port) as bench:
-        await asyncio.sleep(30.0)
+    async with well(bus, 3) as (port, bench):
         port.lose[1] = 1
         assert await away(bench) <= FEW
         await asyncio.sleep(3.0)
@@ -66,9 +75,7 @@ async def test_a_lost_reply_costs_a_few_seconds_however_soon_the_next_one_follow
 
 @pytest.mark.parametrize("bus", USUAL.values(), ids=[*USUAL])
 async def test_it_waits_for_no_share_that_dead_meters_have_used_up(bus: Bus) -> None:
-    port = Losing(bus)
-    async with running(bus, tasks(range(1, 13)), port) as bench:
-        await asyncio.sleep(30.0)
+    async with well(bus, 12) as (port, bench):
         port.dead |= {*range(4, 13)}
         await asyncio.sleep(10 * MINUTE)
         await bench.until(lambda: bench.worker._share_free_at > time.monotonic() + 3.0, 2 * MINUTE)
@@ -79,9 +86,7 @@ async def test_it_waits_for_no_share_that_dead_meters_have_used_up(bus: Bus) -> 
 @pytest.mark.parametrize("bus", USUAL.values(), ids=[*USUAL])
 async def test_a_meter_that_loses_half_of_its_replies_takes_little_of_the_others_time(bus: Bus) -> None:
     async def given(*, losing: bool) -> int:
-        port = Losing(bus)
-        async with running(bus, tasks(range(1, 4), "0s"), port) as bench:
-            await asyncio.sleep(30.0)
+        async with well(bus, 3, "0s") as (port, bench):
             bench.readings.clear()
             for _ in range(round(5 * MINUTE)):
                 port.lose[1] = port.lose.get(1, 0) if port.lose.get(1, 0) > 0 else int(losing)
@@ -93,9 +98,7 @@ async def test_a_meter_that_loses_half_of_its_replies_takes_little_of_the_others
 
 @pytest.mark.parametrize("bus", USUAL.values(), ids=[*USUAL])
 async def test_many_that_die_together_are_not_asked_a_second_time_all_at_once(bus: Bus) -> None:
-    port = Losing(bus)
-    async with running(bus, tasks(range(1, 21)), port) as bench:
-        await asyncio.sleep(30.0)
+    async with well(bus, 20) as (port, bench):
         port.dead |= {*range(5, 21)}
         await bench.until(lambda: sum(each.lost for each in bench.worker.meters.values()) == 16, MINUTE)
         port.unanswered.clear()
@@ -107,8 +110,6 @@ async def test_many_that_die_together_are_not_asked_a_second_time_all_at_once(bu
 async def test_the_control_that_waits_as_for_a_dead_one_is_away_for_most_of_a_minute(monkeypatch) -> None:
     mark = PolledMeter.mark_lost
     monkeypatch.setattr(PolledMeter, "mark_lost", lambda one, *said: mark(one, *said[:-1], 2 * worker.CAP))
-    port = Losing(TCP)
-    async with running(TCP, tasks(range(1, 4)), port) as bench:
-        await asyncio.sleep(30.0)
+    async with well(TCP, 3) as (port, bench):
         port.lose[1] = 1
         assert await away(bench) > 0.5 * MINUTE
