@@ -1,5 +1,6 @@
 """The house stays as docs/architecture.md draws it: who may import whom, and by which face; who alone touches
-which library; what a start may load; how large a folder, a file, a function may be; one name for one thing.
+which library; what a start may load. (How readable its modules are: test_readable.py; that a word has one
+meaning: test_vocabulary.py.)
 
 `python -m tests.test_architecture` writes the column "may import" of docs/architecture.md anew.
 """
@@ -8,17 +9,13 @@ import ast
 import re
 import subprocess
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "gateway"
-MODULES = sorted(PACKAGE.rglob("*.py"))
+from tests.product_modules import MODULES, NAMED, PACKAGE, ROOT, definitions, methods_of, room_of, tree_of
 
 MAY_IMPORT = {
     "common": set(),
@@ -105,51 +102,6 @@ ALSO_FACES = {
 
 MOST_CLASSES = 38
 """On the way of a reading from the wire to its receipt."""
-MOST_MODULES = 12
-"""Side by side in a folder, `__init__` and `__main__` not counted; cli has a file for each command."""
-LONGEST_FILE = 400
-LONGEST_FUNCTION = 60
-REPEATED = 6
-"""Lines of logic that stand twice and should stand once."""
-REACH = 3
-MOST_REACHES = 12
-"""Places in the whole house that reach through another object: self.a.b.c."""
-WORDS = {
-    "settle settles settled settling": ("delivered or given up", {"demo", "journal", "uplink"}),
-    "gone": ("no longer there, and why", {"journal", "receiver", "uplink", "wire"}),
-    "take takes taken taking": (
-        "readings are taken in; taken: committed",
-        {"cli", "daemon", "demo", "energy", "history", "journal", "receiver", "status"},
-    ),
-    "taken-over take-over": ("another client has our id (MQTT 5.0, reason code 0x8E)", {"errors", "mqtt"}),
-    "hold holds held holding": (
-        "what waits for a right clock",
-        {"config", "daemon", "history", "status", "uplink"},
-    ),
-    "trial trials": (
-        "files or a version that are in force, and are kept or taken back",
-        {"cli", "remote", "status"},
-    ),
-    "look looks looked looking": ("nothing: say what is asked, judged or searched", set()),
-}
-"""What a word, in all its forms, means in names, and the rooms in which it does."""
-
-
-def name_of(path: Path) -> str:
-    """gateway/journal/file/rows.py → gateway.journal.file.rows."""
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-@cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-NAMED = {name_of(path): path for path in MODULES}
-
-
-def room_of(name: str) -> str:
-    return name.split(".")[1] if "." in name else ""
 
 
 @cache
@@ -514,221 +466,6 @@ def test_a_module_imports_at_its_top() -> None:
         for name, modules in found.items()
         if not all(f"{module}.".startswith(f"{IN_PLACE[name][0]}.") for module in modules)
     }
-
-
-def test_no_folder_has_too_many_modules_side_by_side() -> None:
-    folders = defaultdict(list)
-    for path in MODULES:
-        if path.stem not in {"__init__", "__main__"} and path.parent.name != "cli":
-            folders[str(path.parent.relative_to(ROOT))].append(path.stem)
-    full = {folder: names for folder, names in folders.items() if len(names) > MOST_MODULES}
-    assert not full
-
-
-def test_no_two_modules_of_the_tests_have_one_name() -> None:
-    """pytest imports them by their names alone: one would be taken for the other."""
-    names = Counter(path.name for path in (ROOT / "tests").glob("*/*.py") if not path.stem.endswith("__"))
-    assert [name for name, times in names.items() if times > 1] == ["conftest.py"]
-
-
-def test_no_module_is_too_long_to_read() -> None:
-    long = {
-        name: n for name, path in NAMED.items() if (n := len(path.read_text().splitlines())) > LONGEST_FILE
-    }
-    assert not long
-
-
-def definitions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
-
-
-def test_no_function_is_too_long_to_read() -> None:
-    long = {
-        f"{name}:{node.name}": n
-        for name, path in NAMED.items()
-        for node in definitions(path)
-        if (n := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
-    }
-    assert not long
-
-
-def test_a_message_is_written_where_it_is_raised() -> None:
-    """One idiom: `raise ConfigError("…")`, not a variable first."""
-    apart = [
-        f"{name}:{second.lineno}"
-        for name, path in NAMED.items()
-        for node in ast.walk(tree_of(path))
-        if isinstance(body := getattr(node, "body", None), list)
-        for first, second in pairwise(body)
-        if isinstance(first, ast.Assign) and isinstance(second, ast.Raise)
-        if ast.unparse(first.targets[0]) in {"msg", "message"}
-    ]
-    assert not apart
-
-
-def methods_of(node: ast.ClassDef) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
-    return {each.name: each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
-
-
-def test_what_others_call_says_what_it_does() -> None:
-    """A public method has a docstring; one that implements a protocol, or overrides, is described there."""
-    classes = [
-        (name, node)
-        for name, path in NAMED.items()
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.ClassDef)
-    ]
-    described = {
-        method
-        for _, node in classes
-        if any(ast.unparse(base).startswith("Protocol") for base in node.bases)
-        for method, definition in methods_of(node).items()
-        if ast.get_docstring(definition)
-    }
-    silent = [
-        f"{name}:{node.name}.{method}"
-        for name, node in classes
-        if not node.name.startswith("_") and not node.bases
-        for method, definition in methods_of(node).items()
-        if not method.startswith("_") and not ast.get_docstring(definition)
-        if method not in described and "setter" not in ast.unparse(definition).split("def ")[0]
-    ]
-    assert not silent
-
-
-def test_no_docstring_only_points_elsewhere() -> None:
-    assert not [name for name, path in NAMED.items() if '"""See ' in path.read_text()]
-
-
-def test_a_class_has_its_name_to_itself() -> None:
-    """Where two modules have a Row, be it in one room, a reader of either thinks of the other."""
-    places = defaultdict(list)
-    for name, path in NAMED.items():
-        for node in tree_of(path).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(name)
-    shared = {name: where for name, where in places.items() if len(where) > 1}
-    assert not shared
-
-
-def logic_of(path: Path) -> list[tuple[int, str]]:
-    """The code inside of functions: no signatures, imports, comments, descriptions, lone brackets."""
-    inside: set[int] = set()
-    for node in definitions(path):
-        for statement in node.body[ast.get_docstring(node) is not None :]:
-            inside |= {*range(statement.lineno, (statement.end_lineno or 0) + 1)}
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            inside -= {*range(node.lineno, (node.end_lineno or 0) + 1)}
-    lines = path.read_text().splitlines()
-    code = ((number, lines[number - 1].partition("  #")[0].strip()) for number in sorted(inside))
-    return [(number, text) for number, text in code if re.search(r"\w", text) and not text.startswith("#")]
-
-
-def test_no_logic_stands_twice() -> None:
-    places = defaultdict(list)
-    for name, path in NAMED.items():
-        logic = logic_of(path)
-        for at in range(len(logic) - REPEATED + 1):
-            run = logic[at : at + REPEATED]
-            places[tuple(text for _, text in run)].append(f"{name}:{run[0][0]}")
-    assert not [where for where in places.values() if len(where) > 1]
-
-
-def reaches(path: Path) -> list[str]:
-    """self.a.b.c: a part that knows the insides of its parts' parts."""
-    found = []
-    inner = {id(node.value) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree_of(path)):
-        chain, here = [], node
-        while isinstance(here, ast.Attribute):
-            chain.append(here.attr)
-            here = here.value
-        if id(node) not in inner and len(chain) >= REACH and isinstance(here, ast.Name) and here.id == "self":
-            found.append(".".join(["self", *reversed(chain)]))
-    return found
-
-
-def test_hardly_anybody_reaches_through_another_object() -> None:
-    found = {name: chains for name, path in NAMED.items() if (chains := reaches(path))}
-    count = sum(len(chains) for chains in found.values())
-    assert count <= MOST_REACHES, found
-
-
-def targets_of(statement: ast.stmt) -> Iterator[str]:
-    """Constants and fields."""
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    targets = [statement.target] if isinstance(statement, ast.AnnAssign) else targets
-    for target in targets:
-        yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
-
-
-def names_bound(tree: ast.Module) -> Iterator[str]:
-    """What is named for more than a few lines: all but the variables of functions."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node.name
-            parameters = node.args
-            yield from (
-                each.arg for each in (*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs)
-            )
-        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            yield node.attr
-        elif isinstance(node, ast.ClassDef | ast.Module):
-            yield from [node.name] if isinstance(node, ast.ClassDef) else []
-            for statement in node.body:
-                yield from targets_of(statement)
-
-
-def words_in(name: str) -> set[str]:
-    """The words of WORDS in a name, by their forms: `LinkTakenOver` has taken-over and not taken."""
-    parts = "-".join(re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)).lower()
-    found = set()
-    for forms in sorted(WORDS, key=lambda forms: "-" not in forms):
-        for form in forms.split():
-            if re.search(pattern := rf"(?<![a-z0-9]){form}(?![a-z0-9])", parts):
-                found.add(forms)
-                parts = re.sub(pattern, "", parts)
-    return found
-
-
-def test_words_are_found_in_whatever_is_named() -> None:
-    code = """
-LOOK = _SETTLED = 1
-class Held:
-    took: int
-    gone = ()
-    @property
-    def taken_over(self): ...
-    def _hold(self, take, /, *, holding): self.looks_at = looked = household = 1
-"""
-    bound = [*names_bound(ast.parse(code))]
-    found = {name: [forms.split()[0] for forms in words_in(name)] for name in bound if words_in(name)}
-    assert found == {
-        "LOOK": ["look"], "_SETTLED": ["settle"], "Held": ["hold"], "gone": ["gone"],
-        "taken_over": ["taken-over"], "_hold": ["hold"], "take": ["take"], "holding": ["hold"],
-        "looks_at": ["look"],
-    }  # fmt: skip
-
-
-def test_a_word_has_one_meaning() -> None:
-    """Names with a word of WORDS stand where it means what is written there, and nowhere else."""
-    strange = {
-        f"{name.removeprefix('gateway.')}: {bound}"
-        for name, path in NAMED.items()
-        for bound in {path.stem, *names_bound(tree_of(path))}
-        for forms in words_in(bound)
-        if room_of(name) not in WORDS[forms][1]
-    }
-    assert not strange
-
-
-def test_the_glossary_has_these_words() -> None:
-    glossary = MAP.read_text().partition("## Glossary\n")[2].partition("\n## ")[0]
-    said = {word for row in re.findall(r"^\| ([^|]+) \|", glossary, re.MULTILINE) for word in row.split(", ")}
-    assert {forms.split()[0].replace("-", " ") for forms in WORDS} <= said
 
 
 def test_no_committed_file_names_a_registry_or_a_machine() -> None:
