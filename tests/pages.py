@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests import proofs
-from tests.soak.__main__ import result
+from tests.soak.__main__ import ENDED, result
 
 TESTS = tuple(f"tests/status/test_status_{name}.py" for name in ("states", "screen", "technician_browser"))
 
@@ -32,7 +32,7 @@ def main() -> int:
         ]
         environment = {**os.environ, "SUBMETER_PAGE_PROOF": "1"}
         code = subprocess.run(command, cwd=proofs.ROOT, check=False, env=environment).returncode
-        if report.exists():
+        if code in ENDED:
             proofs.write("pages", commit, result(report))
     return code
 

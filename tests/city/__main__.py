@@ -140,7 +140,7 @@ def _note(name: str, result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     with OUT.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept: dict[str, dict[str, Any]] = json.loads(OUT.read_text()) if OUT.exists() else {}
-        kept[name] = result
+        kept = {part: kept[part] for part in PARTS if part in kept} | {name: result}
         OUT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     return kept
 
@@ -158,7 +158,10 @@ def _section(kept: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Run and write, one part after the other; 1 when something does not hold."""
+    """Run and write, one part after the other; 1 when something does not hold, 2 for what is no part."""
+    if unknown := [name for name in sys.argv[1:] if name not in PARTS]:
+        print(f"no part is called {', '.join(unknown)}; there are: {', '.join(PARTS)}")
+        return 2
     logging.getLogger("gateway").setLevel(logging.CRITICAL)
     commit, good = proofs.git("rev-parse", "--short=12", "HEAD"), True
     for name in sys.argv[1:] or [part for part in PARTS if part not in LONG]:
