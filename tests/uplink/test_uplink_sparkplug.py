@@ -6,13 +6,15 @@ import shutil
 
 import pytest
 from uplink_host import NOW, SPARKPLUG, batch_of, box_of, decoded, description, host, reading, sent
-from uplink_parts import FAST, T0, FakeClock, Running, config
+from uplink_parts import FAST, PATIENT, T0, FakeClock, Running, config
 
 from gateway.errors import WireError
+from gateway.mqtt import MemoryLink
 from gateway.uplink.dialects.dialect import building_of
+from gateway.uplink.dialects.link import DialectLink
 from gateway.uplink.dialects.sparkplug import SEQS, Sparkplug
 from gateway.uplink.dialects.sparkplug_payload import BOOLEAN, Metric, asks_for_rebirth, encode
-from gateway.wire import Batch
+from gateway.wire import Batch, Topics
 from tests.waiting import until
 
 pytestmark = [
@@ -256,6 +258,38 @@ async def test_a_host_that_goes_offline_ends_the_connection_and_gets_what_it_mis
     assert sorted(set(values)) == [float(seq) for seq in range(1, 11)]
 
 
+@pytest.mark.virtual_time
+async def test_a_proof_that_comes_behind_the_end_of_the_host_proves_nothing_and_the_data_goes_as_history():
+    """The host goes, and in the same breath comes the PUBACK: nobody has stored what the broker took."""
+    link, now = MemoryLink(), [T0 + NOW]
+    dialect = Sparkplug("gw1", group="izmir", primary_host="scada")
+    told = {"group": "izmir", "primary_host": "scada"}
+    spoken = DialectLink(dialect, link, Topics("gw1"), description, lambda: now[0])
+    settings = config(dialect="sparkplug", sparkplug=told)
+
+    def kinds(connection):
+        return [m.topic.split("/")[2] for m in connection.sent if m.topic.startswith("spBv1.0/")]
+
+    async with Running(settings, box_of(), link=spoken, describe=description, timing=PATIENT) as run:
+        first = await until(lambda: link.opened and link.opened[-1])
+        first.deliver(STATE, state(online=True, t=1))
+        await until(lambda: first.acknowledge() or run.stats.connected)
+        run.commit(sent(1, ago=-1, active_power=1.0))
+        await until(lambda: "DDATA" in kinds(first) and first.unacked)
+        first.deliver(STATE, state(online=False, t=2))
+        first.acknowledge()
+        second = await until(lambda: len(link.opened) == 2 and link.opened[-1])
+        assert run.stats.delivered_batches == 0
+        assert kinds(first)[-1] == "NDEATH"
+        now[0] += 60_000
+        second.deliver(STATE, state(online=True, t=3))
+        await until(lambda: second.acknowledge() or run.stats.delivered_batches == 1)
+    assert kinds(second)[:4] == ["NBIRTH", "DBIRTH", "DBIRTH", "DDATA"], "else the host drops the history"
+    [data] = [m.payload for m in second.sent if "/DDATA/" in m.topic]
+    [metric] = decoded([data])[0]["metrics"]
+    assert (metric["value"], metric["isHistorical"]) == (1.0, True)
+
+
 async def test_a_killed_gateway_dies_by_its_will_with_the_number_of_its_birth(mosquitto):
     broker = mosquitto()
     with host(broker.port, topics=HEARD) as here:
@@ -332,7 +366,10 @@ def test_a_command_that_is_none_is_a_wire_error(payload):
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"{", b"null", b"[]", b'{"online":1}', b'{"online":true,"timestamp":"x"}', b"OFFLINE", b"\xff"],
+    [
+        *(b"", b"{", b"null", b"[]", b"OFFLINE", b"\xff", b'{"online":1}'),
+        *(b'{"online":true,"timestamp":"x"}', b'{"online":"false","timestamp":9}'),
+    ],
 )
 def test_a_state_that_is_none_changes_nothing(payload):
     dialect = Sparkplug("gw1", group="izmir", primary_host="scada")

@@ -202,7 +202,9 @@ class DialectConnection:
     # -- the listener of the connection behind it ------------------------------------------------------------
 
     def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
-        """PUBACKs of single messages."""
+        """PUBACKs of single messages. What comes after the end proves nothing: the platform was away."""
+        if self._over:
+            return
         done = []
         for handed, code in acks:
             if isinstance(handed, _Handed):

@@ -201,8 +201,10 @@ class Sparkplug:
     def _hear_state(self, payload: bytes) -> None:
         try:
             said = json.loads(payload)
-            online, at = bool(said["online"]), int(said["timestamp"])
+            online, at = said["online"], int(said["timestamp"])
         except (ValueError, KeyError, TypeError, OverflowError):
+            online, at = None, 0
+        if not isinstance(online, bool):
             log.warning("%s was ignored: it is not a Sparkplug 3.0 state", self._state)
             return
         if at >= self._state_at:  # an older one is the Last Will of a session before
