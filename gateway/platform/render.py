@@ -21,7 +21,10 @@ STAMP = hashlib.blake2b(STYLE, digest_size=6).hexdigest()
 PER_PAGE = 50
 MOSTLY = 0.95
 """Of the time online: a day like that is no matter of note."""
-LEVELS = {"contradicted": "bad", "clone": "bad", "conflicts": "bad", "offline": "warn", "silent": "warn"}
+LEVELS = {
+    **dict.fromkeys(("contradicted", "clone", "conflicts"), "bad"),
+    **dict.fromkeys(("offline", "silent", "unread"), "warn"),
+}
 _ENVIRONMENT = templates(HERE / "templates")
 
 

@@ -17,6 +17,7 @@ NAMES = {
     "conflicts": N_("Conflicts"),
     "offline": N_("Offline"),
     "silent": N_("Silent"),
+    "unread": N_("Meters that give nothing"),
     "incomplete": N_("Incomplete days"),
     "missing": N_("Missing batches"),
     "clock": N_("Clock not right"),
@@ -44,6 +45,10 @@ ADVICE = {
     "silent": N_(
         "It is connected, but nothing of it has been stored for a quarter of an hour. Its own page says why, "
         "and whether it still reads meters."
+    ),
+    "unread": N_(
+        "For an hour nothing came of them, while the gateway asked. Its own page says why: look at their "
+        "supply, wiring and address."
     ),
     "incomplete": N_(
         "Intervals of these days are still missing. They come when the gateway has sent what waits."
@@ -86,6 +91,10 @@ def problem(name: str, row: FleetRow, f: Locale, now: int) -> str:
         if row.last_received is None:
             return _("nothing stored yet")
         return _("online, last batch %(ago)s") % {"ago": ago(row.last_received, f, now)}
+    if name == "unread":
+        return ngettext("%(n)s meter gives nothing", "%(n)s meters give nothing", row.unread) % {
+            "n": f.whole(row.unread)
+        }
     if name == "incomplete":
         return ngettext("%(n)s day incomplete", "%(n)s days incomplete", row.incomplete) % {
             "n": f.whole(row.incomplete)

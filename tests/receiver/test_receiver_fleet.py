@@ -90,6 +90,15 @@ def refused(store, gateway):
         store.refuse(gateway, "malformed", 2, NOW, "x")
 
 
+def unread(store, gateway):
+    """An hour in which one meter gave nothing, and one something."""
+    take(store, opening(1, gateway=gateway), received=NOW)
+    with store.atomic([gateway]):
+        for meter, missing in (("lift", 6), ("main", 5)):
+            sql = "INSERT INTO reading_hour VALUES (?, ?, ?, 6, ?, '{}')"
+            store.conn.execute(sql, (gateway, meter, T0 - T0 % HOUR, missing))
+
+
 CASES = {
     "contradicted": lambda s, g: take(s, of_day(1, [1, 2], told=[1, 3], gateway=g), received=NOW),
     "incomplete": lambda s, g: take(s, of_day(1, [1, 2], told=[1, 2, 3], gateway=g), received=NOW),
@@ -97,6 +106,7 @@ CASES = {
     "missing": lambda s, g: take(s, opening(1, gateway=g), batch(4, gateway=g), received=NOW),
     "clock": lambda s, g: take(s, opening(1, gateway=g, clock="unsynced"), received=NOW),
     "silent": lambda s, g: take(s, opening(1, gateway=g), received=NOW - 16 * 60_000),
+    "unread": unread,
     "backlog": lambda s, g: (take(s, opening(1, gateway=g), received=NOW), say(s, g, backlog=1000)),
     "offline": lambda s, g: (take(s, opening(1, gateway=g), received=NOW), say(s, g, online=False)),
     "clone": clone,
@@ -120,6 +130,50 @@ def test_two_machines_that_were_heard_at_once_are_a_copy_for_a_week(store, work)
     assert judge(work) == {"gw-1": ["clone"]}
     take(store, batch(2), received=NOW + 8 * DAY)
     assert judge(work, NOW + 8 * DAY) == {"gw-1": []}
+
+
+def asked_six_times(seq, gateway, began, *silent):
+    """An hour of two meters; the second answers once, unless it is silent, too."""
+    readings = [
+        Reading(meter, 600_000 * n, {"active_power": 1.0})
+        if n == 3 and meter not in silent
+        else Reading(meter, 600_000 * n, missing="timeout")
+        for n in range(6)
+        for meter in ("lift", "main")
+    ]
+    made = opening(seq, gateway=gateway, readings=readings) if seq == 1 else batch(seq, readings=readings)
+    return replace(made, gateway=gateway, t0=began, uptime=0)
+
+
+def test_a_meter_gives_nothing_until_it_has_answered_once_in_an_hour_or_nothing_is_known_of_it(store, work):
+    began, minute = T0 - T0 % HOUR, 60_000
+    rollups = Rollups(work)
+
+    def found(at):
+        while rollups.turn(at):
+            pass
+        return judge(work, at)
+
+    take(store, asked_six_times(1, "gw-1", began - HOUR, "lift"), received=NOW)
+    say(store)
+    for after, expected in (
+        (4, []),  # the hour may not be whole yet
+        (6, ["unread"]),
+        (66, ["unread"]),  # the next one may not be rolled up yet
+        (124, ["silent", "unread"]),
+        (126, ["silent"]),
+    ):
+        assert found(began + after * minute) == {"gw-1": expected}, after
+    for gateway, silent in (("back", ()), ("still", ("lift",)), ("both", ("lift", "main"))):
+        two = [
+            asked_six_times(1, gateway, began - HOUR, "lift"),
+            asked_six_times(2, gateway, began, *silent),
+        ]
+        take(store, *two, received=NOW)
+        say(store, gateway)
+    assert found(NOW) == {"both": ["unread"], "gw-1": ["unread"], "still": ["unread"], "back": []}
+    rows = work.conn.execute("SELECT gateway, unread FROM fleet ORDER BY gateway").fetchall()
+    assert [tuple(row) for row in rows] == [("back", 0), ("both", 2), ("gw-1", 1), ("still", 1)]
 
 
 def test_the_worst_gateway_stands_first(store, work):
@@ -263,6 +317,8 @@ def test_what_was_found_can_be_asked_for(store, work, database):
     rows, count = fleet.page("", "", 1, 3)
     assert count == len(CASES)
     assert [row.gateway for row in rows] == ["g-contradicted", "g-conflicts", "g-offline"]
+    assert fleet.gateway("g-unread", NOW, day_of).unread == [("hvac", None), ("lift", None)]
+    assert fleet.gateway("g-silent", NOW, day_of).unread == []
     assert [row.name for row in fleet.page("izmir gari", "", 0, 9)[0]] == ["İzmir Garı"]
     assert [row.gateway for row in fleet.page("g-", "silent", 0, 9)[0]] == ["g-silent"]
     assert fleet.page("%", "", 0, 9) == ([], 0)

@@ -37,7 +37,7 @@ def served():
     counts = Counts()
     counts.refused["malformed"] = 1
     row = FleetRow(
-        *("gw-1", T0, "", "", "gw-1", True, T0, T0, T0, 0, "1", "synced", 0, 0, 0, 1, 0, 0),
+        *("gw-1", T0, "", "", "gw-1", True, T0, T0, T0, 0, "1", "synced", 0, 0, 0, 1, 0, 0, 0),
         tuple(SEVERITY),
         1,
     )

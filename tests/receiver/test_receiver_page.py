@@ -27,7 +27,7 @@ def gateway(name, *, problems=(), severity=0, title="", **more):
     told = {
         "at": T0, "timezone": "Europe/Istanbul", "online": True, "heard": T0, "last_t": T0,
         "last_received": T0, "backlog": 0, "version": "1.0", "clock": "synced", "missing": 0, "conflicts": 0,
-        "refused": 0, "complete": 3, "incomplete": 0, "contradicted": 0,
+        "refused": 0, "complete": 3, "incomplete": 0, "contradicted": 0, "unread": 0,
     }  # fmt: skip
     return FleetRow(
         gateway=name,
@@ -111,6 +111,24 @@ def test_one_gateway_shows_its_past(store, page):
         assert text in html, text
     assert page.get("/gateway/nobody").status_code == 404
     assert page.get("/gateway/..%2f..%2fetc").status_code == 404
+
+
+def test_meters_that_give_nothing_are_named_with_their_last_good_hour(store, page):
+    fill(store, gateway("gw-1", problems=["unread"], severity=32, unread=2))
+    hour = time.time_ns() // 1_000_000 // 3_600_000
+    with store.atomic():
+        for meter, missing in (("lift", (9, 9)), ("main", (3, 3)), ("roof", (3, 9))):
+            for ago, silent in zip((5, 2), missing, strict=True):
+                sql = "INSERT INTO reading_hour VALUES ('gw-1', ?, ?, 9, ?, '{}')"
+                store.conn.execute(sql, (meter, (hour - ago) * 3_600_000, silent))
+    assert "2 meters give nothing" in page.get("/", params={"lang": "en"}).text
+    html = page.get("/gateway/gw-1", params={"lang": "en"}).text
+    silent = re.search(r"<h2>Meters that give nothing</h2>(.*?)</section>", html, re.DOTALL)[1]
+    told = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', silent))
+    assert list(told) == ["lift", "roof"]
+    assert told["lift"] == "none in the last five weeks"
+    assert re.search(r"\d\d:00", told["roof"])
+    assert "Değer vermeyen sayaçlar" in page.get("/gateway/gw-1", params={"lang": "tr"}).text
 
 
 def test_how_much_of_today_is_here_stands_in_each_row(store, page):

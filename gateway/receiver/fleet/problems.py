@@ -20,6 +20,7 @@ SEVERITY = {
     "conflicts": 48,
     "offline": 40,
     "silent": 40,
+    "unread": 32,
     "incomplete": 24,
     "missing": 20,
     "clock": 12,
@@ -46,6 +47,8 @@ class GatewayFacts:
     refused: int
     incomplete: int
     contradicted: int
+    unread: int
+    """Meters that gave nothing in the newest hour that is known of them."""
     forked: bool
 
 
@@ -58,6 +61,7 @@ def problems(facts: GatewayFacts, now: int) -> list[str]:
         "conflicts": facts.conflicts > 0,
         "offline": not facts.online,
         "silent": facts.online and quiet,
+        "unread": facts.unread > 0,
         "incomplete": facts.incomplete > 0,
         "missing": facts.missing > 0,
         "clock": facts.clock == "unsynced",

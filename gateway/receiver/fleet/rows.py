@@ -11,7 +11,8 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class FleetRow:
     """A row of the table `fleet`, as it was at `at`. Times are UTC in ms; `problems` are words of SEVERITY,
-    the worst first; days are those of its meters lately; `last_t` is the time of the newest reading.
+    the worst first; days are those of its meters lately; `last_t` is the time of the newest reading; `unread`
+    are meters that gave nothing in the newest hour that is known of them.
     """
 
     gateway: str
@@ -33,6 +34,7 @@ class FleetRow:
     complete: int
     incomplete: int
     contradicted: int
+    unread: int
     problems: tuple[str, ...]
     severity: int
 

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.receiver.store.arrivals import HOUR, hour_of
 from gateway.receiver.store.ledgers import rows_about
 from gateway.receiver.store.sql import Sql
-from gateway.receiver.upkeep.rollups import GRACE
+from gateway.receiver.upkeep.readings import GRACE
 
 MOST_METERS = 1000
 """Of one gateway that are looked at."""

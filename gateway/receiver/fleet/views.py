@@ -12,7 +12,7 @@ from gateway.receiver.fleet.reader import FleetReader
 from gateway.receiver.fleet.rows import COLUMNS, FleetRow, folded, row_of
 from gateway.receiver.fleet.today import shares
 from gateway.receiver.store.intervals import Intervals
-from gateway.receiver.upkeep.readings import meters_of
+from gateway.receiver.upkeep.readings import meters_of, unread
 
 MOST = 100
 """Of anything that is listed about one gateway."""
@@ -55,7 +55,8 @@ class DayHistory:
 @dataclass(frozen=True, slots=True)
 class GatewayHistory:
     """One gateway: `days` from the oldest on, `open_days` (meter, day, state), the newest first; `conflicts`
-    (epoch, seq, received), `contradictions` as Intervals tells them, `forks` as `problems.forks`.
+    (epoch, seq, received), `contradictions` as Intervals tells them, `forks` as `problems.forks`; `unread`
+    (meter, the newest hour in which it gave something, UTC ms, None: not in the last five weeks).
     """
 
     row: FleetRow
@@ -65,6 +66,7 @@ class GatewayHistory:
     contradictions: list[dict[str, Any]]
     forks: list[tuple[str, str, str, int]]
     refused: list[tuple[str, int, int, str]]
+    unread: list[tuple[str, int | None]]
 
 
 class FleetView:
@@ -137,6 +139,7 @@ class FleetView:
                 Intervals(self._conn).contradictions(name, MOST),
                 self._forks(name),
                 self._refused(name),
+                self._unread(name, now) if row.unread else [],
             )
 
     def _days(self, row: FleetRow, now: int, day_of: Callable[[int], str]) -> dict[str, DayHistory]:
@@ -175,6 +178,14 @@ class FleetView:
     def _refused(self, name: str) -> list[tuple[str, int, int, str]]:
         sql = "SELECT reason, count, at, example FROM refused WHERE gateway = ? ORDER BY at DESC LIMIT ?"
         return [tuple(row) for row in self._conn.execute(sql, (name, MOST)).fetchall()]
+
+    def _unread(self, name: str, now: int) -> list[tuple[str, int | None]]:
+        sql = """SELECT max(t) FROM reading_hour
+            WHERE gateway = ? AND meter = ? AND t >= ? AND missing < readings"""
+        return [
+            (meter, self._conn.execute(sql, (name, meter, now - LATELY)).fetchone()[0])
+            for meter in [meter for gateway, meter in unread(self._conn, now) if gateway == name][:MOST]
+        ]
 
 
 def _escaped(text: str) -> str:

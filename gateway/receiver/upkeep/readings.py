@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.receiver.store.arrivals import HOUR, hour_of
 from gateway.receiver.store.sql import Sql
+
+GRACE = 300_000
+"""ms after the end of an hour: what is on its way comes in."""
+HOURS = 2
+"""In which a meter must have given something: the newest may not be rolled up yet."""
 
 
 def meters_of(conn: Sql, gateway: str, table: str = "reading") -> Iterator[str]:
@@ -15,6 +21,18 @@ def meters_of(conn: Sql, gateway: str, table: str = "reading") -> Iterator[str]:
     sql = f"SELECT min(meter) FROM {table} WHERE gateway = ? AND meter > ?"  # noqa: S608 - ours
     while (meter := conn.execute(sql, (gateway, meter)).fetchone()[0]) is not None:
         yield meter
+
+
+def unread(conn: Sql, now: int) -> list[tuple[str, str]]:
+    """Gateway and meter of each that gave nothing at all in the newest hour that is known of it, one of the
+    last HOURS that have ended at `now` (UTC ms).
+    """
+    sql = """SELECT gateway, meter FROM reading_hour AS h WHERE missing = readings AND t >= ?
+        AND NOT EXISTS (SELECT 1 FROM reading_hour AS newer
+        WHERE newer.gateway = h.gateway AND newer.meter = h.meter AND newer.t > h.t)
+        ORDER BY gateway, meter"""
+    since = hour_of(now - GRACE) - HOURS * HOUR
+    return [(gateway, meter) for gateway, meter in conn.execute(sql, (since,)).fetchall()]
 
 
 def dropped_before(conn: Sql, gateway: str) -> int:

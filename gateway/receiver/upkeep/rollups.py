@@ -15,13 +15,11 @@ from typing import Any
 from gateway.receiver.store.arrivals import HOUR
 from gateway.receiver.store.base import content
 from gateway.receiver.store.sql import Sql
-from gateway.receiver.upkeep.readings import dropped_before, meters_of
+from gateway.receiver.upkeep.readings import GRACE, dropped_before, meters_of
 from gateway.receiver.upkeep.work import Work
 
 log = logging.getLogger(__name__)
 
-GRACE = 300_000
-"""ms after the end of an hour: what is on its way comes in."""
 NOTES = 5000
 """Of one hour that are worked off at once."""
 

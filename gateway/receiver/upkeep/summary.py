@@ -5,7 +5,7 @@ often it was online, by hour.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.arrivals import hour_of
 from gateway.receiver.store.intervals import STATES
 from gateway.receiver.store.ledgers import known_gateways, load_ledgers, rows_about
+from gateway.receiver.upkeep.readings import unread
 from gateway.receiver.upkeep.work import Work
 
 AT_ONCE = 50
@@ -35,6 +36,7 @@ class GatewayFound:
     days: dict[str, int] = field(default_factory=dict)
     conflicts: int = 0
     refused: int = 0
+    unread: int = 0
     heard_twice: bool = False
 
 
@@ -46,6 +48,8 @@ class Summary:
         self._conn = work.conn
         self._told: dict[str, tuple[int, str, str]] = {}
         """Of each gateway when its newest description came, its name and its time zone."""
+        self._unread: Counter[str] = Counter()
+        """Meters of each gateway that give nothing."""
 
     def sample(self, now: int) -> Iterator[None]:
         """Note who is online."""
@@ -62,6 +66,7 @@ class Summary:
         """Look at every gateway, some at a time."""
         self._hear_descriptions()
         names = known_gateways(self._conn)
+        self._unread = Counter(gateway for gateway, _meter in unread(self._conn, now))
         yield
         for at in range(0, len(names), AT_ONCE):
             some = names[at : at + AT_ONCE]
@@ -105,6 +110,8 @@ class Summary:
         for gateway, reason, count, at in rows("reason, count, at", "refused", "AND at >= ?", now - WEEK):
             found[gateway].heard_twice |= reason == CLONE
             found[gateway].refused += count if reason != CLONE and at >= now - DAY else 0
+        for gateway in names:
+            found[gateway].unread = self._unread[gateway]
         return found
 
     def _row(self, name: str, found: GatewayFound, ledger: GatewayLedger, now: int) -> FleetRow:
@@ -126,6 +133,7 @@ class Summary:
             refused=found.refused,
             incomplete=days[1],
             contradicted=days[2],
+            unread=found.unread,
             forked=found.heard_twice or any(now - at < WEEK for *_, at in forks(epochs)),
         )
         wrong = problems(facts, now)
@@ -149,6 +157,7 @@ class Summary:
             complete=days[0],
             incomplete=days[1],
             contradicted=days[2],
+            unread=found.unread,
             problems=tuple(wrong),
             severity=severity(wrong),
         )

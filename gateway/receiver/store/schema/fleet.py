@@ -29,3 +29,8 @@ TABLES = (
     """INSERT INTO changed_day (gateway, first, last)
         SELECT gateway, min(first), max(last) FROM manifest GROUP BY gateway""",
 )
+UNREAD = (
+    # unread: meters that gave nothing in the newest hour that is known of them
+    "ALTER TABLE fleet ADD COLUMN unread {int} NOT NULL DEFAULT 0",
+    "CREATE INDEX reading_hour_unread ON reading_hour (t) WHERE missing = readings",
+)

@@ -3,6 +3,7 @@ upgrade.
 """
 
 from gateway.receiver.store.schema.fleet import TABLES as FLEET
+from gateway.receiver.store.schema.fleet import UNREAD
 from gateway.receiver.store.schema.partitions import SPAN
 from gateway.receiver.store.schema.rollups import TABLES, VIEWS
 
@@ -182,5 +183,6 @@ VERSIONS = (
         "DROP TABLE held_before, interval_before",
         "DROP FUNCTION held_version()",
     ),
+    tuple(statement.format_map(_WORDS) for statement in UNREAD),
 )
 """The statements of each version, in order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from gateway.receiver.store.schema.fleet import TABLES as FLEET
+from gateway.receiver.store.schema.fleet import UNREAD
 from gateway.receiver.store.schema.rollups import TABLES, VIEWS
 
 migrations = Migrations("receiver")
@@ -151,4 +152,11 @@ def rollups(db: Database) -> None:
 def fleet(db: Database) -> None:
     """How each gateway is and was."""
     for statement in FLEET:
+        db.conn.execute(statement.format_map(_WORDS))
+
+
+@migrations()
+def unread_meters(db: Database) -> None:
+    """How many meters of a gateway give nothing."""
+    for statement in UNREAD:
         db.conn.execute(statement.format_map(_WORDS))
