@@ -1,5 +1,6 @@
 """python -m tests.package: the packages are built, installed into fresh Debian trees and booted; what held
-goes into docs/proofs.md. What this machine cannot do is named there with its reason.
+goes into docs/proofs.md. What this machine cannot do is named there with its reason, and at the end: a proof
+with a gap ends with 2, one that failed with 1.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from enum import IntEnum
+from functools import partial
 from pathlib import Path
 
 from deb.__main__ import build, source_date
@@ -21,11 +25,12 @@ from deb.target import MACHINES, SUITES, Target
 from gateway import __version__
 from tests import proofs
 from tests.package.stand_in import NEVER_READY, NEWER_FILE
-from tests.package.steps import lives, runs
+from tests.package.steps import from_checkout, lives, runs
 
 NEWER = f"{__version__}.1"
 """The version of the second package: the same program, which is what an upgrade of this one finds."""
 BROKEN = f"{__version__}.2"
+SKIPPED = "skipped from here on"
 
 
 def never_ready(tree: Path) -> None:
@@ -74,59 +79,73 @@ def service(suite: str, built: tuple[Path, Path, Path], folder: Path) -> list[st
     return lines
 
 
-def proven(suite: str, architecture: str) -> tuple[list[str], bool]:
-    """The lines of one suite; whether everything held that could be tried."""
-    lines, good = [], True
+class Outcome(IntEnum):
+    """What came of a part, as the program ends with it."""
+
+    HELD = 0
+    FAILED = 1
+    NOT_TRIED = 2
+    """What could be tried held; something could not, and is named with its reason."""
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """A failure, else a gap, else that all of it held."""
+    return max(outcomes, key=lambda each: (each is Outcome.FAILED, each), default=Outcome.HELD)
+
+
+def told(steps: Callable[[Path], Iterator[str]]) -> tuple[list[str], Outcome]:
+    """The lines of the steps of a part in a folder of its own, and what came of them. A mistake of ours is
+    one of them: the other parts are tried all the same, and the page is written.
+    """
+    lines: list[str] = []
     with tempfile.TemporaryDirectory(prefix="submeter-package-") as scratch:
-        folder = Path(scratch)
         try:
-            older, newer, broken, said = packages(suite, architecture, folder)
-            lines.append(said)
-            fresh(Target(suite, architecture))
-            with copy(Target(suite, architecture), folder) as tree:
-                lines += [f"in a fresh tree: {line}" for line in lives(tree, older, newer)]
-            (folder / "service").mkdir()
-            lines += [
-                f"booted: {line}" for line in service(suite, (older, newer, broken), folder / "service")
-            ]
+            lines.extend(steps(Path(scratch)))
         except CannotRun as reason:
-            lines.append(f"skipped from here on: {reason}")
+            return [*lines, f"{SKIPPED}: {reason}"], Outcome.NOT_TRIED
         except AssertionError as error:
-            lines.append(f"FAILED: {error}")
-            good = False
-    return lines, good
+            return [*lines, f"FAILED: {error}"], Outcome.FAILED
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            return [*lines, f"FAILED: {type(error).__name__}: {str(error)[:500]}"], Outcome.FAILED
+    return lines, Outcome.HELD
 
 
-def foreign(suite: str, architecture: str) -> tuple[list[str], bool]:
-    """The lines of a suite on another architecture, emulated; whether everything held that could be tried."""
+def proven(suite: str, architecture: str, folder: Path) -> Iterator[str]:
+    """The steps of a suite on this machine's architecture."""
+    target = Target(suite, architecture)
+    older, newer, broken, said = packages(suite, architecture, folder)
+    yield said
+    fresh(target)
+    with copy(target, folder) as tree:
+        yield from (f"in a fresh tree: {line}" for line in lives(tree, older, newer))
+        with _BUILDING:
+            said = from_checkout(tree, older)
+        yield f"in a fresh tree: {said}"
+    (folder / "service").mkdir()
+    yield from (f"booted: {line}" for line in service(suite, (older, newer, broken), folder / "service"))
+
+
+def foreign(suite: str, architecture: str, folder: Path) -> Iterator[str]:
+    """The steps of a suite on another architecture, emulated."""
     target, epoch = Target(suite, architecture), source_date()
-    lines, good = [], True
-    with tempfile.TemporaryDirectory(prefix="submeter-package-") as scratch:
-        folder = Path(scratch)
-        try:
-            package, again = (build(target, folder / name, epoch) for name in ("first", "second"))
-            lines.append(alike(package, again, target))
-            with copy(target, folder) as tree:
-                lines += runs(tree, package, folder)
-        except CannotRun as reason:
-            lines.append(f"skipped from here on: {reason}")
-        except AssertionError as error:
-            lines.append(f"FAILED: {error}")
-            good = False
-    return lines, good
+    package, again = (build(target, folder / name, epoch) for name in ("first", "second"))
+    yield alike(package, again, target)
+    with copy(target, folder) as tree:
+        yield from runs(tree, package, folder)
 
 
 Part = tuple[str, str]
 """Suite and architecture."""
 
 
-def tried(part: Part, own: str) -> tuple[list[str], bool]:
-    """The lines of a part; whether everything held that could be tried. A mistake of ours is one of them."""
-    suite, architecture = part
-    try:
-        return proven(suite, architecture) if architecture == own else foreign(suite, architecture)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are tried, and the page is written
-        return [f"FAILED: {type(error).__name__}: {str(error)[:500]}"], False
+def tried(part: Part, own: str) -> tuple[list[str], Outcome]:
+    """The lines of a part, and what came of it."""
+    return told(partial(proven if part[1] == own else foreign, *part))
+
+
+def gaps(name: str, lines: list[str]) -> list[str]:
+    """What of a part was not tried, and why."""
+    return [f"{name}: {line}" for line in lines if line.startswith(SKIPPED)]
 
 
 def main() -> int:
@@ -136,34 +155,38 @@ def main() -> int:
     """
     if sys.argv[1:]:
         suite, architecture = sys.argv[1:]
-        lines, good = tried((suite, architecture), own_architecture())
-        print("\n".join(lines))
-        return 0 if good else 1
+        lines, outcome = tried((suite, architecture), own_architecture())
+        print(*lines, sep="\n")
+        return outcome
     commit = proofs.git("rev-parse", "--short=12", "HEAD")
     own = own_architecture()
     others = [(suite, name) for name in MACHINES if name != own for suite in SUITES]
-    waiting, told, good = [*((suite, own) for suite in SUITES), *others], [], True
+    waiting: list[Part] = [*((suite, own) for suite in SUITES), *others]
+    page: list[str] = []
+    missing: list[str] = []
+    outcomes: list[Outcome] = []
 
-    def note(part: Part, outcome: tuple[list[str], bool]) -> None:
-        lines, held = outcome
+    def note(part: Part, lines: list[str], outcome: Outcome) -> None:
         waiting.remove(part)
         emulation = "" if part[1] == own else " (emulated)"
         words = [f"**{part[0]}, {part[1]}{emulation}**", "", *(f"- {line}" for line in lines), ""]
         print("\n".join(words), flush=True)
-        told.extend(words)
-        nonlocal good
-        good = good and held
+        page.extend(words)
+        missing.extend(gaps(" ".join(part), lines))
+        outcomes.append(outcome)
         rest = f"Not tried yet: {', '.join(' '.join(each) for each in waiting)}. " if waiting else ""
-        said = "\n".join([*told, f"{rest}None of it was tried on a Raspberry Pi."])
+        said = "\n".join([*page, f"{rest}None of it was tried on a Raspberry Pi."])
         proofs.write("prove-package", commit, said)
 
     with ThreadPoolExecutor(len(SUITES)) as pool:
         running = {pool.submit(tried, (suite, own), own): (suite, own) for suite in SUITES}
         for done in as_completed(running):
-            note(running[done], done.result())
+            note(running[done], *done.result())
     for part in others:
-        note(part, tried(part, own))
-    return 0 if good else 1
+        note(part, *tried(part, own))
+    if missing:
+        print("Not proven here:", *missing, sep="\n")
+    return worst(outcomes)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from deb.debian import ENVIRONMENT, ask, inside
+from deb.tree import ROOT
 from gateway.demo.show.self_check import committed
 from tests.rig import rig, until
 
@@ -107,6 +109,55 @@ def lives(tree: Path, older: Path, newer: Path) -> list[str]:
         f"installed without a network ({compiled} modules compiled), upgraded {before} → {after}, taken "
         f"back, removed (data kept), installed again, purged (nothing left)"
     ]
+
+
+APT = """\
+#!/bin/sh
+# What make has built lies at the same place inside; without that apt-get finds nothing of that name.
+mkdir -p "{tree}/dist"
+cp dist/*.deb "{tree}/dist/" || exit 1
+exec {command} "$@"
+"""
+
+
+def from_checkout(tree: Path, package: Path) -> str:
+    """`make install` and `make uninstall` of the checkout as root of a machine calls them, with the apt of a
+    tree for this machine's, and its release.
+    """
+    with tempfile.TemporaryDirectory(prefix="submeter-checkout-") as scratch:
+        program = Path(scratch) / "apt-get"
+        program.write_text(APT.format(tree=tree, command=" ".join(inside(tree, "apt-get", *OFFLINE))))
+        program.chmod(0o755)
+
+        def make(*words: str) -> str:
+            release = f'mount --bind "{tree}/etc/os-release" /etc/os-release && exec make "$@"'
+            done = subprocess.run(
+                ["unshare", "--mount", "sh", "-c", release, "make", *words],
+                capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                env={**ENVIRONMENT, "PATH": f"{scratch}:{ENVIRONMENT['PATH']}"},
+            )  # fmt: skip
+            assert done.returncode == 0, f"make {words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+            return done.stdout + done.stderr
+
+        assert "submeter setup" in make("install")
+        assert (tree / "dist" / package.name).read_bytes() == package.read_bytes()
+        assert "submeter, version" in run(tree, "submeter", "--version")
+        assert run(tree, "dpkg", "--verify", "submeter-gateway") == ""
+        (tree / "etc/submeter/gateway.yaml").write_text(CONFIGURED)
+        (tree / "var/lib/submeter/journal.db").write_bytes(b"kept")
+        make("install")
+        kept(tree)
+        make("uninstall")
+        assert versions(tree) == ""
+        kept(tree)
+        make("uninstall", "PURGE=1")
+    for place in ("etc/submeter", "var/lib/submeter", "opt/submeter", "usr/bin/submeter"):
+        assert not (tree / place).exists(), place
+    return (
+        "`make install` of the checkout builds and installs the same bytes, and again over itself; "
+        "`make uninstall` keeps configuration and readings, and leaves nothing with PURGE=1"
+    )
 
 
 def runs(tree: Path, package: Path, folder: Path) -> list[str]:
