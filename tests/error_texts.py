@@ -26,7 +26,7 @@ LEAVES = {
 }
 """What is made with a text for a person."""
 SILENT = re.compile(
-    r"gateway/(wire|model|energy|demo/(?!show)|demo/show/site|receiver/(store/schema|upkeep|fleet)"
+    r"gateway/(wire|model|energy|demo/(?!show)|demo/show/site|receiver/(store/schema|upkeep|fleet/(?!reader|postgres))"
     r"|catalogue/(driver|encode|listing)|journal/(recovery/(?!examine)|file/rows)|.*(double|fake))"
 )
 """Modules whose words reach nobody but the log, or are said in another way."""

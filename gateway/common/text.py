@@ -44,6 +44,16 @@ def visible(text: str, most: int | None = None) -> str:
     return _SUSPECT.sub(lambda match: _code(match[0]) if is_hidden(match[0]) else match[0], cut)
 
 
+def one_line(told: object, most: int = 300) -> str:
+    r"""What a library says of an error, at most so many characters: servers tell it in several lines, some of
+    them indented.
+
+    >>> one_line("the connection failed\n\tIs the server running?\n")
+    'the connection failed Is the server running?'
+    """
+    return visible(" ".join(str(told).split()), most)
+
+
 def counted(number: int, noun: str) -> str:
     """A number and what is counted, in English: a noun whose plural is regular, at the end of what is given.
 

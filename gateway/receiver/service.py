@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from gateway.common.text import visible
+from gateway.common.text import one_line
 from gateway.common.troubles import Troubles
 from gateway.mqtt import ThreadLink
 from gateway.receiver import intake
@@ -356,7 +356,7 @@ class Receiver:
     def _fail(self, error: Exception) -> None:
         # A full or failing disk, a server that is away: nothing was receipted, so the gateways keep
         # everything and send it again.
-        what = f"{self._store.name}: cannot store: {visible(str(error).strip(), 300)}"
+        what = f"{self._store.name}: cannot store: {one_line(error)}"
         mend = "look at its disk, and whether its server runs; the gateways keep their batches until then"
         self._troubles.begin(STORE, what, mend, level=logging.ERROR)
         self._stores = False

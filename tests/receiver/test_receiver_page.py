@@ -199,6 +199,28 @@ def test_a_database_that_is_away_is_said(tmp_path):
     served.stop()
 
 
+@pytest.mark.parametrize("language", ["en", "tr"])
+def test_what_a_database_says_is_one_line_and_what_to_do_is_in_the_language_of_the_page(
+    postgres, tmp_path, language
+):
+    gone = f"postgresql://submeter@/none?host={tmp_path}"
+    for database, said in ((gone, "No such file or directory"), (postgres.new_database(), "fleet")):
+        served = PlatformPage(database, ("127.0.0.1", 0), None)
+        served.start()
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", timeout=60) as client:
+                html = client.get("/", params={"lang": language}).text
+                problems = client.get("/healthz").json()["problems"]
+        finally:
+            served.stop()
+        told = {"en": "does its server run", "tr": "sunucusu çalışıyor mu"}[language]
+        assert said in html
+        assert told in html
+        assert (language == "tr") is ("try again in a minute" not in html)
+        assert len(problems) == 1
+        assert all("\\x0a" not in text and "\\x09" not in text for text in [html, *problems])
+
+
 def test_an_answer_is_given_before_the_rest_that_follows_it(store, database, monkeypatch):
     """The rest is taken before the next question, whole; an answer that is kept waits for nobody."""
     rests, answers = [], FleetAnswers(database)

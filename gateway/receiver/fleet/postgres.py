@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from gateway.common.text import visible
+from gateway.common.text import one_line
 from gateway.errors import JournalError
 from gateway.receiver.store.server import ServerConnection
 
@@ -33,7 +33,7 @@ class PostgresReader:
             with suppress(psycopg.Error):
                 self.conn.close()
             raise JournalError(
-                f"{self._name}: {visible(str(error).strip(), 300)}",
+                f"{self._name}: {one_line(error)}",
                 hint="does its server run, and is a receiver at work on it? try again in a minute",
             ) from error
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from gateway.common.text import visible
+from gateway.common.text import one_line
 from gateway.errors import JournalError
 from gateway.model import Ranges
 from gateway.receiver.gaps import Ask
@@ -67,13 +67,13 @@ class PostgresStore(Store):
         except psycopg.errors.DependentObjectsStillExist as error:
             self._sql.close()
             raise JournalError(
-                f"{name} cannot be upgraded, and nothing has changed: {visible(str(error).strip(), 300)}",
+                f"{name} cannot be upgraded, and nothing has changed: {one_line(error)}",
                 hint="drop the views that are named here, start again, and make them anew",
             ) from error
         except psycopg.Error as error:
             self._sql.close()
             raise (DatabaseAway if isinstance(error, psycopg.OperationalError) else JournalError)(
-                f"{name}: {visible(str(error).strip(), 300)}",
+                f"{name}: {one_line(error)}",
                 hint="check the address, the user's rights and that the server runs",
             ) from error
 
@@ -111,7 +111,7 @@ class PostgresStore(Store):
                 for statement in hypertable.STATEMENTS:
                     self._sql.literally(statement)
         except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
-            why = visible(str(error).strip(), 300)
+            why = one_line(error)
             log.warning("%s: TimescaleDB is there and cannot be used: %s", self.name, why)
 
     @property

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gateway.common.text import visible
+from gateway.common.text import one_line
 from gateway.common.troubles import Troubles
 from gateway.receiver.upkeep.days import MeterDays
 from gateway.receiver.upkeep.retention import Retention
@@ -75,9 +75,9 @@ class Upkeep:
                 work = open_work(self._database)
                 self._work(work)
             except Exception as error:  # noqa: BLE001 - whatever it is: receiving goes on, and so does the upkeep
-                what = f"upkeep of the database: {visible(str(error).strip(), 300)}"
+                what = f"upkeep of the database: {one_line(error)}"
                 known = work is None or work.failed(error)
-                mend = "it goes on later; readings are received and stored all the same"
+                mend = "it goes on later by itself; receiving does not wait for it"
                 self._troubles.begin(SUBJECT, what, mend, cause=None if known else error)
                 self._end.wait(AGAIN)
             finally:
