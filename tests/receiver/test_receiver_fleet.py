@@ -17,6 +17,7 @@ from gateway.receiver import FleetView, open_reader
 from gateway.receiver.fleet.problems import SEVERITY
 from gateway.receiver.upkeep import Upkeep, open_work
 from gateway.receiver.upkeep.days import AGAIN, MeterDays
+from gateway.receiver.upkeep.readings import unread as unread_meters
 from gateway.receiver.upkeep.rollups import Rollups
 from gateway.receiver.upkeep.summary import Summary
 from gateway.receiver.upkeep.thread import now_ms
@@ -174,6 +175,29 @@ def test_a_meter_gives_nothing_until_it_has_answered_once_in_an_hour_or_nothing_
     assert found(NOW) == {"both": ["unread"], "gw-1": ["unread"], "still": ["unread"], "back": []}
     rows = work.conn.execute("SELECT gateway, unread FROM fleet ORDER BY gateway").fetchall()
     assert [tuple(row) for row in rows] == [("back", 0), ("both", 2), ("gw-1", 1), ("still", 1)]
+
+
+def test_meters_that_give_nothing_are_found_without_reading_all_hours(store, work):
+    """By the index that has nothing but hours without an answer: there are millions of others."""
+    hours = [("gw-1", f"m-{n}", T0 - T0 % HOUR - HOUR * ago) for n in range(20) for ago in range(200)]
+    with store.atomic(["gw-1"]):
+        sql = "INSERT INTO reading_hour VALUES (?, ?, ?, 6, ?, '{}')"
+        store.conn.executemany(sql, [(*hour, 6 if hour[1:] == ("m-7", hours[0][2]) else 0) for hour in hours])
+    sqlite = hasattr(store, "db")
+    if not sqlite:  # nobody does that for SQLite
+        work.conn.execute("ANALYZE reading_hour")
+    plans = []
+
+    class Explained:
+        def execute(self, sql, parameters):
+            explain = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
+            plans.append(
+                str([tuple(row) for row in work.conn.execute(f"{explain} {sql}", parameters).fetchall()])
+            )
+            return work.conn.execute(sql, parameters)
+
+    assert unread_meters(Explained(), NOW) == [("gw-1", "m-7")]
+    assert ("reading_hour_unread" if sqlite else "_t_idx") in plans[0]
 
 
 def test_the_worst_gateway_stands_first(store, work):

@@ -29,10 +29,10 @@ def unread(conn: Sql, now: int) -> list[tuple[str, str]]:
     """
     sql = """SELECT gateway, meter FROM reading_hour AS h WHERE missing = readings AND t >= ?
         AND NOT EXISTS (SELECT 1 FROM reading_hour AS newer
-        WHERE newer.gateway = h.gateway AND newer.meter = h.meter AND newer.t > h.t)
-        ORDER BY gateway, meter"""
+        WHERE newer.gateway = h.gateway AND newer.meter = h.meter AND newer.t > h.t)"""
     since = hour_of(now - GRACE) - HOURS * HOUR
-    return [(gateway, meter) for gateway, meter in conn.execute(sql, (since,)).fetchall()]
+    # Sorted here: for an order of its own SQLite reads the whole table by its key, not the small index.
+    return sorted((gateway, meter) for gateway, meter in conn.execute(sql, (since,)).fetchall())
 
 
 def dropped_before(conn: Sql, gateway: str) -> int:
