@@ -14,6 +14,11 @@ from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import said
 from gateway.status import RemoteView, Words, from_json, has_words, judge, notices, sentences
 
+_FOLDED = N_(
+    "submeter drivers try --meter %(id)s tells whether its table fits; submeter status --json has the registers"
+)
+"""What to do about a meter that refuses many of the registers of its table, or does not answer for them."""
+
 
 @click.command(
     name="status",
@@ -65,6 +70,8 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
         known.append((_("meter %(name)s, known of it: %(how)s"), meter.id, odd))
     for text, name, facts in known:
         told += said(text % {"name": name, "how": sentences.facts(facts, f)}) if facts else []
+        if any(fact.since is not None and sentences.is_folded(fact) for fact in facts):
+            told += said(_(_FOLDED) % {"id": name}, "  ", "→ ")
     room = sentences.room(now, f)
     told += said(
         _("journal: %(how)s") % {"how": words.journal_state(now.journal.state)}

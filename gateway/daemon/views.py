@@ -10,7 +10,7 @@ from gateway.config import Meter, Pulse, Uplink
 from gateway.daemon.assembly import Assembly
 from gateway.daemon.last_values import MeterValues
 from gateway.daemon.own_meter import DECIMALS, OwnMeter
-from gateway.field import BusHealth, Fact, MeterHealth, PulseHealth
+from gateway.field import BusHealth, Fact, MeterHealth, PulseHealth, values_skipped
 from gateway.host import Clock
 from gateway.journal import JournalStats
 from gateway.model import OWN_METER, Reading
@@ -91,7 +91,7 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
         missing=live.missing,
         error=health.error if health else "",
         attributes=assembly.attributes(meter.id),
-        learnt=_facts(health.facts) if health else (),
+        learnt=_facts(health.facts, driver) if health else (),
         stranger=health.stranger if health else (),
         nameless=health.nameless if health else "",
         damaged=health.damaged if health else False,
@@ -114,8 +114,11 @@ def _since(state: MeterState, live: MeterValues, health: MeterHealth | None, mom
     return moment.wall_of(health.since)
 
 
-def _facts(facts: tuple[Fact, ...]) -> tuple[FactView, ...]:
-    return tuple(FactView(fact.name, fact.text, fact.since) for fact in facts)
+def _facts(facts: tuple[Fact, ...], driver: Driver | None = None) -> tuple[FactView, ...]:
+    return tuple(
+        FactView(fact.name, fact.text, fact.since, values_skipped(fact, driver) if driver else ())
+        for fact in facts
+    )
 
 
 def _values(live: MeterValues, driver: Driver | None, meter: Meter, moment: Moment) -> tuple[ValueView, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.common.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from gateway.field.facts import Fact, MeterFacts
+    from gateway.field.facts import Fact, MeterFacts, values_skipped
     from gateway.field.forecast import (
         BusForecast,
         MeterForecast,
@@ -72,6 +72,7 @@ _HOMES = {
     "sealed": "port.transport",
     "stored_per_day": "forecast",
     "traffic": "forecast",
+    "values_skipped": "facts",
 }
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "sealed",
     "stored_per_day",
     "traffic",
+    "values_skipped",
 ]
 
 if not TYPE_CHECKING:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
+from gateway.catalogue import Driver
 from gateway.common.text import visible
 from gateway.config import REPLY_RULE
 
@@ -77,6 +78,23 @@ class Fact:
         if isinstance(self.value, float):
             return f"{self.value * 1000:.0f}ms" if self.value < 1.0 else f"{self.value:g}s"
         return str(self.value)
+
+
+def values_skipped(fact: Fact, driver: Driver) -> tuple[str, ...]:
+    """The values of a table, by name, whose registers a `skip` fact keeps out of its reads."""
+    if fact.name != "skip":
+        return ()
+    spans = cast("tuple[Skipped, ...]", fact.value)
+    return tuple(
+        row.name
+        for row in driver.rows
+        if not row.attribute
+        and any(
+            span.function == function and span.address < end and first < span.end
+            for function, first, end, _ in spans
+            for span in row.spans
+        )
+    )
 
 
 class Facts:

@@ -82,12 +82,13 @@ class ValueView:
 @dataclass(frozen=True, slots=True)
 class FactView:
     """What is known of a line or a meter: `name` and `value` as in the configuration, `since` (ms) when it
-    was learnt; None: configured.
+    was learnt; None: configured. `values` are what the table has in the registers of a `skip`, by name.
     """
 
     name: str
     value: str
     since: int | None = None
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gateway.model import ATTRIBUTES, NOT_READY, OWN_METER, QUANTITIES
 from gateway.status.findings import why_lost
 from gateway.status.snapshot import ClockView, MeterView, ValueView
 from gateway.status.words.language import N_, Locale, usual_decimals
 
+_FEW = 3
 _MOST_DECIMALS = 3
 _TEN, _THOUSAND = 10, 1000
 _FINE = {"power_factor": 3, "displacement_factor": 3, "frequency": 2, "volume": 3, "pulse_count": 0}
@@ -49,6 +50,10 @@ class Words:
         word = QUANTITIES.get(name)
         label = name if word is None else word.tr if self._locale.language == "tr" else word.en
         return label.replace("-", "\u2011")  # L1-N stays on one line
+
+    def some(self, names: Sequence[str]) -> str:
+        """Enough of their labels to recognise what it is about."""
+        return ", ".join(map(self.quantity, names[:_FEW])) + ("…" if len(names) > _FEW else "")
 
     def called(self, meter: MeterView) -> str:
         """What a person calls it."""

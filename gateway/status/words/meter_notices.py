@@ -12,9 +12,6 @@ from gateway.status.words.errors import in_full, in_words
 from gateway.status.words.labels import LOST_WORDS, Words
 from gateway.status.words.language import N_, Locale
 
-_FEW = 3
-"""So many names are enough to recognise what it is about."""
-
 Counted = Callable[[Callable[[str, str, int], str], int], str]
 
 
@@ -185,7 +182,7 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     values = {
         "meter": label + (_where(view, now) if cause in _PLACED else ""),
         "n": f.whole(finding.count),
-        "which": _listed(finding.details, f),
+        "which": Words(f).some(finding.details),
         "id": finding.subject,
         "table": view.driver if view else "",
     }
@@ -312,8 +309,3 @@ def _where(meter: MeterView | None, now: Snapshot) -> str:
         return ""
     line = next((bus.called for bus in now.buses if bus.name == meter.bus), meter.bus)
     return f" ({line}, {meter.address})"
-
-
-def _listed(names: tuple[str, ...], f: Locale) -> str:
-    words = Words(f)
-    return ", ".join(words.quantity(name) for name in names[:_FEW]) + ("…" if len(names) > _FEW else "")

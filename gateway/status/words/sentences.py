@@ -13,6 +13,8 @@ from gateway.status.words.language import Locale
 
 _SHORT_MS = 600_000
 """The ends of a shorter time are told with their seconds."""
+_MOST_RANGES = 3
+"""Ranges of registers that are told one by one."""
 
 
 def stored(now: Snapshot, f: Locale, *, page: bool = True) -> str:
@@ -130,6 +132,13 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
     count, oldest = view.backlog_readings, view.backlog_oldest
     if view.backlog_batches == 0:
         return _nothing_waits(now, view, f)
+    if count == 0:
+        text = ngettext(
+            "%(n)s batch of events without readings waits to be delivered.",
+            "%(n)s batches of events without readings wait to be delivered.",
+            view.backlog_batches,
+        )
+        return text % {"n": f.whole(view.backlog_batches)}
     if view.state == "connected" and view.held >= view.backlog_batches:
         text = ngettext(
             "%(n)s reading is held back until the clock is right.",
@@ -234,4 +243,23 @@ def facts(known: tuple[FactView, ...], f: Locale) -> str:
     """
     _ = f.gettext
     since = [_("configured") if fact.since is None else f.since(fact.since) for fact in known]
-    return ", ".join(f"{fact.name}: {fact.value} ({when})" for fact, when in zip(known, since, strict=True))
+    return ", ".join(f"{fact.name}: {_fact(fact, f)} ({when})" for fact, when in zip(known, since, strict=True))
+
+
+def is_folded(fact: FactView) -> bool:
+    """Whether a fact has more ranges of registers than are told one by one."""
+    return fact.name == "skip" and fact.value.count(":") > _MOST_RANGES
+
+
+def _fact(fact: FactView, f: Locale) -> str:
+    """Its value as a key of the configuration; many ranges of registers as the values that are in them."""
+    if not is_folded(fact):
+        return fact.value
+    if not fact.values:
+        count = fact.value.count(":")
+        return f.ngettext("%(n)s range of registers", "%(n)s ranges of registers", count) % {
+            "n": f.whole(count)
+        }
+    which = Words(f).some(fact.values)
+    text = f.ngettext("%(n)s value in no read (%(which)s)", "%(n)s values in no read (%(which)s)", len(fact.values))
+    return text % {"n": f.whole(len(fact.values)), "which": which}
