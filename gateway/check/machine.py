@@ -6,10 +6,12 @@ Nothing is written, and nothing is asked on a bus.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
@@ -18,7 +20,8 @@ from pathlib import Path
 
 from gateway.catalogue import Driver
 from gateway.check.certificates import validities
-from gateway.check.rights import User, service_user
+from gateway.check.rights import User, name_of, service_user
+from gateway.common.files import give_back
 from gateway.config import Config, Key, SerialBus, TcpBus, dotted, examine, is_address, line_of
 from gateway.errors import Problem
 from gateway.field import MeterTask, forecast_bus, port_in_use, port_trouble, stored_per_day
@@ -54,7 +57,7 @@ def check_machine(path: Path, config: Config, drivers: dict[str, Driver], socket
     if (blocked := _blocked(path, user)) is not None:
         problems.append(
             Problem(
-                str(path), 1, "", f"{blocked} may not be read by the user {user.name}", _read_mend(blocked)
+                str(path), 1, "", f"{blocked} may not be read by the user {user.name}", _read_mend(blocked, user)
             )
         )
     return sorted(problems)
@@ -71,7 +74,7 @@ def _ports(config: Config, user: User, *, running: bool) -> Iterator[Told]:
             yield (
                 loc,
                 f"{bus.port} may not be opened by the user {user.name}",
-                f"sudo usermod -aG dialout {user.name}, then restart the service",
+                f"sudo usermod -aG dialout {user.name}, then restart the service (a person logs in anew)",
             )
         elif not running and (held := port_in_use(bus)) is not None:
             yield loc, held.message, held.hint
@@ -85,26 +88,47 @@ def _rights(config: Config, user: User) -> Iterator[Told]:
                 yield (
                     ["uplinks", index, key],
                     f"{blocked} may not be read by the user {user.name}",
-                    _read_mend(blocked),
+                    _read_mend(blocked, user),
                 )
-    directory = Path(config.journal.directory)
+    yield from _journal(Path(config.journal.directory), user)
+
+
+def _journal(directory: Path, user: User) -> Iterator[Told]:
+    """The folder of the journal and its files, which `user` must write."""
     loc: list[Key] = ["journal", "directory"]
-    mend = f"sudo install -d -o {user.name} -g {user.name} -m 750 {directory}"
-    if not directory.is_dir():
-        yield loc, f"there is no folder {directory}", mend
-        return
-    for entry in (directory, *sorted(directory.glob("journal.*"))):
-        try:
-            allowed = user.may(entry, write=True)
-        except OSError:
-            allowed = False
-        if not allowed:
-            yield (
-                loc,
-                f"{entry} may not be written by the user {user.name}",
-                f"sudo chown -R {user.name}: {directory}",
-            )
+    try:
+        if not _is_folder(directory):
+            mend = f"sudo install -d -o {user.name} -g {user.group} -m 750 {directory}"
+            yield loc, f"there is no folder {directory}", mend
             return
+        for entry in (directory, *sorted(directory.glob("journal.*"))):
+            if (place := _barred(entry, user)) is None:
+                continue
+            if place in directory.resolve().parents:
+                what = f"{place} may not be searched by the user {user.name}"
+                yield loc, what, f"sudo chmod o+x {place}, or write another folder"
+            else:
+                what = f"{entry} may not be written by the user {user.name}"
+                yield loc, what, give_back(directory, name_of(entry.stat().st_uid), user.name)
+            return
+    except PermissionError:
+        yield loc, f"you may not open {directory}", "use sudo"
+
+
+def _is_folder(directory: Path) -> bool:
+    """Raises PermissionError when that cannot be seen."""
+    try:
+        return stat.S_ISDIR(directory.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _barred(entry: Path, user: User) -> Path | None:
+    """What keeps `user` from writing it; nothing does from what has just gone, like a log that was merged."""
+    try:
+        return user.barred(entry, write=True)
+    except FileNotFoundError:
+        return None
 
 
 def _blocked(path: Path, user: User) -> Path | None:
@@ -117,8 +141,10 @@ def _blocked(path: Path, user: User) -> Path | None:
         return None
 
 
-def _read_mend(path: Path) -> str:
-    return f"sudo chgrp submeter {path} && sudo chmod 640 {path}, and the folders on its way likewise (750)"
+def _read_mend(path: Path, user: User) -> str:
+    return (
+        f"sudo chgrp {user.group} {path} && sudo chmod 640 {path}, and the folders on its way likewise (750)"
+    )
 
 
 def _names(config: Config) -> Iterator[Told]:
@@ -198,7 +224,7 @@ def _certificates(config: Config) -> Iterator[Told]:
 
 def _room(config: Config, drivers: dict[str, Driver]) -> Iterator[Told]:
     directory = Path(config.journal.directory)
-    place = next((each for each in (directory, *directory.parents) if each.is_dir()), Path("/"))
+    place = next((each for each in (directory, *directory.parents) if os.path.isdir(each)), Path("/"))  # noqa: PTH112 - also what may not be seen
     free = shutil.disk_usage(place).free
     loc: list[Key] = ["journal", "directory"]
     tasks = [
@@ -208,7 +234,9 @@ def _room(config: Config, drivers: dict[str, Driver]) -> Iterator[Told]:
     ]
     forecasts, slot = [forecast_bus(bus, tasks) for bus in config.buses], config.gateway.commit_interval
     daily = stored_per_day(forecasts, slot, own=config.own_interval)
-    held = sum(file.stat().st_size for file in directory.glob("journal.db*")) if directory.is_dir() else 0
+    held = 0
+    with contextlib.suppress(OSError):  # what may not be seen, and a log that was merged meanwhile
+        held = sum(file.stat().st_size for file in directory.glob("journal.db*"))
     room = max(0, min(config.journal.budget - held, free // 2))
     if free < LEAST_FREE:
         yield (

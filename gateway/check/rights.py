@@ -4,14 +4,15 @@ its way (path_resolution(7)).
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-SERVICE = "submeter"
-"""The user that the service runs as (systemd/submeter-gateway.service)."""
+from gateway.common.files import SERVICE
+
 _READ, _WRITE, _SEARCH = 4, 2, 1
 
 
@@ -23,17 +24,31 @@ class User:
     number: int
     groups: frozenset[int]
 
+    @property
+    def group(self) -> str:
+        """Its group at login, by name."""
+        try:
+            return grp.getgrgid(pwd.getpwuid(self.number).pw_gid).gr_name
+        except KeyError:
+            return str(self.number)
+
     def may(self, path: Path, *, write: bool = False) -> bool:
         """Whether it may read the file or list the folder, and write it too. Raises OSError when that
         cannot be seen.
         """
+        return self.barred(path, write=write) is None
+
+    def barred(self, path: Path, *, write: bool = False) -> Path | None:
+        """What keeps it from that: a folder on the way that it may not search, or the place itself; None when
+        nothing does. Raises OSError when that cannot be seen.
+        """
         resolved = path.resolve()
         for folder in reversed(resolved.parents):
             if not self._allowed(folder.stat(), _SEARCH):
-                return False
+                return folder
         about = resolved.stat()
         wanted = _READ | (_WRITE if write else 0) | (_SEARCH if stat.S_ISDIR(about.st_mode) else 0)
-        return self._allowed(about, wanted)
+        return None if self._allowed(about, wanted) else path
 
     def _allowed(self, about: os.stat_result, wanted: int) -> bool:
         if self.number == 0:
@@ -52,10 +67,19 @@ def service_user() -> User:
     try:
         entry = pwd.getpwnam(SERVICE)
     except KeyError:
-        number = os.geteuid()
-        try:
-            entry = pwd.getpwuid(number)
-        except KeyError:
-            return User(str(number), number, frozenset({os.getegid(), *os.getgroups()}))
-        return User(entry.pw_name, number, frozenset({os.getegid(), *os.getgroups()}))
+        return asking_user()
     return User(entry.pw_name, entry.pw_uid, frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)))
+
+
+def asking_user() -> User:
+    """Whoever asks."""
+    number = os.geteuid()
+    return User(name_of(number), number, frozenset({os.getegid(), *os.getgroups()}))
+
+
+def name_of(number: int) -> str:
+    """What a user is called; its number when it has no name."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

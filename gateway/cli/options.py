@@ -9,17 +9,19 @@ import click
 from gateway.cli.language import N_, _
 from gateway.host import CONFIG
 
+_PATH = click.Path(path_type=Path, readable=False)
+"""Whoever opens it says what is wrong with it, and what to do."""
 config_option = click.option(
     "-c",
     "--config",
     "file",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     metavar="FILE",
     help=N_("The configuration, else /etc/submeter/gateway.yaml."),
 )
 socket_option = click.option(
     "--socket",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help=N_("The daemon's control socket, else that of SUBMETER_SOCKET, else /run/submeter/control.sock."),
 )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,46 @@ from gateway.common.text import flaw
 
 MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors of Windows put in front of UTF-8: no part of the text."""
+SERVICE = "submeter"
+"""The user that the service runs as (systemd/submeter-gateway.service)."""
 MAX_SECRET = 64 * 1024
 PENDING, NEXT = ".pending", ".next"
 """Behind the name of a key that waits for its certificate, and of files that are about to take over."""
+
+
+def has_service() -> bool:
+    """Whether the gateway is installed here as a service, with a user of its own."""
+    return _number_of(SERVICE) is not None
+
+
+def _number_of(user: str) -> int | None:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
+
+
+def give_back(folder: Path, owner: str, user: str) -> str:
+    """What to do about a folder of the gateway that belongs to `owner` and that `user` may not write.
+
+    It is the service's where there is one, whoever asks: taking it away would stop the service. Elsewhere it
+    is whose who began it, or, after root, whose who goes on.
+    """
+    installed = has_service()
+    if user == SERVICE or (owner == "root" and not installed):
+        return f"sudo chown -R {user}: {folder} (was the gateway started by hand as another user?)"
+    if not installed:
+        return f"go on as the user {owner} (sudo -u {owner}), or hand it over: sudo chown -R {user}: {folder}"
+    if owner == SERVICE:
+        return f"sudo systemctl start submeter-gateway, or go on as its user (sudo -u {SERVICE})"
+    return f"sudo chown -R {SERVICE}: {folder}, then sudo systemctl start submeter-gateway"
+
+
+def let_read(path: Path) -> str:
+    """What to do about a file of the gateway that this user may not read."""
+    if os.geteuid() == _number_of(SERVICE):
+        return f"sudo chgrp {SERVICE} {path} && sudo chmod 640 {path}, and the folders on its way likewise (750)"
+    return "use sudo"
 
 
 def read_regular(path: Path, most: int) -> bytes:

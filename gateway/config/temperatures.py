@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from gateway.common.files import read_regular
+from gateway.common.files import let_read, read_regular
 from gateway.errors import ConfigError, Problem
 
 MOST: Final = 4 * 1024 * 1024
@@ -28,7 +28,8 @@ def load_temperatures(path: Path) -> dict[date, float]:
     try:
         text = read_regular(path, MOST).decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError([Problem(str(path), 1, "", f"cannot be read: {error.strerror}")]) from error
+        mend = let_read(path) if isinstance(error, PermissionError) else "check the path and its permissions"
+        raise ConfigError([Problem(str(path), 1, "", f"cannot be read: {error.strerror}", mend)]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([Problem(str(path), 1, "", "is not UTF-8 text", "save it as UTF-8")]) from error
     lines = text.splitlines()

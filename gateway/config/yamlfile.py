@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from gateway.common.files import MARK, read_regular
+from gateway.common.files import MARK, let_read, read_regular
 from gateway.common.text import code_point
 from gateway.errors import Problem
 
@@ -120,9 +120,8 @@ def read_text(path: Path) -> tuple[str | None, list[Problem]]:
     except OSError as error:
         if error.strerror and error.strerror.startswith("is "):
             return None, [Problem(name, 1, "", error.strerror, "is this the right file?")]
-        return None, [
-            Problem(name, 1, "", f"cannot be read: {error.strerror}", "check the path and its permissions")
-        ]
+        mend = let_read(path) if isinstance(error, PermissionError) else "check the path and its permissions"
+        return None, [Problem(name, 1, "", f"cannot be read: {error.strerror}", mend)]
     except ValueError as error:
         return None, [Problem(name, 1, "", f"cannot be read: {error}", "check the path")]
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:

@@ -11,6 +11,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from gateway.common.files import give_back
 from gateway.errors import JournalFull
 
 log = logging.getLogger(__name__)
@@ -138,8 +139,7 @@ def not_ours(path: Path, place: Path) -> JournalFull:
         )
     return JournalFull(
         f"{place} belongs to {owner} and may not be written by the user {user}",
-        hint=f"sudo chown -R {user}: {path.parent} (was the gateway started by hand as another user?); "
-        f"readings wait in memory until then",
+        hint=f"{give_back(path.parent, owner, user)}; readings wait in memory until then",
     )
 
 

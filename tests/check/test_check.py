@@ -350,6 +350,78 @@ def test_here_knows_what_the_services_user_may_not_do(open_folder, monkeypatch) 
     assert here(open_folder, **keys) == ""
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+@pytest.mark.parametrize(
+    ("owner", "mode", "installed", "said"),
+    [
+        (0, 0o755, True, "{state} may not be written by the user submeter → sudo chown -R submeter: {state} (was"),
+        (54322, 0o755, True, "{state} may not be written by the user submeter → sudo chown -R submeter: {state} (was"),
+        (0, 0o755, False, "{state} may not be written by the user submeter → sudo chown -R submeter: {state} (was"),
+        (0, 0o700, True, "{above} may not be searched by the user submeter → sudo chmod o+x {above}, or write"),
+    ],
+)  # fmt: skip
+def test_here_gives_the_journal_to_the_service_whoever_asks(  # noqa: PLR0917 - a case
+    open_folder, owner, mode, installed, said, monkeypatch
+) -> None:
+    monkeypatch.setattr("gateway.check.machine.service_user", lambda: User("submeter", 54321, frozenset()))
+    monkeypatch.setattr("gateway.common.files.has_service", lambda: installed)
+    above = open_folder / "above"
+    state = above / "state"
+    state.mkdir(parents=True)
+    os.chown(state, owner, -1)
+    above.chmod(mode)
+    found = here(open_folder, journal={"directory": str(state)}, status={"enabled": False})
+    assert said.format(above=above, state=state) in found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="looks as another user")
+def test_here_without_a_service_names_who_began_the_journal(open_folder, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.check.machine.service_user", lambda: User("ali", 54321, frozenset()))
+    monkeypatch.setattr("gateway.common.files.has_service", lambda: False)
+    state = open_folder / "state"
+    state.mkdir()
+    keys = {"journal": {"directory": str(state)}, "status": {"enabled": False}}
+    assert f"sudo chown -R ali: {state} (was the gateway started by hand" in here(open_folder, **keys)
+    os.chown(state, 54322, -1)
+    mend = f"go on as the user 54322 (sudo -u 54322), or hand it over: sudo chown -R ali: {state}"
+    assert mend in here(open_folder, **keys)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="looks as another user")
+def test_here_does_not_guess_what_the_asker_may_not_see(open_folder, monkeypatch) -> None:
+    """The service may write it: nobody is told to take it away."""
+    monkeypatch.setattr("gateway.check.machine.service_user", lambda: User("submeter", 54321, frozenset()))
+    above = open_folder / "above"
+    state = above / "state"
+    state.mkdir(parents=True)
+    for folder in (above, state):
+        os.chown(folder, 54321, -1)
+        folder.chmod(0o750)
+    keys = {"journal": {"directory": str(state)}, "status": {"enabled": False}}
+    here(open_folder, **keys)  # everything is loaded while it may be
+    os.seteuid(54322)
+    try:
+        path = open_folder / "gateway.yaml"
+        config = check(path).config
+        assert config is not None
+        found = "\n".join(map(str, check_machine(path, config, {}, open_folder / "no-socket")))
+    finally:
+        os.seteuid(0)
+    assert f"you may not open {state} → use sudo" in found
+    assert "chown" not in found
+
+
+def test_a_log_that_was_merged_meanwhile_is_nobodys_trouble(tmp_path, monkeypatch) -> None:
+    (tmp_path / "journal.db").write_text("")
+    real = Path.glob
+
+    def glob(folder: Path, pattern: str) -> list[Path]:
+        return [*real(folder, pattern), folder / "journal.db-wal"]
+
+    monkeypatch.setattr(Path, "glob", glob)
+    assert here(tmp_path, status={"enabled": False}) == ""
+
+
 @pytest.mark.parametrize(
     ("mode", "owner", "write", "may"),
     [

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import stat
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from gateway.common.files import replacing, sync_folder, write_durably
+from gateway.common.files import give_back, let_read, replacing, sync_folder, write_durably
 
 
 def names(folder: Path) -> list[str]:
@@ -141,3 +143,37 @@ def test_a_folder_that_cannot_be_made_durable_is_told_where_it_could_be(
     told = pytest.raises(OSError, match="Input/output") if number == errno.EIO else nullcontext()
     with told:
         sync_folder(tmp_path)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize(
+    ("owner", "user", "here", "elsewhere"),
+    [
+        ("root", "submeter", "sudo chown -R submeter: /j (was", "sudo chown -R submeter: /j (was"),
+        ("ali", "submeter", "sudo chown -R submeter: /j (was", "sudo chown -R submeter: /j (was"),
+        ("root", "ali", "sudo chown -R submeter: /j, then sudo systemctl start", "sudo chown -R ali: /j (was"),
+        ("submeter", "ali", "sudo systemctl start submeter-gateway, or go on as its user", "go on as the user submeter"),
+        ("eda", "ali", "sudo chown -R submeter: /j, then sudo systemctl start", "go on as the user eda"),
+    ],
+)  # fmt: skip
+def test_a_folder_is_given_to_whom_it_should_belong(  # noqa: PLR0917 - a case
+    owner, user, here, elsewhere, installed, monkeypatch
+) -> None:
+    """Who asks does not take it away from the service."""
+
+    def entry(name: str) -> SimpleNamespace:
+        if not installed:
+            raise KeyError(name)
+        return SimpleNamespace(pw_uid=999)
+
+    monkeypatch.setattr(pwd, "getpwnam", entry)
+    assert give_back(Path("/j"), owner, user).startswith(here if installed else elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("service", "mend"),
+    [(os.geteuid(), "sudo chgrp submeter /f && sudo chmod 640 /f"), (os.geteuid() + 1, "use sudo")],
+)
+def test_what_the_service_may_not_read_is_let_to_its_group(service, mend, monkeypatch) -> None:
+    monkeypatch.setattr(pwd, "getpwnam", lambda _name: SimpleNamespace(pw_uid=service))
+    assert let_read(Path("/f")).startswith(mend)
