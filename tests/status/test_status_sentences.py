@@ -485,3 +485,57 @@ def test_what_is_wrong_and_what_to_do_are_named(part, cause, detail, language, w
     said = notices.notice(finding, SNAPSHOT, Locale(language, "Europe/Istanbul", SNAPSHOT.taken))
     whole = f"{said.text} → {said.action}"
     assert all(word in whole for word in words), whole
+
+
+def of(count: int, **more) -> Snapshot:
+    """So many meters that answer."""
+    return replace(CALM, meters=tuple(replace(METERS[0], id=f"m{n}") for n in range(count)), **more)
+
+
+BACKLOG = {"backlog_batches": 90, "backlog_readings": 720, "backlog_oldest": NOW - HOUR}
+
+
+@pytest.mark.parametrize(
+    ("count", "language", "said"),
+    [
+        (1, "en", "The meter answers. What has waited is being delivered"),
+        (1, "tr", "Sayaç yanıt veriyor. Bekleyen okumalar iletiliyor"),
+        (2, "en", "All 2 meters answer. What has waited is being delivered"),
+        (2, "tr", "2 sayacın tümü yanıt veriyor. Bekleyen okumalar iletiliyor"),
+        (1200, "en", "All 1,200 meters answer. What has waited is being delivered"),
+    ],
+)
+def test_one_meter_is_not_all_meters_while_a_backlog_is_delivered(count, language, said):
+    timed = of(count, uplinks=(link(**BACKLOG, done_at=NOW + 20 * MINUTE),))
+    held = of(count, uplinks=(link(**BACKLOG, held=90),))
+    assert [judge(now).state for now in (timed, held)] == ["delivering", "delivering"]
+    assert verdict(timed, language).text.startswith(said)
+    assert "19:45" in verdict(timed, language).text
+    assert verdict(held, language).text == f"{said}."
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "The meter answers; whether it is still the same one is being read."),
+        (2, "All meters answer; whether each is still the same one is being read."),
+    ],
+)
+def test_one_meter_that_is_identified_is_one(count, said):
+    now = of(count)
+    first = replace(now.meters[0], remarks=("unidentified",), since=NOW - 1000)
+    assert verdict(replace(now, meters=(first, *now.meters[1:]))).text == said
+
+
+@pytest.mark.parametrize("state", ["connected", "waiting"])
+@pytest.mark.parametrize(
+    ("batches", "language", "told"),
+    [
+        (1, "en", "1 batch of events without readings waits to be delivered."),
+        (2, "en", "2 batches of events without readings wait to be delivered."),
+        (2, "tr", "Okuma içermeyen, yalnızca olaylardan oluşan 2 paket iletilmeyi bekliyor."),
+    ],
+)
+def test_what_waits_without_readings_is_not_called_zero_readings(state, batches, language, told):
+    view = link(state=state, backlog_batches=batches, backlog_readings=0, backlog_oldest=NOW - 5000)
+    assert said(view, language) == told

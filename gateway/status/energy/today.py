@@ -84,10 +84,19 @@ def _day_compared(figures: Figures, day: date, meter: str, f: Locale) -> str:
     if not sums or not sum(sums):
         return first_comparison(figures, f)
     now, mean = sum(mine[slot] or 0 for slot in known), sum(sums) / len(sums)
-    by_now = _("%(change)s the mean of the last %(n)s like days at this hour: %(amount)s.")
-    text = (
-        by_now if day == figures.today else _("%(change)s the mean of the last %(n)s like days: %(amount)s.")
+    # Two texts, as in notices: a mean of one is none, in no language.
+    by_now, whole = (
+        (
+            _("%(change)s the last like day at this hour: %(amount)s."),
+            _("%(change)s the last like day: %(amount)s."),
+        )
+        if len(sums) == 1
+        else (
+            _("%(change)s the mean of the last %(n)s like days at this hour: %(amount)s."),
+            _("%(change)s the mean of the last %(n)s like days: %(amount)s."),
+        )
     )
+    text = by_now if day == figures.today else whole
     measure = measure_of(figures.quantity, f)
     amount = f"{measure.amount(mean, f)} {measure.unit}"
     said = text % {"change": changed(now, mean, f), "n": len(sums), "amount": amount}

@@ -43,12 +43,20 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
         case "starting" | "delivering" if answering < len(active):
             return Notice("busy", _("Starting: %(of_them)s of %(all)s meters have answered.") % counts)
         case "starting":
-            return Notice("busy", _starting(verdict, f))
+            return Notice("busy", _starting(verdict, f, single=answering == 1))
         case "delivering" if verdict.until is not None:
-            text = _("All meters answer. What has waited is being delivered, until about %(time)s.")
-            return Notice("busy", text % {"time": f.moment(verdict.until)})
+            one, all_ = (
+                _("The meter answers. What has waited is being delivered, until about %(time)s."),
+                _("All %(all)s meters answer. What has waited is being delivered, until about %(time)s."),
+            )
+            counts["time"] = f.moment(verdict.until)
+            return Notice("busy", (one if answering == 1 else all_) % counts)
         case "delivering":
-            return Notice("busy", _("All meters answer. What has waited is being delivered."))
+            one, all_ = (
+                _("The meter answers. What has waited is being delivered."),
+                _("All %(all)s meters answer. What has waited is being delivered."),
+            )
+            return Notice("busy", (one if answering == 1 else all_) % counts)
         case _:
             level: Level = "bad" if verdict.state == "trouble" else "warn"
     if answering < len(active):
@@ -87,7 +95,7 @@ def _not_all(active: list[MeterView], f: Locale) -> str:
     )
 
 
-def _starting(verdict: StatusVerdict, f: Locale) -> str:
+def _starting(verdict: StatusVerdict, f: Locale, *, single: bool) -> str:
     """What is waited for although every meter has answered."""
     _, awaited = f.gettext, {finding.cause for finding in verdict.findings if finding.level == "busy"}
     if "connecting" in awaited:
@@ -97,6 +105,8 @@ def _starting(verdict: StatusVerdict, f: Locale) -> str:
     if "journal_starting" in awaited:
         return _("Starting: nothing has been stored yet.")
     if "meter_unidentified" in awaited:
+        if single:
+            return _("The meter answers; whether it is still the same one is being read.")
         return _("All meters answer; whether each is still the same one is being read.")
     return _("Starting: a line is being opened.")
 
