@@ -14,6 +14,7 @@ import sys
 import tarfile
 
 import pytest
+import yaml
 
 from gateway.backup import Sealer, new_key, opener_for, restore, write_backup
 from gateway.backup.envelope import CHUNK, Unsealed
@@ -234,6 +235,10 @@ def test_without_a_recipient_there_is_none_and_a_key_is_made_once(site, tmp_path
     made = command("backup", "--new-key", key)
     assert made.returncode == 0, made.stderr
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    secret, where, line = made.stdout.splitlines()
+    assert secret.startswith(f"The secret key is in {key}. Keep it where the gateway is not")
+    assert where == "For the configuration of the gateways:"
+    assert yaml.safe_load(line).keys() == {"backup"}
     assert command("backup", "--new-key", key).returncode == 1
     recipient = json.loads(made.stdout.split("recipient: ", 1)[1].split("}")[0])
     said = command("backup", "-c", site, tmp_path / "b", "--recipient", recipient)

@@ -17,6 +17,7 @@ from energy_building import energy_history, make_history
 from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
+from gateway.errors import HistoryError
 from gateway.history import BillComparison, BilledAmount, bills, keep_bill
 from gateway.status.energy.period import month_of
 from gateway.status.exports import process, response
@@ -282,6 +283,25 @@ def test_a_service_that_may_not_change_its_priority_makes_files_all_the_same(bui
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
     assert process.main() == 0
     assert b"Prizler panosu" in out.getvalue()
+
+
+def test_a_file_that_could_not_be_finished_ends_with_a_failure(building, monkeypatch, capsys) -> None:
+    """Whoever sends it on knows it by that alone: some of its bytes are with the visitor already."""
+
+    def damaged(_order, out):
+        out.write(b"half")
+        raise HistoryError("a day of the history cannot be read")
+
+    order = ExportOrder(
+        building.history,
+        *("tree", "csv", month_of(date(2026, 10, 1)), "", "en", "Europe/Istanbul", NOW, ("n", "g")),
+    )
+    monkeypatch.setattr(process, "write", damaged)
+    monkeypatch.setattr(process.os, "nice", lambda _by: 0)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(pickle.dumps(order))))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+    assert process.main() == 1
+    assert capsys.readouterr().err == "a day of the history cannot be read\n"
 
 
 def test_a_name_is_never_a_formula() -> None:

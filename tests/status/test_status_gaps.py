@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from energy_building import ZONE, energy_history, facts, make_history
@@ -18,9 +21,11 @@ from test_status_page import Page, client
 from gateway.energy import Calendar
 from gateway.history import BillComparison, BilledAmount, HistoryReader, bills, keep_bill
 from gateway.status.energy.facts import EnergyMeter
-from gateway.status.energy.figures import Figures
+from gateway.status.energy import quality
+from gateway.status.energy.figures import DayQuality, Figures
 from gateway.status.energy.month import month_forecast
 from gateway.status.energy.period import month_of, year_of
+from gateway.status.words.language import Locale
 from gateway.status.report.lines import report_lines, since_began, total_of
 
 TODAY = date(2026, 11, 21)
@@ -319,3 +324,62 @@ async def test_a_bill_beside_a_meter_with_a_gap_says_that_it_counted_at_least_so
         keep_bill(tmp_path, bill)
         text = await text_of(shown(whole, bills=partial(bills, tmp_path)), "/report/2026-10?lang=en")
         assert said in text, text
+
+
+# -- squares, and days that are alike
+
+
+def test_each_day_of_a_month_has_the_square_of_its_worst_and_a_title() -> None:
+    """November 2026 begins with a Sunday: the last column of the first row."""
+    first = date(2026, 11, 1)
+    days = [
+        DayQuality(first, 96, 96, 96),
+        DayQuality(date(2026, 11, 2), 96, 95, 95),
+        DayQuality(date(2026, 11, 3), 96, 96, 95),
+        DayQuality(date(2026, 11, 4), 0, 0, 0),
+    ]
+    month = quality._month(first, days, Locale("en", "Europe/Istanbul", NOW))
+    assert (month.says, month.level) == ("1 day incomplete, 1 day partly estimated", "bad")
+    assert 'viewBox="0 0 140 120"' in month.svg
+    squares = re.findall(r'<rect class="(q\d)" x="([\d.]+)" y="([\d.]+)" width="(\d+)"', month.svg)
+    assert squares[:4] == [
+        ("q0", "126.5", "6.5", "7"),
+        ("q2", "3", "23", "14"),
+        ("q3", "23", "23", "14"),
+        ("q3", "46.5", "26.5", "7"),
+    ]
+    assert len(squares) == 30
+    assert re.findall(r'<path class="(q\w)" d="([^"]+)"', month.svg) == [
+        ("qx", "M5 25L15 35M15 25L5 35"),
+        ("q1", "M23 37L37 23L37 37Z"),
+    ]
+    titles = re.findall(r"<title>(.+?)</title>", month.svg)
+    assert [title.partition(": ")[2] for title in titles] == [
+        "measured", "incomplete", "partly estimated, total exact",
+    ]  # fmt: skip
+
+
+def alike(first: date, kinds: Callable[[date], str], half: frozenset[date] = frozenset()) -> Any:
+    """Figures as far as days that are alike need them."""
+    return SimpleNamespace(span=(first, TODAY), calendar=SimpleNamespace(kind=kinds, half=half))
+
+
+def test_the_newest_days_of_a_kind_are_like_a_day() -> None:
+    wednesday = date(2026, 11, 18)
+    calendar = Calendar(ZONE)
+
+    def days(first: date, **more: int) -> list[int]:
+        return [day.day for day in Figures.like_days(alike(first, calendar.kind), wednesday, **more)]
+
+    assert days(date(2026, 1, 1)) == [17, 16, 13, 12]
+    assert days(date(2026, 1, 1), most=1) == [17]
+    assert days(date(2026, 11, 17)) == [17], "the first day of the history is one"
+    assert days(wednesday) == []
+
+
+def test_neither_half_holidays_nor_what_is_long_ago_are_like_a_day() -> None:
+    old, too_old, half = (TODAY - timedelta(days) for days in (111, 112, 7))
+    rare = {TODAY, old, too_old, half}
+    kinds = lambda day: "rare" if day in rare else "usual"  # noqa: E731
+    assert Figures.like_days(alike(date(2026, 1, 1), kinds, frozenset({half})), TODAY) == [old]
+    assert Figures.like_days(alike(date(2026, 1, 1), kinds), TODAY) == [half, old]
