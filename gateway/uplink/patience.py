@@ -43,8 +43,8 @@ class Patience:
         self._hourly = RetryTimer(HOUR, HOUR)
         self._served_at = 0.0
         self.in_vain = 0.0
-        """Seconds of connection, this one and those before, with something to deliver, since anything was
-        last confirmed. What waits for the clock is not to be delivered yet.
+        """Seconds of connection, this one and those before, with something to deliver, since anything last
+        counted as delivered. What waits for the clock is not to be delivered yet.
         """
         self._asked: Connection | None = None
         """The connection on which the topics were subscribed to again since the last receipt."""
@@ -63,12 +63,12 @@ class Patience:
 
     def _count(self, now: float, *, owed: bool) -> None:
         """A connection that comes and goes is no new beginning each time, an outage is no time of service;
-        nor is a time in which there is nothing to confirm, as with a full disk.
+        nor is a time in which there is nothing to confirm, as with a full disk. A receipt alone ends it not: a
+        consumer may repeat an old one, or be one of several.
         """
-        delivery, before = self._delivery, self._served_at
-        heard = delivery.receipt_at if delivery.consumers else delivery.delivered_at
+        before, delivered = self._served_at, self._delivery.delivered_at
         self._served_at = now
-        if not owed or (heard is not None and heard >= before):
+        if not owed or (delivered is not None and delivered >= before):
             self.in_vain = 0.0
         elif before:
             self.in_vain += min(now - before, _BETWEEN)

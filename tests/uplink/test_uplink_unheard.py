@@ -193,6 +193,34 @@ async def test_what_the_full_disk_kept_back_is_not_late_when_it_comes(kept, cons
 
 
 @pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("consumers", "upto"), [(["city"], 3), (["city", "mirror"], 3), (["city", "mirror"], 8)],
+    ids=["it repeats an old one", "both repeat old ones", "the other one is dead"],
+)  # fmt: skip
+async def test_receipts_that_make_nothing_delivered_are_in_vain(kept, consumers, upto):
+    link = MemoryLink()
+    async with Running(config(receipts=consumers), kept, link=link, timing=Timing()) as run:
+        connection = await connected(link)
+        epoch = kept.box.newest[0]
+        await run.take(3)
+        await drained(connection, 3)
+        for consumer in consumers:
+            receipt(connection, consumer, epoch=epoch, upto=3)
+        await settled(kept, 3)
+        await run.take(5)
+        await drained(connection, 8)
+        for _ in range(40):
+            for consumer in consumers if upto == 3 else ["city"]:
+                receipt(connection, consumer, epoch=epoch, upto=upto)
+            await asyncio.sleep(5.0)
+        assert run.stats.backlog_batches == 5
+        assert run.stats.in_vain > 150.0
+        for consumer in consumers:
+            receipt(connection, consumer, epoch=epoch, upto=8)
+        await until(lambda: run.stats.in_vain == 0.0)
+
+
+@pytest.mark.virtual_time
 async def test_what_waits_for_the_clock_is_not_waited_for_in_vain(kept):
     link = MemoryLink()
     kept.clock.synced = False
