@@ -10,7 +10,8 @@ from gateway.cli.language import in_words
 from gateway.cli.prose import say
 from gateway.cli.questions import ask
 from gateway.commissioning.setup import answers_of, flaws, merged
-from gateway.errors import GatewayError
+from gateway.config import read_text
+from gateway.errors import ConfigError, GatewayError
 from gateway.host import write_secret
 
 Answers = dict[str, Any]
@@ -76,12 +77,14 @@ class Setup:
     def text(self) -> str:
         """The file as it is; empty where there is none, or only the sample. Raises GatewayError."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            self.path.stat()
         except FileNotFoundError:
             return ""
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise GatewayError(f"{self.path} cannot be read: {why}", hint="use sudo") from error
+        except OSError:
+            pass  # whoever opens it says why
+        text, problems = read_text(self.path)
+        if text is None:
+            raise ConfigError(problems)
         return "" if "platform.example" in text and "izm-konak-017" in text else text
 
 
