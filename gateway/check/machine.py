@@ -57,7 +57,11 @@ def check_machine(path: Path, config: Config, drivers: dict[str, Driver], socket
     if (blocked := _blocked(path, user)) is not None:
         problems.append(
             Problem(
-                str(path), 1, "", f"{blocked} may not be read by the user {user.name}", _read_mend(blocked, user)
+                str(path),
+                1,
+                "",
+                f"{blocked} may not be read by the user {user.name}",
+                _read_mend(blocked, user),
             )
         )
     return sorted(problems)

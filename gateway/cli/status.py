@@ -15,7 +15,8 @@ from gateway.cli.prose import said
 from gateway.status import RemoteView, Words, from_json, has_words, judge, notices, sentences
 
 _FOLDED = N_(
-    "submeter drivers try --meter %(id)s tells whether its table fits; submeter status --json has the registers"
+    "submeter drivers try --meter %(id)s tells whether its table fits; submeter status --json has the "
+    "registers"
 )
 """What to do about a meter that refuses many of the registers of its table, or does not answer for them."""
 

@@ -56,7 +56,9 @@ def give_back(folder: Path, owner: str, user: str) -> str:
 def let_read(path: Path) -> str:
     """What to do about a file of the gateway that this user may not read."""
     if os.geteuid() == _number_of(SERVICE):
-        return f"sudo chgrp {SERVICE} {path} && sudo chmod 640 {path}, and the folders on its way likewise (750)"
+        return (
+            f"sudo chgrp {SERVICE} {path} && sudo chmod 640 {path}, and the folders on its way likewise (750)"
+        )
     return "use sudo"
 
 

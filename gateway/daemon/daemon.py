@@ -357,7 +357,7 @@ class Daemon:
             file=self.path, started=self._started, read_at=self._read_at, refused=self._refused,
             mistakes=self._mistakes, problems=self._problems, newest=self._newest_wall,
             upgrade=self._upgrade.view, certificate_ends=self.remote.certificate_ends,
-            remote=self.remote.view, history=self.energy.trouble,
+            remote=self.remote.view, history=self.energy.trouble, standing_still=self.energy.standing_still,
         )  # fmt: skip
         stats, beats = self.journal.stats(), self.watchdog.beats()
         return snapshot(told, self.assembly, stats, clock=self.clock, speed=self.backlog_speed, beats=beats)

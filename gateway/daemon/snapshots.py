@@ -36,6 +36,7 @@ class Told:
     `refused` counts the problems for which the newest reload was refused, `mistakes` are those with which
     the configuration runs, `problems` what else went wrong with it; `newest` (UTC, ms) is the newest batch.
     `certificate_ends`: by uplink, UTC in ms. `history` is why the history of quarter hours cannot be kept.
+    `standing_still`: meters of which a register does not count although there is power.
     """
 
     file: Path
@@ -49,6 +50,7 @@ class Told:
     certificate_ends: Mapping[str, int]
     remote: RemoteView | None
     history: str
+    standing_still: frozenset[str]
 
 
 def snapshot(
@@ -84,7 +86,7 @@ def snapshot(
             slot=config.gateway.commit_interval,
             warn=config.journal.warn,
         ),
-        meters=views.meter_views(assembly, health, moment),
+        meters=views.meter_views(assembly, health, moment, told.standing_still),
         own=views.own_view(assembly.own, moment),
         buses=tuple(views.bus_view(assembly, bus, told.read_at, moment) for bus in health.values()),
         uplinks=tuple(

@@ -48,10 +48,20 @@ class Moment:
         return self.wall - int((self.monotonic - monotonic) * 1000)
 
 
-def meter_views(assembly: Assembly, health: dict[str, BusHealth], moment: Moment) -> tuple[MeterView, ...]:
-    """Every meter of the configuration, those that are switched off included."""
+def meter_views(
+    assembly: Assembly,
+    health: dict[str, BusHealth],
+    moment: Moment,
+    standing_still: frozenset[str] = frozenset(),
+) -> tuple[MeterView, ...]:
+    """Every meter of the configuration, those that are switched off included. A register of those in
+    `standing_still` does not count although there is power.
+    """
     known = {meter.meter: meter for bus in health.values() for meter in bus.meters}
-    views = [_meter(meter, assembly, known.get(meter.id), moment) for meter in assembly.config.meters]
+    views = [
+        _meter(meter, assembly, known.get(meter.id), moment, stands_still=meter.id in standing_still)
+        for meter in assembly.config.meters
+    ]
     inputs = {pulse.id: pulse for pulse in assembly.pulses.health()} if assembly.pulses else {}
     return (
         *views,
@@ -62,7 +72,9 @@ def meter_views(assembly: Assembly, health: dict[str, BusHealth], moment: Moment
     )
 
 
-def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment: Moment) -> MeterView:
+def _meter(
+    meter: Meter, assembly: Assembly, health: MeterHealth | None, moment: Moment, *, stands_still: bool
+) -> MeterView:
     driver = assembly.drivers.get(meter.driver)
     live = assembly.last_values.meters.get(meter.id, MeterValues())
     state: MeterState
@@ -99,6 +111,7 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
         remarks=(
             *(("being_swapped",) if meter.id in assembly.swaps else ()),
             *(("unidentified",) if health and health.unidentified else ()),
+            *(("register_still",) if stands_still else ()),
         ),
     )
 

@@ -334,6 +334,10 @@ class Projection:
                     found.setdefault(meter, {})[quantity] = shown(counter.resolution)
         return found
 
+    def standing_still(self) -> frozenset[str]:
+        """Meters of which a register stands still although there is power."""
+        return frozenset(meter for meter, series in self._meters.items() if series.stands_still)
+
     @property
     def behind(self) -> int:
         """Intervals to publish, findings not counted."""

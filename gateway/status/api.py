@@ -132,7 +132,9 @@ def _remote(body: Mapping[str, Any] | None) -> RemoteView | None:
 
 
 def _facts(body: Mapping[str, Any]) -> tuple[FactView, ...]:
-    return tuple(_made(FactView, fact, values=tuple(fact.get("values", ()))) for fact in body.get("learnt", ()))
+    return tuple(
+        _made(FactView, fact, values=tuple(fact.get("values", ()))) for fact in body.get("learnt", ())
+    )
 
 
 def _made(kind: type[Made], body: Mapping[str, Any], **parts: object) -> Made:

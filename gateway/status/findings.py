@@ -36,6 +36,7 @@ MeterCause = Literal[
     "pulses_too_fast",
     "pulses_not_counted",
     "register_unsure",
+    "register_still",
     "meter_changed",
     "meter_unidentified",
     "meter_being_swapped",

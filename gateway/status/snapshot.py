@@ -33,10 +33,11 @@ gateway's name.
 
 Quality = Literal["good", "suspect", "stale", "absent"]
 
-Remark = Literal["register_unsure", "too_fast", "being_swapped", "unidentified"]
+Remark = Literal["register_unsure", "too_fast", "being_swapped", "unidentified", "register_still"]
 """register_unsure: nobody knows whether the register is what the meter's display shows. too_fast: the contact
 gives pulses faster than its limits let them be counted. unidentified: it may be another meter than before,
-and its serial number has not been read since.
+and its serial number has not been read since. register_still: it has not counted for three quarter hours or
+more, although there was power in each.
 """
 
 STALE_POLLS = 3
@@ -237,7 +238,7 @@ class UplinkView:
     `skipped` counts readings that came too late for a platform which takes live values only.
     `certificate_ends` (ms) is when the first of its certificates ends, None while it names none. What waits
     for longer than `late_after` (s) is late. `in_vain` (s) is how long it has been connected with something
-    to deliver since anything was last confirmed, however often the connection was made anew meanwhile.
+    to deliver since anything last counted as delivered, however often the connection was made anew meanwhile.
     """
 
     name: str

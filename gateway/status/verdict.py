@@ -257,6 +257,8 @@ def _doubtful(meter: MeterView) -> Iterator[StatusFinding]:
         yield StatusFinding("meter", "pulses_too_fast", "warn", meter.id)
     if "register_unsure" in meter.remarks:
         yield StatusFinding("meter", "register_unsure", "warn", meter.id)
+    if "register_still" in meter.remarks:
+        yield StatusFinding("meter", "register_still", "warn", meter.id)
     doubtful = () if "too_fast" in meter.remarks else tuple(view.quantity for view in views if view.suspect)
     if doubtful:
         yield StatusFinding("meter", "values_doubtful", "warn", meter.id, len(doubtful), details=doubtful)

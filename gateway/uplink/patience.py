@@ -63,8 +63,8 @@ class Patience:
 
     def _count(self, now: float, *, owed: bool) -> None:
         """A connection that comes and goes is no new beginning each time, an outage is no time of service;
-        nor is a time in which there is nothing to confirm, as with a full disk. A receipt alone ends it not: a
-        consumer may repeat an old one, or be one of several.
+        nor is a time in which there is nothing to confirm, as with a full disk. A receipt alone ends it not:
+        a consumer may repeat an old one, or be one of several.
         """
         before, delivered = self._served_at, self._delivery.delivered_at
         self._served_at = now

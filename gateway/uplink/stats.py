@@ -50,8 +50,8 @@ class UplinkStats:
     hangs_up: bool = False
     """Whether the newest connection ended with batches on their way, none of which it had taken."""
     in_vain: float = 0.0
-    """Seconds of connection with something to deliver since anything last counted as delivered, also over several
-    connections.
+    """Seconds of connection with something to deliver since anything last counted as delivered, also over
+    several connections.
     """
     set_aside: int = 0
     """Batches that the broker does not take although it takes others."""

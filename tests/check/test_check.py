@@ -350,14 +350,17 @@ def test_here_knows_what_the_services_user_may_not_do(open_folder, monkeypatch) 
     assert here(open_folder, **keys) == ""
 
 
+GIVE_BACK = "{state} may not be written by the user submeter → sudo chown -R submeter: {state} (was"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
 @pytest.mark.parametrize(
     ("owner", "mode", "installed", "said"),
     [
-        (0, 0o755, True, "{state} may not be written by the user submeter → sudo chown -R submeter: {state} (was"),
-        (54322, 0o755, True, "{state} may not be written by the user submeter → sudo chown -R submeter: {state} (was"),
-        (0, 0o755, False, "{state} may not be written by the user submeter → sudo chown -R submeter: {state} (was"),
-        (0, 0o700, True, "{above} may not be searched by the user submeter → sudo chmod o+x {above}, or write"),
+        (0, 0o755, True, GIVE_BACK),
+        (54322, 0o755, True, GIVE_BACK),
+        (0, 0o755, False, GIVE_BACK),
+        (0, 0o700, True, "{above} may not be searched by the user submeter → sudo chmod o+x {above}, or"),
     ],
 )  # fmt: skip
 def test_here_gives_the_journal_to_the_service_whoever_asks(  # noqa: PLR0917 - a case
@@ -395,7 +398,7 @@ def test_here_does_not_guess_what_the_asker_may_not_see(open_folder, monkeypatch
     state = above / "state"
     state.mkdir(parents=True)
     for folder in (above, state):
-        os.chown(folder, 54321, -1)
+        os.chown(folder, 54321, 54321)
         folder.chmod(0o750)
     keys = {"journal": {"directory": str(state)}, "status": {"enabled": False}}
     here(open_folder, **keys)  # everything is loaded while it may be

@@ -145,15 +145,18 @@ def test_a_folder_that_cannot_be_made_durable_is_told_where_it_could_be(
         sync_folder(tmp_path)
 
 
+OURS = "sudo chown -R submeter: /j"
+
+
 @pytest.mark.parametrize("installed", [True, False])
 @pytest.mark.parametrize(
     ("owner", "user", "here", "elsewhere"),
     [
-        ("root", "submeter", "sudo chown -R submeter: /j (was", "sudo chown -R submeter: /j (was"),
-        ("ali", "submeter", "sudo chown -R submeter: /j (was", "sudo chown -R submeter: /j (was"),
-        ("root", "ali", "sudo chown -R submeter: /j, then sudo systemctl start", "sudo chown -R ali: /j (was"),
-        ("submeter", "ali", "sudo systemctl start submeter-gateway, or go on as its user", "go on as the user submeter"),
-        ("eda", "ali", "sudo chown -R submeter: /j, then sudo systemctl start", "go on as the user eda"),
+        ("root", "submeter", OURS + " (was", OURS + " (was"),
+        ("ali", "submeter", OURS + " (was", OURS + " (was"),
+        ("root", "ali", OURS + ", then sudo systemctl start", "sudo chown -R ali: /j (was"),
+        ("submeter", "ali", "sudo systemctl start submeter-gateway, or go", "go on as the user submeter"),
+        ("eda", "ali", OURS + ", then sudo systemctl start", "go on as the user eda"),
     ],
 )  # fmt: skip
 def test_a_folder_is_given_to_whom_it_should_belong(  # noqa: PLR0917 - a case

@@ -307,3 +307,32 @@ async def test_a_trouble_that_lasts_is_logged_once_and_another_one_anew(
     assert [caplog.text.count(what) for what in ("disk is full", "disk is read-only")] == [1, 1]
     await site.energy.stop()
     await site.journal.close()
+
+
+async def test_a_register_that_stands_still_under_load_is_told_while_it_does(site) -> None:
+    """Of one of two meters, after a restart of the engine too; not before it has seen what came last."""
+
+    async def powered(minutes: int, *, stuck: bool) -> None:
+        for _ in range(minutes):
+            site.clock.now += MINUTE
+            run = site.counted = getattr(site, "counted", 500.0) + (0.0 if stuck else 0.02)
+            minute = 500 + 0.02 * (site.clock.now // MINUTE)
+            readings = [
+                Reading(meter, site.clock.now, {REGISTER[1]: register, "active_power": 1.2})
+                for meter, register in (("main", run), ("hvac", minute))
+            ]
+            await site.commit(Draft(readings))
+            await asyncio.sleep(0)
+        await site.drained()
+
+    await powered(60, stuck=False)
+    assert site.energy.standing_still == frozenset()
+    await powered(35, stuck=True)
+    assert site.energy.standing_still == frozenset(), "two quarter hours may be chance"
+    await powered(40, stuck=True)
+    assert site.energy.standing_still == {"main"}
+    await reload(site, zone="Europe/Berlin")
+    await powered(2, stuck=True)
+    assert site.energy.standing_still == {"main"}
+    await powered(40, stuck=False)
+    assert site.energy.standing_still == frozenset()

@@ -120,6 +120,7 @@ def shown(
     known: bool = True,
     exchange: tuple[str, str, int] | None = None,
     unidentified: bool = False,
+    standing_still: frozenset[str] = frozenset(),
     **meter,
 ):
     entry = {"id": "m", "bus": "l", "address": 1, "driver": DRIVER, "interval": "2s", "slow_interval": "30s"}
@@ -151,7 +152,7 @@ def shown(
         damaged=False,
     )
     bus = SimpleNamespace(meters=[health] if known else [])
-    (view,) = views.meter_views(assembly, {"l": bus}, Still())
+    (view,) = views.meter_views(assembly, {"l": bus}, Still(), standing_still)
     return view
 
 
@@ -271,3 +272,9 @@ def test_a_line_as_the_page_sees_it() -> None:
     health.since, health.turn_around, health.lent = 0.0, None, True
     view = views.bus_view(SimpleNamespace(config=config), health, 7, Still())
     assert (view.since, view.turnaround, view.state) == (None, None, "lent")
+
+
+def test_a_meter_whose_register_stands_still_has_a_remark_of_its_own() -> None:
+    values = read(active_power=1.2)
+    assert shown(values, standing_still=frozenset({"m"})).remarks == ("register_still",)
+    assert shown(values, standing_still=frozenset({"another"})).remarks == ()

@@ -269,6 +269,21 @@ def test_a_register_that_stands_still_without_load_is_measured(power) -> None:
     assert "s" not in [each.quality for each in newest(found).values()]
 
 
+def test_it_stands_still_until_it_counts_again() -> None:
+    series = MeterSeries(lambda _: Context(WH), Calendar())
+    register = rising(46) + [500_900] * 60 + [500_900 + 20 * k for k in range(1, 40)]
+    seen = []
+    for k, value in enumerate(register):
+        list(series.take("active_power", T0 + k * POLL, 1200 * GRAIN))
+        list(series.take("active_energy_import", T0 + k * POLL, value * GRAIN))
+        counter = series.series("active_energy_import")
+        seen.append(counter is not None and counter.stands_still)
+    first, last = seen.index(True), len(seen) - seen[::-1].index(True) - 1
+    assert all(seen[first : last + 1])
+    assert 46 < first <= 46 + 60
+    assert 106 <= last < len(seen) - 1
+
+
 def test_two_intervals_without_energy_are_not_frozen_yet() -> None:
     found = meter(rising(46) + [500_900] * 30 + [500_900 + 20 * k for k in range(1, 60)], 1200)
     assert "frozen" not in [each.kind for each in found if isinstance(each, Finding)]

@@ -267,6 +267,7 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ),
     ("pulses come too fast", meter(remarks=("too_fast",)), "attention", "pulses_too_fast"),
     ("a register lost its past", meter(remarks=("register_unsure",)), "attention", "register_unsure"),
+    ("a register stands still under load", meter(remarks=("register_still",)), "attention", "register_still"),
     # lines
     (
         "a line is being opened",
@@ -452,6 +453,13 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     (
         "the program behind the broker is dead",
         waiting(last_receipt=LATE, silent=("city",)),
+        "trouble",
+        "no_receipt",
+    ),
+    ("old confirmations are repeated", waiting(last_receipt=FRESH), "trouble", "no_receipt"),
+    (
+        "one of two confirms, the other is dead",
+        waiting(last_receipt=FRESH, silent=("mirror",), consumers=2),
         "trouble",
         "no_receipt",
     ),

@@ -201,9 +201,9 @@ async def test_receipts_that_make_nothing_delivered_are_in_vain(kept, consumers,
     link = MemoryLink()
     async with Running(config(receipts=consumers), kept, link=link, timing=Timing()) as run:
         connection = await connected(link)
-        epoch = kept.box.newest[0]
         await run.take(3)
         await drained(connection, 3)
+        epoch = kept.box.newest[0]
         for consumer in consumers:
             receipt(connection, consumer, epoch=epoch, upto=3)
         await settled(kept, 3)

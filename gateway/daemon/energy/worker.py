@@ -83,9 +83,7 @@ class EnergyWorker:
     def __init__(
         self, journal: Journal, clock: Clock, config: Config, commit: Callable[[Draft], Awaitable[None]]
     ) -> None:
-        self._journal = journal
-        self._clock = clock
-        self._config = config
+        self._journal, self._clock, self._config = journal, clock, config
         self._zone = ZoneInfo(config.gateway.timezone)
         self._commit = commit
         self._thread = ThreadPoolExecutor(1, "energy")
@@ -109,6 +107,8 @@ class EnergyWorker:
         self._worked = 0.0
         self._behind = 0
         self.resolutions: dict[str, dict[str, int | float]] = {}
+        self.standing_still: frozenset[str] = frozenset()
+        """Meters of which a register stands still although there is power."""
         self._nightly = NightlyCopy()
         self._to_sum_up = True
         """There may be days that are over and have no daily sums."""
@@ -299,8 +299,7 @@ class EnergyWorker:
         return []
 
     def _take(self, batches: list[Committing]) -> float:
-        began = time.monotonic()
-        projection = self._opened
+        began, projection = time.monotonic(), self._opened
         for each in batches:
             projection.take(committed(*each))
         self._took = time.monotonic()
@@ -320,6 +319,7 @@ class EnergyWorker:
 
     def _after(self, projection: Projection) -> None:
         self._behind, self._gathered = projection.behind, time.monotonic()
+        self.standing_still = projection.standing_still() if self._live else frozenset()
         if self._live and self._offered == ([], []):
             self._offered, self._offered_at = self._gather(projection), time.monotonic()
 

@@ -138,6 +138,11 @@ class MeterSeries:
         """Its counters that were read at least once."""
         return tuple(self._series)
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether a counter does not count although there is power."""
+        return any(series.stands_still for series in self._series.values())
+
     def series(self, quantity: str) -> Series | None:
         """One counter; None: it was never read."""
         return self._series.get(quantity)

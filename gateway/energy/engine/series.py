@@ -87,6 +87,11 @@ class Series:
         return self._t
 
     @property
+    def stands_still(self) -> bool:
+        """Whether the newest measured intervals have no energy although there was power in each."""
+        return len(self._still) >= FROZEN
+
+    @property
     def resolution(self) -> int | None:
         """The register's step (grains) when it is more than a quarter hour brings on average; None otherwise,
         or not known yet.

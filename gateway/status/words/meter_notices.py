@@ -157,6 +157,16 @@ _PLAIN = {
             "is disturbed."
         ),
     ),
+    "register_still": (
+        N_(
+            "%(meter)s: its register has stood still for three quarter hours or more, although there is "
+            "power."
+        ),
+        N_(
+            "Look at its display twice, some minutes apart. If it counts there, its table is wrong: submeter "
+            "drivers try --meter %(id)s. If it does not, switch the meter off and on, or have it exchanged."
+        ),
+    ),
     "register_unsure": (
         N_("%(meter)s: its register may differ from the meter's display."),
         N_("Read the display and set it: submeter pulses set %(id)s VALUE"),

@@ -32,31 +32,18 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
     counts = {"n": f.whole(answering), "of_them": f.of_them(answering), "all": f.whole(len(active))}
     match verdict.state:
         case "in_order":
-            # Two texts: a language without a plural has a word for all of several, and none for all of one.
-            one, all_ = (
-                _("Everything is in order. The meter answers."),
-                _("Everything is in order. All %(all)s meters answer."),
-            )
-            return Notice("good", (one if answering == 1 else all_) % counts)
+            return Notice("good", _("Everything is in order.") + " " + _all_answer(answering, f))
         case "starting" | "delivering" if not answering:
             return Notice("busy", _("Starting: no meter has answered yet."))
         case "starting" | "delivering" if answering < len(active):
             return Notice("busy", _("Starting: %(of_them)s of %(all)s meters have answered.") % counts)
         case "starting":
             return Notice("busy", _starting(verdict, f, single=answering == 1))
-        case "delivering" if verdict.until is not None:
-            one, all_ = (
-                _("The meter answers. What has waited is being delivered, until about %(time)s."),
-                _("All %(all)s meters answer. What has waited is being delivered, until about %(time)s."),
-            )
-            counts["time"] = f.moment(verdict.until)
-            return Notice("busy", (one if answering == 1 else all_) % counts)
         case "delivering":
-            one, all_ = (
-                _("The meter answers. What has waited is being delivered."),
-                _("All %(all)s meters answer. What has waited is being delivered."),
-            )
-            return Notice("busy", (one if answering == 1 else all_) % counts)
+            told = _("What has waited is being delivered.")
+            if (at := verdict.until) is not None:
+                told = _("What has waited is being delivered, until about %(time)s.") % {"time": f.moment(at)}
+            return Notice("busy", f"{_all_answer(answering, f)} {told}")
         case _:
             level: Level = "bad" if verdict.state == "trouble" else "warn"
     if answering < len(active):
@@ -66,6 +53,12 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
         _("All %(all)s meters answer, but something needs attention."),
     )
     return Notice(level, (one if answering == 1 else all_) % counts)
+
+
+def _all_answer(count: int, f: Locale) -> str:
+    # Two texts: a language without a plural has a word for all of several, and none for all of one.
+    one, all_ = f.gettext("The meter answers."), f.gettext("All %(all)s meters answer.")
+    return (one if count == 1 else all_) % {"all": f.whole(count)}
 
 
 _HEARD: set[Cause] = {"meter_refusing", "meter_not_ready", "meter_damaged"}

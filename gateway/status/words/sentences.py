@@ -243,7 +243,9 @@ def facts(known: tuple[FactView, ...], f: Locale) -> str:
     """
     _ = f.gettext
     since = [_("configured") if fact.since is None else f.since(fact.since) for fact in known]
-    return ", ".join(f"{fact.name}: {_fact(fact, f)} ({when})" for fact, when in zip(known, since, strict=True))
+    return ", ".join(
+        f"{fact.name}: {_fact(fact, f)} ({when})" for fact, when in zip(known, since, strict=True)
+    )
 
 
 def is_folded(fact: FactView) -> bool:
@@ -261,5 +263,7 @@ def _fact(fact: FactView, f: Locale) -> str:
             "n": f.whole(count)
         }
     which = Words(f).some(fact.values)
-    text = f.ngettext("%(n)s value in no read (%(which)s)", "%(n)s values in no read (%(which)s)", len(fact.values))
+    text = f.ngettext(
+        "%(n)s value in no read (%(which)s)", "%(n)s values in no read (%(which)s)", len(fact.values)
+    )
     return text % {"n": f.whole(len(fact.values)), "which": which}
