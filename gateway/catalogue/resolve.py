@@ -55,21 +55,32 @@ def recognised(identity: Identity, words: list[int]) -> bool:
     """Whether words of an identity register have one of its values."""
     if len(words) != identity.words:
         return False
-    turned = words[::-1] if identity.order.startswith("little") else words
-    data = struct.pack(f">{len(turned)}H", *turned)
+    data = _as_bytes(identity, words)
     if identity.type == "text":
-        text = data.split(b"\0")[0].decode("latin-1").strip().casefold()
+        text = _letters(data).casefold()
         return any(text.startswith(str(value).strip().casefold()) for value in identity.values)
     return int.from_bytes(data, "big") in identity.values
 
 
 def shown(identity: Identity, words: list[int]) -> str:
     """What an identity register holds, as a table would write it: a number, or a text."""
-    turned = words[::-1] if identity.order.startswith("little") else words
-    data = struct.pack(f">{len(turned)}H", *turned)
+    data = _as_bytes(identity, words)
     if identity.type == "text":
-        return visible(data.split(b"\0")[0].decode("latin-1").strip(), SHOWN) or "nothing"
+        return visible(_letters(data), SHOWN) or "nothing"
     return str(int.from_bytes(data, "big"))
+
+
+def _as_bytes(identity: Identity, words: list[int]) -> bytes:
+    """The bytes of an identity register, high word first."""
+    turned = words[::-1] if identity.order.startswith("little") else words
+    return struct.pack(f">{len(turned)}H", *turned)
+
+
+def _letters(data: bytes) -> str:
+    """A text as far as it goes. A block that is read as a whole only may begin with a small number: the zero
+    before it ends no text.
+    """
+    return data.lstrip(b"\0").split(b"\0")[0].decode("latin-1").strip()
 
 
 def quantities(driver: Driver) -> tuple[str, ...]:

@@ -183,7 +183,7 @@ async def _named(some: list[CandidateTable], tables: list[CandidateTable], reade
     """Those of some tables whose identity the meter has, with those of the others that it has as well.
 
     A name in letters is no chance. A number is: unless the values bear it out, or the places that the meter
-    has, every identity is asked for.
+    has, every identity is asked for; then those alone that every meter of a table on the same places has.
     """
     places = {table.identity for table in some if table.identity}
     mine = [table for table in tables if table.identity in places]
@@ -202,7 +202,8 @@ async def _named(some: list[CandidateTable], tables: list[CandidateTable], reade
     others = [
         table
         for table in tables
-        if table.identity not in places and (not borne_out or any(table.beside(each) for each in mine))
+        if table.identity not in places
+        and (not borne_out or (table.must_name and any(table.beside(each) for each in mine)))
     ]
     return [*found, *await claimed(_commonest(others), reader)]
 
