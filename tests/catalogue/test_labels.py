@@ -37,6 +37,10 @@ LABELS = {
     "Hiking DDS238": "hiking-dds238",
     "Chint DTSU666-CT": "chint-dtsu666",
     "DTSU666-H": "huawei-sun2000-meter",
+    "Huawei DTSU666-HW": "huawei-sun2000-meter",
+    "Chint DTSU666-H": "chint-dtsu666-h",
+    "SDM72CT-M": "eastron-sdm72ct-m",
+    "B+G SDM72CT-M": "eastron-sdm72ct-m",
     "PZEM-004T": "peacefair-pzem016",
     "OR-WE-515": "orno-we514",
     "Orno WE-517": "orno-we516",
@@ -184,6 +188,10 @@ LABELS = {
     "STP 10.0-3AV-40": "sma-sunny",
     "STP 25000TL-30": "sma-sunny",
     "SB5.0-1AV-41": "sma-sunny",
+    "STP 50-40": "sma-sunny",
+    "STP 20000TLEE-10": "sma-sunny",
+    "STP 10.0-3SE-40": "sma-hybrid",
+    "STP5.0-3SE": "sma-shm20",
     "HM-20": "sma-shm20",
     "SPEM-003CEBEU400": "shelly-pro-3em",
     "Acuvim IIR-D-5A-P1": "accuenergy-acuvim-ii",
@@ -233,6 +241,8 @@ ABSENT = {
     "AcuRev 1310": "second source",
     "EM4M-3P-C-100A": "their lists",
     "DVS76": "SML",
+    "SUN-2000G2": "no Modbus",
+    "SUN-1000G2-M": "no Modbus",
 }
 
 
@@ -293,7 +303,7 @@ def test_what_a_label_also_means_and_is_not_here_is_said_beside_what_is_found(tm
     for label, table in (
         ("EM6400", "schneider-pm2220"),
         ("KLEA 220P", "klemsan-klea220p"),
-        ("DTSU666-H", "huawei-sun2000-meter"),
+        ("DDSU666-H", "huawei-sun2000-meter"),
     ):
         found = CliRunner().invoke(command, ["list", *label.split(), "--directory", str(tmp_path)]).output
         assert table in found
@@ -322,7 +332,13 @@ def test_without_words_it_is_the_whole_library() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "other"), [("MOD 10KTL3-XH", "growatt-mic"), ("MOD 10KTL3-X", "growatt-tlxh")]
+    ("label", "other"),
+    [
+        ("MOD 10KTL3-XH", "growatt-mic"),
+        ("MOD 10KTL3-X", "growatt-tlxh"),
+        ("STP 10.0-3SE-40", "sma-sunny"),
+        ("STP 10.0-3AV-40", "sma-hybrid"),
+    ],
 )
 def test_what_stands_behind_a_size_tells_models_apart(label: str, other: str) -> None:
     assert other not in [driver.name for driver in labelled(LIBRARY, label.split())]
