@@ -133,6 +133,13 @@ class Refused(BusError):
         self.reason = f"exception_{code}"
 
 
+MEND_FAILING = (
+    "switch it off and on again; if it stays so, only its maker can mend it, unless it is another model than "
+    "its table is for"
+)
+"""What to do about a meter that answers with a fault of its own (exceptions 4 and 8)."""
+
+
 class NotReady(Refused):
     """The meter has accepted the request and needs longer (exception 5), or is busy (6): that says nothing of
     its registers.

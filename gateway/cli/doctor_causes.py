@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.cli.language import N_
+from gateway.errors import MEND_FAILING
 
 CAUSES: Final = {
     # ---- a line
@@ -58,7 +59,7 @@ CAUSES: Final = {
     ),
     "failing": (
         N_("It answers every question that it has a fault of its own (exception %(code)s)."),
-        N_("switch it off and on again; if it stays so, its maker has to mend it: no other table would help"),
+        MEND_FAILING,
     ),
     "slow_answers": (
         N_("It answers later than is waited for (address %(address)s)."),

@@ -14,8 +14,17 @@ from rich.progress import BarColumn, Progress, TextColumn
 from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
 from gateway.cli.physics_words import contradiction_lines, evidence
 from gateway.cli.prose import say
-from gateway.commissioning.scan import FoundMeter, LineSetting, Proposal, ScanProgress, Swept, propose_lines
-from gateway.errors import GatewayError
+from gateway.commissioning.scan import (
+    FoundMeter,
+    LineSetting,
+    Proposal,
+    ScanProgress,
+    Swept,
+    item_texts,
+    propose_lines,
+    together,
+)
+from gateway.errors import GatewayError, NotReady, Refused
 from gateway.model import QUANTITIES
 
 _EVERY = 15.0
@@ -48,16 +57,31 @@ _TROUBLES = {
         "Its answers carry another unit than their questions. The gateway finds out which, and reads its "
         "meters. → newer firmware at the converter, if there is one"
     ),
+    "odd_fields": N_(
+        "Its answers differ from the standard in several fields at once (%(seen)s): they are read only when "
+        "the configuration says so. → newer firmware at the converter, else at its bus: %(keys)s"
+    ),
+    "connect_pause": N_(
+        "It hears nothing in the first seconds of a connection. The gateway finds that out, and waits for it."
+    ),
     "master": N_(
         "Another master asks the meters of this line: a line has one. → find it (a logger, a second "
         "gateway, an energy manager) and take it off"
     ),
 }
+_SEEN = {
+    "number": N_("number %(seen)s for %(asked)s"),
+    "unit": N_("unit %(seen)s for %(asked)s"),
+    "length": N_("length %(seen)s for %(asked)s"),
+    "protocol": N_("protocol %(seen)s for %(asked)s"),
+}
+"""In what an answer differs."""
 _STAGES = {
     "likely": N_("likely addresses"),
     "finish": N_("the rest of this setting"),
     "all": N_("all addresses"),
     "stop bits": N_("two stop bits"),
+    "paused": N_("after a pause"),
     "name": N_("which meter it is"),
 }
 
@@ -146,6 +170,7 @@ class Report:
                 "type": "rtu-over-tcp" if swept.rtu else "tcp",
                 "host": name or port,
                 "port": int(port) if name and port.isdigit() else 502,
+                **swept.reply_keys,
             }
         proposal = propose_lines(swept.found, place=place, buses=self._buses, meters=self._meters)
         # The lines of the next place stand in the same file.
@@ -160,6 +185,7 @@ class Report:
                 "tried": [str(setting) for setting in swept.tried],
                 "likely_addresses_only": [str(setting) for setting in swept.likely_only],
                 "troubles": sorted(swept.troubles),
+                "reply_keys": swept.reply_keys,
                 "seconds": round(swept.seconds, 1),
                 "ended": swept.ended,
                 "lines": proposal.text,
@@ -179,8 +205,10 @@ class Report:
         text = ngettext("%(n)s meter found", "%(n)s meters found", count) % {"n": count}
         print()
         say(f"{self._place}: {text}, {_time(swept.seconds)}.")
+        odd = [_(_SEEN[each.field]) % {"seen": each.seen, "asked": each.asked} for each in swept.odd]
+        values = {"seen": ", ".join(odd), "keys": ", ".join(item_texts(swept.reply_keys))}
         for kind in sorted(swept.troubles):
-            say(_(_TROUBLES[kind]), "  ")
+            say(_(_TROUBLES[kind]) % values, "  ")
         if swept.rtu:
             say(
                 _(
@@ -193,7 +221,7 @@ class Report:
             told = {"bus": proposal.other_type, "type": place_type}
             say(_("Bus %(bus)s of the configuration is of another type. → write type: %(type)s") % told, "  ")
         self._coverage(swept)
-        if not count and "no_frame" not in swept.troubles:
+        if not count and not swept.troubles & {"no_frame", "odd_fields"}:
             say(
                 _(
                     "Nobody answered. → check that the meters have power, that A and B are not swapped, that "
@@ -274,26 +302,14 @@ def _show(found: FoundMeter) -> None:
         print(line)
 
 
-def together(settings: list[LineSetting]) -> str:
-    """Settings in few words: the rates that share the same frames stand beside each other."""
-    frames: dict[int, list[str]] = {}
-    for each in settings:
-        rate, _space, frame = str(each).partition(" ")
-        frames.setdefault(int(rate), []).append(frame)
-    rates: dict[tuple[str, ...], list[int]] = {}
-    for number, shared in frames.items():
-        rates.setdefault(tuple(shared), []).append(number)
-    return "; ".join(
-        f"{', '.join(map(str, sorted(numbers)))} {' '.join(shared)}" for shared, numbers in rates.items()
-    )
-
-
 def _how_sure(found: FoundMeter) -> str:
     """How well it is known which meter it is."""
     known = found.identified
     names = [f"{driver.maker} {driver.model} ({driver.name})" for driver in known.candidates]
     if found.double:
         text = _("two meters answer here")
+    elif not names and known.complaint is not None:
+        text = _complaint(known.complaint)
     elif not names:
         text = _("no table of the library fits: submeter drivers try tells more, with the table you have")
     elif len(names) > 1:
@@ -308,9 +324,23 @@ def _how_sure(found: FoundMeter) -> str:
         text = _("likely: its values are right with this table, and with no other")
     else:
         text = _("perhaps: its registers are there, but nothing bears the values out")
+    if names and isinstance(known.complaint, NotReady):
+        text += "; " + _("it was busy, or not ready, at times: search again to be sure")
     if found.every:
         text += "; " + _("it answers whatever address is asked for")
     return text
+
+
+def _complaint(said: Refused) -> str:
+    """Why a meter that answers gives no value by which a table could be known."""
+    if isinstance(said, NotReady):
+        text = _(
+            "it answers that it is busy, or not ready yet (code %(code)s) → take other masters off it, and "
+            "search again"
+        )
+        return text % {"code": said.code}
+    text = _("it answers that it has a fault of its own (code %(code)s) → %(mend)s")
+    return text % {"code": said.code, "mend": in_words(said.hint)}
 
 
 def why_left_out(meter: FoundMeter, proposal: Proposal) -> str:
@@ -341,6 +371,7 @@ def _as_dict(found: FoundMeter) -> dict[str, Any]:
         "ct_ratio": known.ratio or None,
         "says": known.says or None,
         "values": known.values,
+        "complaint": known.complaint.reason if known.complaint else None,
         "double": found.double,
         "every_address": found.every,
     }

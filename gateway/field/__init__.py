@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from gateway.field.meter.state import PolledMeter
     from gateway.field.port.adapter import low_latency, not_opened, port_holder, port_in_use, port_trouble
     from gateway.field.port.contract import registers_of
+    from gateway.field.port.difference import Difference, rule_of
     from gateway.field.port.direction import Direction
+    from gateway.field.port.mbap import next_number
     from gateway.field.port.request import refused
     from gateway.field.port.rtu import frames
     from gateway.field.port.transport import has_right_crc, sealed
@@ -42,6 +44,7 @@ _HOMES = {
     "BusForecast": "forecast",
     "BusHealth": "health",
     "BusWorker": "worker",
+    "Difference": "port.difference",
     "Direction": "port.direction",
     "Fact": "facts",
     "Learnt": "learnt",
@@ -62,6 +65,7 @@ _HOMES = {
     "has_right_crc": "port.transport",
     "low_latency": "port.adapter",
     "newer_carried": "pulses.register",
+    "next_number": "port.mbap",
     "not_opened": "port.adapter",
     "overload": "forecast",
     "port_holder": "port.adapter",
@@ -69,6 +73,7 @@ _HOMES = {
     "port_trouble": "port.adapter",
     "refused": "port.request",
     "registers_of": "port.contract",
+    "rule_of": "port.difference",
     "sealed": "port.transport",
     "stored_per_day": "forecast",
     "traffic": "forecast",
@@ -80,6 +85,7 @@ __all__ = [
     "BusForecast",
     "BusHealth",
     "BusWorker",
+    "Difference",
     "Direction",
     "Fact",
     "Learnt",
@@ -100,6 +106,7 @@ __all__ = [
     "has_right_crc",
     "low_latency",
     "newer_carried",
+    "next_number",
     "not_opened",
     "overload",
     "port_holder",
@@ -107,6 +114,7 @@ __all__ = [
     "port_trouble",
     "refused",
     "registers_of",
+    "rule_of",
     "sealed",
     "stored_per_day",
     "traffic",

@@ -370,7 +370,7 @@ class BusWorker:
             second = 0.0 if self.line.may_be_half_open else self.line.try_costs(polled.reader.station) / SHARE
             polled.mark_lost(error, ended, min(wait, CAP), min(second, CAP))
             return
-        polled.mark_ok(ended, poll.not_ready if poll.reading.missing else None)
+        polled.mark_ok(ended, poll.complaint)
         polled.whole = 0 if poll.again else polled.whole + 1
         schedule.again(slow=poll.slow_failed, static=poll.static_failed)
         events = polled.identify(poll.attributes, poll.reading.uptime) if poll.attributes else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from gateway.model import NOT_READY
+from gateway.model import FAILING, NOT_READY
 from gateway.status.snapshot import MeterView
 
 Level = Literal["good", "known", "busy", "warn", "bad"]
@@ -23,6 +23,7 @@ MeterCause = Literal[
     "meter_damaged",
     "meter_refusing",
     "meter_not_ready",
+    "meter_failing",
     "meter_unreachable",
     "meter_on_lost_bus",
     "values_missing",
@@ -155,4 +156,6 @@ def why_refused(reason: str) -> MeterCause:
     """What is wrong with a meter whose answer is this exception alone (exception_<code>)."""
     if reason in {"exception_10", "exception_11"}:
         return "meter_unreachable"  # its gateway answers, the meter behind it does not
-    return "meter_not_ready" if reason in NOT_READY else "meter_refusing"
+    if reason in NOT_READY:
+        return "meter_not_ready"
+    return "meter_failing" if reason in FAILING else "meter_refusing"

@@ -19,9 +19,9 @@ from scan_site import DriverImage, Mounted, Site
 from gateway.catalogue import library
 from gateway.cli.client import ControlClient
 from gateway.cli.ports import read_here
-from gateway.cli.scan_words import Report, together
+from gateway.cli.scan_words import Report
 from gateway.commissioning.ports import SerialPortInfo, serial_ports
-from gateway.commissioning.scan import LineSetting
+from gateway.commissioning.scan import LineSetting, together
 from gateway.config import load_config
 from gateway.demo.simulator.slave import PatternImage, Slave
 from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer

@@ -11,6 +11,7 @@ from gateway.catalogue import Driver, build, library
 from gateway.commissioning.scan import Identified, identify
 from gateway.demo.simulator.slave import ModbusError
 from gateway.errors import Refused
+from gateway.field import refused
 
 LIBRARY = list(library())
 PLAIN = [driver for driver in LIBRARY if not driver.discovery]
@@ -63,6 +64,35 @@ async def test_a_meter_that_nobody_knows_is_nobody() -> None:
 
     found = await identify(refuses, LIBRARY)
     assert (found.how, found.candidates) == ("nothing", ())
+
+
+@pytest.mark.parametrize("code", [4, 5, 6, 8])
+async def test_a_meter_that_only_complains_of_itself_is_no_stranger(
+    code: int,
+) -> None:
+    async def complains(*_: int) -> list[int]:
+        raise refused(1, code)
+
+    found = await identify(complains, LIBRARY)
+    assert (found.how, found.candidates) == ("nothing", ())
+    assert found.complaint is not None
+    assert found.complaint.code == code
+    # What a busy meter did not answer says nothing about the next one of this line; a fault may last.
+    assert bool(found.refused) is (code in {4, 8})
+
+
+async def test_what_a_meter_says_for_registers_that_it_lacks_is_no_complaint() -> None:
+    meter = Meter(next(driver for driver in PLAIN if driver.name == "eastron-sdm630"))
+
+    async def ask(function: int, address: int, count: int) -> list[int]:
+        try:
+            return await meter.ask(function, address, count)
+        except Refused:
+            raise refused(1, 4) from None
+
+    found = await identify(ask, LIBRARY)
+    assert "eastron-sdm630" in [driver.name for driver in found.candidates]
+    assert found.complaint is None
 
 
 async def test_zeros_everywhere_are_no_meter() -> None:

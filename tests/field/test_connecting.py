@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -237,10 +238,32 @@ async def test_a_name_that_takes_long_is_reached_in_the_end(monkeypatch) -> None
     found = await asyncio.gather(
         *(names.addresses("meter.example", 30.0) for _ in range(3)), return_exceptions=True
     )
-    assert [(socket.AF_INET, ("127.0.0.1", 0))] in found
+    assert found == 3 * [[(socket.AF_INET, ("127.0.0.1", 0))]]
     assert asked == ["meter.example"], "whoever lost patience joins the lookup that goes on"
     await names.addresses("meter.example", 30.0)
     assert len(asked) == 2, "an answer is used once: a device may move"
+
+
+async def test_two_lines_of_one_host_share_a_look_up_and_both_are_reached(monkeypatch) -> None:
+    """A converter with several serial ports has a TCP port for each, under one name."""
+    real, asked = connecting._lookup, threading.Event()
+
+    def slow(host, flags):
+        if flags:
+            raise socket.gaierror(socket.EAI_NONAME, "no literal")
+        asked.wait(10)
+        return [*real("127.0.0.3", socket.AI_NUMERICHOST), *real("127.0.0.1", socket.AI_NUMERICHOST)]
+
+    monkeypatch.setattr(connecting, "_lookup", slow)
+    (one, first), (two, second), names = await serve_one(), await serve_one(), HostNames()
+    both = [asyncio.create_task(connect(names, "converter.example", port)) for port in (first, second)]
+    await asyncio.sleep(0.01)
+    asked.set()
+    for sock, port in zip(await asyncio.gather(*both), (first, second), strict=True):
+        assert sock.getpeername() == ("127.0.0.1", port)
+        sock.close()
+    one.close()
+    two.close()
 
 
 async def test_a_look_up_that_hangs_keeps_nobody(monkeypatch) -> None:

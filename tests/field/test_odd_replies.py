@@ -254,6 +254,34 @@ async def test_two_odd_fields_are_never_believed(both: str) -> None:
         assert not line.port.form.protocol
 
 
+@pytest.mark.parametrize(
+    ("keys", "more"),
+    [
+        ({"reply_number": "+1", "reply_unit": 255}, {}),
+        ({"reply_unit": 255, "reply_length": "=99"}, {"length": 99}),
+        ({"reply_number": "+1", "reply_length": "=99"}, {"length": 99}),
+        ({"reply_number": "own", "reply_protocol": 3}, {"protocol": 3}),
+        ({"reply_unit": 255, "reply_protocol": 3}, {"protocol": 3}),
+        ({"reply_length": "=99", "reply_protocol": 3}, {"length": 99, "protocol": 3}),
+    ],
+)
+async def test_odd_fields_that_were_told_are_read_and_another_one_beside_them_is_not(keys, more) -> None:
+    odd_too = False
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            number = request.number + ("reply_number" in keys)
+            unit = keys.get("reply_unit", request.unit) ^ (odd_too and 2)
+            client.send(number, unit, request.answer, **more)
+
+    async with line_to(serve, timeout="60ms", **keys) as (line, _):
+        who = station(line)
+        assert await ask_all(line, who) == (12, 0)
+        odd_too = True
+        assert await ask_all(line, who, 1) == (0, 4)
+
+
 @pytest.mark.parametrize("other", ["length", "protocol"])
 async def test_a_number_that_was_believed_needs_all_else_to_be_right(other: str) -> None:
     async def serve(client: Client) -> None:

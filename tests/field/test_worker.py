@@ -234,9 +234,26 @@ async def test_another_exception_invalidates_the_read_and_does_not_lose_the_mete
     (health,) = bench.worker.health().meters
     assert health.state == "ok"
     assert ("it is asked again" in health.error) is (code in {5, 6}), "what to do, not which table"
+    assert ("switch it off and on again" in health.error) is (code in {4, 8}), "likewise"
     port.refuse.clear()
     assert not (await bench.worker.meter("m1").read()).missing
     assert bench.worker.health().meters[0].error == ""
+    await bench.worker.stop()
+
+
+@pytest.mark.parametrize(("code", "told"), [(4, "off and on"), (8, "off and on"), (6, "other masters")])
+async def test_a_meter_that_only_complains_of_itself_is_in_the_log_once(code: int, told: str, caplog) -> None:
+    caplog.set_level("INFO", "gateway.field")
+    port = FakePort(tables(1))
+    bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
+    for codes, count in ((None, 0), (code, 0), (None, 0), (code, 0), (code, 1), (code, 1), (None, 1)):
+        port.refuse = {} if codes is None else {1: codes}
+        await bench.worker.meter("m1").read()
+        said = [each.getMessage() for each in caplog.records if "gives nothing" in each.getMessage()]
+        assert len(said) == count, "a single one may pass"
+    assert "(address 1) gives nothing: unit 1 refused with exception" in said[0]
+    assert told in said[0]
+    assert [each.getMessage() for each in caplog.records][-1] == "meter m1 on bus bus is back"
     await bench.worker.stop()
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from status_building import BUSES, CALM, HOUR, METERS, MINUTE, NOW, SNAPSHOT, value
 
+from gateway.errors import MEND_FAILING
 from gateway.status.findings import StatusFinding
 from gateway.status.snapshot import Beat, ClockView, JournalView, MeterView, Snapshot, UplinkView
 from gateway.status.verdict import judge
@@ -177,17 +178,21 @@ def gone(count: int, *why: str) -> Snapshot:
 
 
 @pytest.mark.parametrize(
-    ("why", "action"),
+    ("why", "cause", "action"),
     [
-        ("exception_2", "check that its table"),
-        ("exception_4", "switch it off and on again"),
-        ("exception_8", "switch it off and on again"),
+        ("exception_2", "it refuses every question", "check that its table"),
+        ("exception_4", "it answers that it has a fault of its own", "switch it off and on again"),
+        ("exception_8", "it answers that it has a fault of its own", "switch it off and on again"),
     ],
 )
-def test_a_fault_of_the_meter_itself_is_first_no_matter_of_its_table(why: str, action: str) -> None:
+def test_a_fault_of_the_meter_itself_is_first_no_matter_of_its_table(
+    why: str, cause: str, action: str
+) -> None:
     now = replace(SNAPSHOT, meters=(replace(METERS[0], state="lost", missing=why, since=NOW - HOUR),))
-    (notice,) = (each for each in told(now) if "refuses every question" in each.text)
+    (notice,) = (each for each in told(now) if cause in each.text)
     assert action in notice.action
+    assert MEND_FAILING in notice.action or why == "exception_2"
+    assert cause in Words(locale()).meter_state(now.meters[0])
 
 
 REFUSES, SILENT, BUSY = "exception_2", "timeout", "exception_6"

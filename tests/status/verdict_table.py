@@ -149,6 +149,15 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         )
         for why in ("exception_5", "exception_6")
     ),
+    *(
+        (
+            f"a meter has a fault of its own: {why}",
+            meter(state="lost", missing=why, since=LATE),
+            "trouble",
+            "meter_failing",
+        )
+        for why in ("exception_4", "exception_8")
+    ),
     (
         "a meter is not ready for one value that it never gave",
         values(("frequency", {**NEVER, "absent": "exception_6"})),

@@ -98,6 +98,9 @@ class Reader:
         self._until = time.monotonic() + seconds
         self.words: Words = {}
         self._alone: dict[Place, list[int] | None] = {}
+        self._not_ready: set[Place] = set()
+        self.complaint: Refused | None = None
+        """The first refusal by which it has said that it is not ready, or has a fault of its own."""
         self._there = frozenset(there)
         self.reads = self.silences = 0
 
@@ -128,8 +131,15 @@ class Reader:
 
     @property
     def refusals(self) -> tuple[Place, ...]:
-        """What was asked for in vain, in the order of asking."""
-        return tuple(place for place, words in self._alone.items() if words is None)
+        """What was asked for in vain, in the order of asking; who is not ready has refused nothing."""
+        return tuple(
+            place for place, words in self._alone.items() if words is None and place not in self._not_ready
+        )
+
+    @property
+    def gave_nothing(self) -> bool:
+        """Whether no register was read at all."""
+        return not any(self._alone.values())
 
     def lacks(self, spans: Iterable[Span]) -> bool:
         """Whether one of these spans was asked for in vain."""
@@ -185,10 +195,18 @@ class Reader:
         self.reads += 1
         try:
             words = await self.ask(function, address, count)
-        except (NoReply, NotReady):
+        except NoReply:
             self.silences += 1
             return None
-        except (Refused, BadFrame):
+        except NotReady as error:
+            self.silences += 1
+            self.complaint = self.complaint if isinstance(self.complaint, NotReady) else error
+            self._not_ready.add((function, address, count))
+            return None
+        except Refused as error:
+            self.complaint = self.complaint or (error if error.hint else None)
+            words = None
+        except BadFrame:
             words = None
         self.silences = 0
         return words

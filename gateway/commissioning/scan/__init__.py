@@ -6,8 +6,8 @@ from gateway.commissioning.scan.host import ConverterProbe, HostProbe
 from gateway.commissioning.scan.host_sweep import HostSweep
 from gateway.commissioning.scan.identify import Identified, identify
 from gateway.commissioning.scan.line import LineCounters, Probe, SerialProbe
-from gateway.commissioning.scan.proposal import Proposal, item_lines, propose_lines
-from gateway.commissioning.scan.settings import LineSetting, likely_addresses, likely_settings
+from gateway.commissioning.scan.proposal import Proposal, item_lines, item_texts, propose_lines
+from gateway.commissioning.scan.settings import LineSetting, likely_addresses, likely_settings, together
 from gateway.commissioning.scan.sweep import Sweep
 
 __all__ = [
@@ -28,9 +28,11 @@ __all__ = [
     "asks",
     "identify",
     "item_lines",
+    "item_texts",
     "likely_addresses",
     "likely_settings",
     "listen",
     "placed",
     "propose_lines",
+    "together",
 ]

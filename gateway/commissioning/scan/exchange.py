@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from gateway.commissioning.scan.settings import LineSetting
-from gateway.field import frames, has_right_crc
+from gateway.field import Difference, frames, has_right_crc
 
 _ROOM: Final = 1024
 """Bytes that are listened to after one request; a line that never falls silent has shown what it is."""
@@ -41,13 +41,15 @@ class Answer:
 @dataclass(slots=True)
 class Exchange:
     """Everything between one request and the next. `noise`: bytes that are no part of a frame; `echo`: the
-    request itself came back; `odd`: in what an answer of a Modbus TCP host differs from the standard.
+    request itself came back. Of a Modbus TCP host, `framed`: whole frames came, be they nobody's; `odd`: in
+    what the one that differs most from the standard does so, and still would be the answer.
     """
 
     answers: list[Answer] = field(default_factory=list)
     noise: int = 0
     echo: bool = False
-    odd: Literal["", "number", "unit"] = ""
+    framed: bool = False
+    odd: tuple[Difference, ...] = ()
 
     def of(self, unit: int, function: int) -> Answer | None:
         """The answer of that unit to this request, with that function."""

@@ -7,12 +7,12 @@ import select
 import socket
 import struct
 import time
-from typing import Final
+from typing import Final, Literal
 
 from gateway.commissioning.scan.exchange import Answer, Exchange, RawExchange, dissect, listen
 from gateway.commissioning.scan.settings import LineSetting
 from gateway.config import TcpBus
-from gateway.field import not_opened, sealed
+from gateway.field import Difference, next_number, not_opened, sealed
 
 _MBAP: Final = struct.Struct(">HHHB")
 _CONNECT: Final = 5.0
@@ -36,6 +36,8 @@ class HostProbe:
     setting: LineSetting | None = None
     buffered = 0
     rtu = False
+    connect_pause = 0.0
+    """s that it is left alone after connecting: some hear nothing on a connection that is used sooner."""
 
     def __init__(self, host: str, port: int = 502) -> None:
         self._bus = TcpBus(name="scan", type="tcp", host=host, port=port)
@@ -52,6 +54,7 @@ class HostProbe:
             self._socket = socket.create_connection((self._bus.host, self._bus.port), _CONNECT)
         except OSError as error:
             raise not_opened(self._bus, self.name, error) from error
+        time.sleep(self.connect_pause)
 
     def close(self) -> None:
         """Close the connection."""
@@ -83,7 +86,7 @@ class HostProbe:
         assert self._socket is not None
         if not pdu:
             return Exchange()
-        self._number = self._number % 0xFFFF + 1
+        self._number = next_number(self._number)
         self._asked[self._number] = unit
         while len(self._asked) > _REMEMBERED:
             del self._asked[next(iter(self._asked))]
@@ -101,21 +104,27 @@ class HostProbe:
                 raise EOFError
             data += got
             while (frame := _tcp_frame(data, pdu)) is not None:
-                number, said, body, data = frame
-                mine = number == self._number
-                if not mine and said == unit and self._asked.get(number) != unit and _answers(pdu, body):
-                    # Somebody who counts by himself: everything else is that of the answer.
-                    heard.odd, self._odd_numbers, mine, number = "number", True, True, self._number
+                (number, protocol, length, said), body, data = frame
+                mine, fits, known = number == self._number, _answers(pdu, body), self._asked.get(number)
+                odd: list[Difference] = []
+                if fits and (mine or known is None or (said == unit and known != unit)):
+                    odd = _differences((self._number, unit), (number, said), protocol, length, body)
+                elif known is not None and said != known:
+                    odd = [Difference("unit", known, said)]
+                if fits and not mine and said == unit != known:
+                    # Somebody who counts by himself: the unit is that of the answer.
+                    self._odd_numbers, mine, number = True, True, self._number
+                heard.framed = heard.framed or fits
+                if len(odd) > len(heard.odd):
+                    heard.odd = tuple(odd)
                 asked = self._asked.pop(number, None)
                 if body == pdu:
                     # A converter of serial frames that hears itself: no answer to a read is like its request.
                     heard.echo = True
-                elif asked is None or len(body) < 2:
-                    heard.noise += len(body)
+                elif asked is None or len(body) < _REFUSAL:
+                    heard.noise += 0 if odd else len(body)
                 else:
                     heard.answers.append(Answer(asked, body, time.monotonic() - began))
-                    if said != asked:
-                        heard.odd = "unit"
                     if mine:
                         self._owed = False
                         return heard
@@ -176,17 +185,33 @@ def _answers(pdu: bytes, body: bytes) -> bool:
     return body[:2] == bytes((pdu[0], size & 0xFF)) and len(body) == _REFUSAL + size
 
 
-def _tcp_frame(data: bytes, sent: bytes) -> tuple[int, int, bytes, bytes] | None:
-    """Transaction number, unit, PDU, and what follows; None until a frame is whole. The length of an answer
-    to a read, or of a refusal, is what it says itself: some headers say another. `sent` may come back.
+def _differences(
+    asked: tuple[int, int], seen: tuple[int, int], protocol: int, length: int, body: bytes
+) -> list[Difference]:
+    """In what an answer differs from the standard; `asked` and `seen`: number and unit. The length of a
+    refusal matters to nobody.
+    """
+    named: tuple[Literal["number", "unit"], ...] = ("number", "unit")
+    odd = [Difference(*each) for each in zip(named, asked, seen, strict=True) if each[1] != each[2]]
+    if body[0] & 0x80:
+        return odd
+    odd += [Difference("length", len(body) + 1, length)] if length != len(body) + 1 else []
+    return odd + ([Difference("protocol", 0, protocol)] if protocol else [])
+
+
+def _tcp_frame(data: bytes, sent: bytes) -> tuple[tuple[int, int, int, int], bytes, bytes] | None:
+    """The header (transaction number, protocol, length, unit), the PDU, and what follows; None until a frame
+    is whole. The length of an answer to a read, or of a refusal, is what it says itself: some headers say
+    another. `sent` may come back.
     """
     if len(data) < _MBAP.size + _REFUSAL:
         return None
-    number, _protocol, length, unit = _MBAP.unpack_from(data)
+    number, protocol, length, unit = _MBAP.unpack_from(data)
     function, size = data[_MBAP.size : _MBAP.size + _REFUSAL]
     end = 6 + length
     if function & 0x80:
         end = _MBAP.size + _REFUSAL
     elif function in _READING and not data[_MBAP.size :].startswith(sent):
         end = _MBAP.size + _REFUSAL + size
-    return (number, unit, data[_MBAP.size : end], data[end:]) if len(data) >= end else None
+    header = (number, protocol, length, unit)
+    return (header, data[_MBAP.size : end], data[end:]) if len(data) >= end else None

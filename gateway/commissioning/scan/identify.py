@@ -33,7 +33,7 @@ from gateway.commissioning.scan.candidates import (
     weighed,
 )
 from gateway.config import parse_ratio
-from gateway.errors import BusDown, BusError
+from gateway.errors import BusDown, BusError, NotReady, Refused
 from gateway.field import Replies, decode, registers_of
 
 Says = Callable[[tuple[Driver, ...]], Awaitable[str]]
@@ -70,6 +70,10 @@ class Identified:
     """The current transformer ratio that it is set to, like 200/5 or 40, where its table has it."""
     refused: tuple[Place, ...] = ()
     """What it was asked for in vain, in the order of asking."""
+    complaint: Refused | None = None
+    """A refusal by which it has said that it is not ready; or, where it gave no register, that it has a fault
+    of its own.
+    """
 
     @property
     def sure(self) -> bool:
@@ -101,7 +105,7 @@ async def identify(
     sure = how == "identity" and len(found) == 1
     told = "" if sure else await says(tuple(found))
     if not found:
-        return Identified(says=told, refused=reader.refusals)
+        return Identified(says=told, refused=reader.refusals, complaint=_complaint(reader))
     found = _as_it_says(found, told)
     if how == "identity" and len(found) > 1:
         found = await _rows_there(found, reader)
@@ -262,7 +266,9 @@ async def _with_values(how: How, found: list[Driver], ask: Ask, reader: Reader, 
         except BusDown:
             raise
         except BusError:
-            return Identified(how, tuple(found), says=says, refused=reader.refusals)
+            return Identified(
+                how, tuple(found), says=says, refused=reader.refusals, complaint=_complaint(reader)
+            )
     await reader.fill(span for row in readings(driver) if compared(row.name) for span in row.spans)
     rows = tuple(row for row in readings(driver) if reader.has(row.spans) or compared(row.name))
     values, absent = read_from(rows, reader.words)
@@ -276,7 +282,16 @@ async def _with_values(how: How, found: list[Driver], ask: Ask, reader: Reader, 
         says,
         _ratio(told),
         reader.refusals,
+        _complaint(reader),
     )
+
+
+def _complaint(reader: Reader) -> Refused | None:
+    """What it has said of itself. A fault of its own is what some meters say for a register that they lack:
+    where they give others, it is none.
+    """
+    said = reader.complaint
+    return said if isinstance(said, NotReady) or reader.gave_nothing else None
 
 
 async def _attributes(driver: Driver, reader: Reader) -> dict[str, str]:

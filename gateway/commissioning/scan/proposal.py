@@ -79,12 +79,13 @@ def propose_lines(
 
 def item_lines(item: Mapping[str, object], indent: str = "  ") -> list[str]:
     """One item of a section, on a line of its own per key."""
-    first = True
-    lines = []
-    for key, value in item.items():
-        lines.append(f"{indent}{'- ' if first else '  '}{key}: {_scalar(value)}")
-        first = False
-    return lines
+    texts = item_texts(item)
+    return [f"{indent}{'  ' if at else '- '}{text}" for at, text in enumerate(texts)]
+
+
+def item_texts(item: Mapping[str, object]) -> list[str]:
+    """Its keys with their values, as YAML has them."""
+    return [f"{key}: {_scalar(value)}" for key, value in item.items()]
 
 
 def _scalar(value: object) -> str:

@@ -92,3 +92,17 @@ def time_for(settings: Iterable[LineSetting], addresses: int, buffered: int = 0)
         (setting.silent_cost + buffered * setting.character) * addresses + setting.silent_wait
         for setting in settings
     )
+
+
+def together(settings: list[LineSetting]) -> str:
+    """Settings in few words: the rates that share the same frames stand beside each other."""
+    frames: dict[int, list[str]] = {}
+    for each in settings:
+        rate, _space, frame = str(each).partition(" ")
+        frames.setdefault(int(rate), []).append(frame)
+    rates: dict[tuple[str, ...], list[int]] = {}
+    for number, shared in frames.items():
+        rates.setdefault(tuple(shared), []).append(number)
+    return "; ".join(
+        f"{', '.join(map(str, sorted(numbers)))} {' '.join(shared)}" for shared, numbers in rates.items()
+    )

@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway.catalogue import Driver
 from gateway.commissioning.scan.exchange import Answer, Exchange
-from gateway.commissioning.scan.found import FoundMeter, ScanProgress, Swept
+from gateway.commissioning.scan.found import FoundMeter, ScanProgress, Swept, reply_keys
 from gateway.commissioning.scan.identify import NAMING, Identified, identify, texts_of
 from gateway.commissioning.scan.line import Probe
 from gateway.commissioning.scan.settings import (
@@ -25,8 +25,8 @@ from gateway.commissioning.scan.settings import (
     time_for,
 )
 from gateway.common.text import visible
-from gateway.errors import BadFrame, NoReply
-from gateway.field import refused
+from gateway.errors import BadFrame, NoReply, NotReady
+from gateway.field import Difference, refused
 
 _PROBE: Final = struct.pack(">BHH", 3, 0, 2)
 _PROBED: Final = bytes((3, 4))
@@ -82,6 +82,7 @@ class Sweep:
         self._owed = self._hums = False
         self._patience = HOST_WAIT
         self._mute: list[tuple[Driver, ...]] = []
+        self._odd: list[tuple[Difference, ...]] = []
         self._answers: dict[int, Answer] = {}
         self._damaged: set[int] = set()
         self._began = self._left = 0.0
@@ -185,6 +186,8 @@ class Sweep:
                 continue
             heard = await self._exchange(unit, _PROBE, wait)
             self._hear(heard)
+            while len(heard.odd) > 1 and len(self._odd) < _AGAIN:
+                self._hear(heard := await self._exchange(unit, _PROBE, wait))  # in which way do they differ?
             if self._line.rtu and heard.noise and not heard.echo:
                 if heard.of(unit, 3) is None:
                     await self._doubt([unit], wait)
@@ -309,7 +312,11 @@ class Sweep:
                 self._owed = self._line.rtu
                 continue
             if answer.exception is not None:
-                raise refused(unit, answer.exception)
+                refusal = refused(unit, answer.exception)
+                if isinstance(refusal, NotReady) and wait == _READ_WAITS[0]:
+                    await asyncio.sleep(_READ_WAITS[0])  # it may be ready a moment later
+                    continue
+                raise refusal
             if len(answer.pdu) == size + 2 and answer.pdu[1] == size:
                 return list(struct.unpack(f">{count}H", answer.pdu[2:]))
             noise += 1
@@ -341,9 +348,10 @@ class Sweep:
         self._probes += 1
         if heard.echo:
             self._troubles.add("echo")
+        self._spoken = self._spoken or heard.framed
         if heard.odd:
-            self._troubles.add("odd_unit" if heard.odd == "unit" else "odd_number")
-        self._noisy += heard.noise > 0 and not heard.answers
+            self._odd.append(heard.odd)
+        self._noisy += heard.noise > 0 and not heard.answers and not heard.framed
         return heard
 
     def _cost(self, setting: LineSetting | None) -> float:
@@ -367,6 +375,19 @@ class Sweep:
             known.append(setting)
 
     def _judge(self) -> None:
-        """What the noise beside the answers means."""
+        """What the noise beside the answers means, and in what these differ."""
+        odd_ones = [
+            odd
+            for odd in self._odd
+            # Where answers are understood, those that are nobody's are refusals of the gateway itself.
+            if not (self.result.found and {each.field for each in odd} == {"number", "unit"})
+        ]
+        fields = {each.field for odd in odd_ones for each in odd}
+        if any(len(odd) > 1 for odd in odd_ones):
+            self._troubles.add("odd_fields")
+            self.result.odd = max(odd_ones, key=len)
+            self.result.reply_keys = reply_keys(odd_ones)
+        elif fields & {"unit", "number"}:
+            self._troubles.add("odd_unit" if "unit" in fields else "odd_number")
         if self._probes and self._noisy > max(5, self._probes // 10):
             self._troubles.add("noise" if self.result.found else "no_frame")

@@ -17,7 +17,7 @@ from gateway.field.facts import MeterFacts
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.learnt import Learnt
 from gateway.field.port.contract import Late, Port, ReadSeries, Registers
-from gateway.field.port.difference import Field, OddReply, ReplyForm
+from gateway.field.port.difference import FIELDS, Field, OddReply, ReplyForm
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class Transactions(BusConnection):
         """Stations that were given up, and answered then; whoever has looked takes them out."""
         facts = self.facts
         self.form = port.form = ReplyForm(facts.reply_number, facts.reply_length, facts.reply_protocol)
+        self.form.told |= {(field, None) for field in FIELDS if facts.fixed(f"reply_{field}")}
 
     def station(
         self,
@@ -89,6 +90,7 @@ class Transactions(BusConnection):
                 self.form.units[unit] = alias
         if facts.reply_count == "registers":
             self.form.counting |= {unit}
+        self.form.told |= {(field, unit) for field in FIELDS if facts.fixed(f"reply_{field}")}
         self._stations.append(station)
         self.renumber(self.form.number)
         return station

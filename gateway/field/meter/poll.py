@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Keyed, Span
-from gateway.errors import BadFrame, BusError, NotReady
+from gateway.errors import BadFrame, BusError, Refused
 from gateway.field.meter.planner import Read
 from gateway.field.port.contract import Registers, words_of
 from gateway.field.schedule import Due
@@ -116,14 +116,20 @@ class Poll:
     reading: Reading = field(init=False)
     unfit: BadFrame | None = None
     """A reply that says what is wrong with it."""
-    not_ready: NotReady | None = None
-    """A reply by which the meter has said so."""
+    refusal: Refused | None = None
+    """The first by which the meter has said that it is not ready, or has a fault of its own."""
     error: BusError | None = None
     """Why it ended early; None when every request had an answer."""
     slow_failed: bool = False
     static_failed: bool = False
     attributes: dict[str, str] = field(default_factory=dict)
     """What the meter said of itself."""
+
+    @property
+    def complaint(self) -> Refused | None:
+        """What the meter has said of itself in place of any value."""
+        said = self.refusal
+        return said if said is not None and said.reason == self.reading.missing else None
 
     @property
     def may_learn(self) -> bool:

@@ -224,6 +224,7 @@ class RegisterReader:
                 self._mute = True
                 raise
             self._answered(poll)
+            poll.refusal = poll.refusal or (error if error.hint else None)
             if error.code in SPLIT:
                 await self.skipped.split(reads[run.at], error, poll, self)
             elif self._persists(reads[run.at], error) and poll.may_learn:
@@ -232,7 +233,6 @@ class RegisterReader:
                 poll.spent += time.monotonic() - began
             else:
                 poll.lacks(reads[run.at], error.reason)
-                poll.not_ready = error if isinstance(error, NotReady) else poll.not_ready
             return False
         except BadFrame as error:
             poll.lacks(reads[run.at], error.reason)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from gateway.catalogue import Driver
-from gateway.errors import BadFrame, BusError, NoReply, NotReady
+from gateway.errors import BadFrame, BusError, NoReply, Refused
 from gateway.field.bus.line import BusLine
 from gateway.field.health import MeterHealth, PollState
 from gateway.field.meter.counters import energy_ratio
@@ -81,7 +81,7 @@ class PolledMeter:
         """Whether it may be another meter than before: its serial number was not read since."""
         self._since = 0.0
         self._last_good: float | None = None
-        self._failures = 0
+        self._failures = self._complaints = 0
 
     # -- what others ask of it
 
@@ -193,13 +193,19 @@ class PolledMeter:
             log.warning("meter %s on bus %s (address %d) is lost: %s", self.id, bus, address, error)
         self.probe_at = now + second if self.second_try else self._paid_at
 
-    def mark_ok(self, now: float, error: NotReady | None) -> None:
-        """A poll was answered: it is not lost. `error`: all that it said is that it is not ready."""
-        if self.was_away:
+    def mark_ok(self, now: float, complaint: Refused | None) -> None:
+        """A poll was answered: it is not lost. `complaint`: all that it said is that it is not ready, or has
+        a fault of its own. Said when it happens a second time.
+        """
+        if self.was_away or (self._complaints > 1 and complaint is None):
             log.info("meter %s on bus %s is back", self.id, self.line.name)
+        self._complaints = 0 if complaint is None else self._complaints + 1
+        if self._complaints == 2:
+            bus, address = self.line.name, self.config.address
+            log.warning("meter %s on bus %s (address %d) gives nothing: %s", self.id, bus, address, complaint)
         if self.lost and self._tells_its_serial:
             self._unidentified = True
-        self.error, self._failures, self.second_try = error, 0, False
+        self.error, self._failures, self.second_try = complaint, 0, False
         self._last_good = now
         for counters in (self._station.counters, self.line.counters):
             counters.polls += 1

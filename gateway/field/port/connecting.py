@@ -71,8 +71,9 @@ class HostNames:
         await asyncio.wait({future}, timeout=patience)
         if not future.done():
             raise TimeoutError
-        del self._open[host]
-        return future.result()
+        if self._open.get(host) is future:  # the first of those that waited for it
+            del self._open[host]
+        return [*future.result()]
 
 
 def _work(host: str, loop: asyncio.AbstractEventLoop, future: asyncio.Future[list[Address]]) -> None:

@@ -2,7 +2,7 @@
 
 A gateway that numbers its replies by a counter of its own, or gives unit 255 for whomever it asked, serves
 its values all the same. Only one field may be odd at a time: with two, nothing tells a reply from somebody
-else's, or from an earlier one.
+else's, or from an earlier one, unless the configuration says so of each.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ class ReplyForm:
     protocol: int = 0
     units: dict[int, int] = field(default_factory=dict)
     counting: set[int] = field(default_factory=set)
+    told: set[tuple[Field, int | None]] = field(default_factory=set)
+    """The fields that the configuration says this of: of a unit, or, with None, of all."""
 
     def unit_of(self, unit: int) -> int:
         """The one that a unit answers as."""
@@ -84,6 +86,16 @@ class ReplyForm:
     def foretells(self, each: Difference, unit: int) -> bool:
         """Whether a difference of a unit's reply is one that was found constant."""
         return self._expected(each.field, each.asked, unit) in {each.seen, None}
+
+    def too_odd(self, odd: Sequence[Difference], unknown: Sequence[Difference], unit: int) -> bool:
+        """Whether more than one field differs: nothing is left then to know the answer by. `unknown` are
+        those that were not found constant yet. A number and a unit may both differ when each was found by
+        itself, and any fields of which the configuration says so.
+        """
+        fields = {each.field for each in odd}
+        told = all({(name, None), (name, unit)} & self.told for name in fields)
+        known = told or fields == {"number", "unit"}
+        return len(odd) > 1 and (bool(unknown) or not known)
 
     def refuted(self, asked: Mapping[Field, int], odd: Sequence[Difference]) -> tuple[Field, ...]:
         """The fields in which a reply is as `asked`, though it should differ; `odd` are those that do."""
@@ -106,14 +118,6 @@ class ReplyForm:
                 return self.unit_of(asked)
             case "count":
                 return asked // 2 if unit in self.counting else asked
-
-
-def too_odd(odd: Sequence[Difference], unknown: Sequence[Difference]) -> bool:
-    """Whether more than one field differs: nothing is left then to know the answer by. `unknown` are those
-    that were not found constant yet; a number and a unit may both differ when each was found, or told, by
-    itself.
-    """
-    return len(odd) > 1 and (bool(unknown) or {each.field for each in odd} != {"number", "unit"})
 
 
 def misfit(request: Request, frame: Frame, odd: Sequence[Difference]) -> BadFrame:

@@ -27,7 +27,6 @@ from gateway.field.port.difference import (
     misfit,
     standard,
     tells_apart,
-    too_odd,
 )
 from gateway.field.port.mbap import (
     HEADER,
@@ -305,7 +304,7 @@ class ModbusPort:
             if refused and not frame.protocol and (self.has_transaction_ids or frame.unit in units):
                 self._answered(request)
                 self._refuse(frame.pdu[1])
-            elif not (refused or request.answered_by(frame.pdu)) or too_odd(odd, unknown):
+            elif not (refused or request.answered_by(frame.pdu)) or form.too_odd(odd, unknown, request.unit):
                 self._fail(misfit(request, frame, odd))
             elif unknown:
                 self._fail(OddReply(request.unit, unknown[0]))

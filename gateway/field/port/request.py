@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.errors import BadFrame, NotReady, Refused
-from gateway.model import is_not_ready
+from gateway.errors import MEND_FAILING, BadFrame, NotReady, Refused
+from gateway.model import FAILING, is_not_ready
 
 REFUSAL = 5
 """Bytes of an exception on a serial line; an answer has two more for each register."""
@@ -31,9 +31,11 @@ EXCEPTIONS = {
 
 
 def refused(unit: int, code: int) -> Refused:
-    """What an exception of a unit is raised as."""
+    """What an exception of a unit is raised as; by one with a hint the meter says how it is itself."""
     what = EXCEPTIONS.get(code, "an exception that the standard does not name")
     error = Refused(f"unit {unit} refused with exception {code} ({what})", code)
+    if error.reason in FAILING:
+        error.hint = MEND_FAILING
     if not is_not_ready(code):
         return error
     return NotReady(

@@ -21,6 +21,7 @@ LOST_WORDS: dict[str, str] = {
     "meter_damaged": N_("its answers arrive damaged"),
     "meter_refusing": N_("it refuses every question"),
     "meter_not_ready": N_("it answers that it is busy, or not ready yet"),
+    "meter_failing": N_("it answers that it has a fault of its own"),
     "meter_unreachable": N_("its converter cannot reach it"),
 }
 """A meter that gives nothing: what of it, since when stands behind it."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from gateway.model import FAILING
+from gateway.errors import MEND_FAILING
 from gateway.status.findings import StatusFinding, why_refused
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.words import causes
@@ -29,17 +29,15 @@ _LOST_ACTIONS = {
         "It is asked again by itself. If this lasts: take other masters off it, give it a longer "
         "interval or pause: 300ms in the configuration, or restart it."
     ),
+    "meter_failing": N_(
+        "It answers, so its power and its cable are right: %(failing)s: submeter drivers try --meter %(id)s."
+    ),
     "meter_unreachable": N_(
         "The converter answers, the meter behind it does not: check the meter's power, its address and "
         "the line between them."
     ),
 }
 """What to do about a meter that gives nothing."""
-_FAILING = N_(
-    "It says that it has a fault of its own (code 4 or 8), so its cable is right: switch it off and on "
-    "again. If that does not help, only its maker can mend it, unless it is another model than its table "
-    "is for: submeter drivers try --meter %(id)s."
-)
 
 _COUNTED: dict[str, tuple[Counted, str]] = {
     "table_doubtful": (
@@ -185,7 +183,7 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     view = now.meter(finding.subject)
     label = view.label if view else finding.subject
     if cause in _LOST_ACTIONS:
-        told = _mend_lost(cause, finding.subject, finding.details, f)
+        told = _mend_lost(cause, finding.subject, f)
         if len(now.meters) > 1:
             told += " " + _("The others go on being read.")
         return f"{label}{_where(view, now)}: {_since(_(LOST_WORDS[cause]), finding, f)}.", told
@@ -222,12 +220,11 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
 
 def mend_refused(subject: str, reason: str, f: Locale) -> str:
     """What to do about a meter whose answer is this exception alone (exception_<code>)."""
-    return _mend_lost(why_refused(reason), subject, [reason], f)
+    return _mend_lost(why_refused(reason), subject, f)
 
 
-def _mend_lost(cause: str, subject: str, reasons: Iterable[str], f: Locale) -> str:
-    failing = bool(FAILING & {*reasons})
-    return f.gettext(_FAILING if failing else _LOST_ACTIONS[cause]) % {"id": subject}
+def _mend_lost(cause: str, subject: str, f: Locale) -> str:
+    return f.gettext(_LOST_ACTIONS[cause]) % {"id": subject, "failing": in_words(MEND_FAILING, f)}
 
 
 def _not_counted(view: MeterView | None, label: str, f: Locale) -> tuple[str, str]:

@@ -61,7 +61,7 @@ def _all_answer(count: int, f: Locale) -> str:
     return (one if count == 1 else all_) % {"all": f.whole(count)}
 
 
-_HEARD: set[Cause] = {"meter_refusing", "meter_not_ready", "meter_damaged"}
+_HEARD: set[Cause] = {"meter_refusing", "meter_not_ready", "meter_failing", "meter_damaged"}
 """A meter that gives nothing and is not silent."""
 
 
