@@ -82,8 +82,9 @@ PROOFS = {
     ),
     "prove-package": Proof(
         "The Debian package in fresh trees and under a booted systemd: installed, upgraded, taken back by "
-        "hand and by itself, removed, purged; frozen, reloaded, restarted in mid-outage, set up from its "
-        "boot partition; on other architectures, emulated",
+        "hand and by itself, removed, purged, from a checkout, too; frozen, reloaded, restarted in "
+        "mid-outage, set up from its boot partition, with a root that is read-only, on a new card in the "
+        "place of a dead one; on other architectures, emulated",
         (
             "packaging",
             "systemd",

@@ -72,7 +72,7 @@ def service(suite: str, built: tuple[Path, Path, Path], folder: Path) -> list[st
             raise CannotRun(f"{program} is not installed: apt install {package}")
     command = ["unshare", "--net", sys.executable, "-m", "tests.package.service"]
     command += [suite, *map(str, built), str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=proofs.ROOT, timeout=3600)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=proofs.ROOT, timeout=5400)
     lines = done.stdout.splitlines()
     if done.returncode:
         raise AssertionError("\n".join([*lines, done.stderr[-4000:]]))

@@ -22,9 +22,11 @@ class Machine:
     """A container that runs; commands run inside of it."""
 
     def __init__(self, tree: Path, log: Path) -> None:
+        """`tree` is its disk, and `options` of systemd-nspawn say how it lies there from the next boot."""
         if shutil.which("systemd-nspawn") is None:
             raise CannotRun("systemd-nspawn is not installed: apt install systemd-container")
         self.tree = tree
+        self.options: tuple[str, ...] = ()
         self._log = log.open("ab")
         self._nspawn = self._boot()
 
@@ -33,7 +35,7 @@ class Machine:
         return subprocess.Popen(
             ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe",
              f"--machine={self.tree.name}", "--directory", str(self.tree), "--resolv-conf=off",
-             "--timezone=off", "--link-journal=no"],
+             "--timezone=off", "--link-journal=no", *self.options],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True,
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
         )  # fmt: skip
@@ -96,8 +98,24 @@ class Machine:
         self.wait_booted()
         assert self.run("cat", "/proc/sys/kernel/random/boot_id") != boot
 
+    def start_again(self, *options: str) -> None:
+        """Boot it with these options, after a shutdown if it runs."""
+        self._end()
+        self.options = options
+        self._nspawn = self._boot()
+        self.wait_booted()
+
+    def die(self) -> None:
+        """End all of it from one moment to the next."""
+        os.kill(self.leader, signal.SIGKILL)
+        self._nspawn.wait(60)
+
     def stop(self) -> None:
         """End it: its own process alone."""
+        self._end()
+        self._log.close()
+
+    def _end(self) -> None:
         if self._nspawn.poll() is None:
             self._nspawn.send_signal(signal.SIGTERM)
             try:
@@ -105,7 +123,6 @@ class Machine:
             except subprocess.TimeoutExpired:
                 self._nspawn.kill()
                 self._nspawn.wait(60)
-        self._log.close()
 
 
 @contextmanager

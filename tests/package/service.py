@@ -75,8 +75,8 @@ class Story:
         """The meters of the site: the gateway itself is one, too."""
         return [meter for meter in self.status().get("meters", []) if meter["id"] != OWN_ID]
 
-    def configure(self, interval: str) -> None:
-        """Write the configuration as root would."""
+    def configure(self, interval: str, **more: Any) -> None:
+        """Write the configuration as root would; `more` of its sections."""
         host, port = self.site.simulator.addresses["plant"]
         meters = [{"id": f"m{unit}", "bus": "plant", "address": unit, "driver": DRIVER, "interval": interval}
                   for unit in (1, 2)]  # fmt: skip
@@ -86,7 +86,7 @@ class Story:
         self.write({
             "gateway": {"id": GATEWAY, "commit_interval": "1s"}, "clock": {"trust": "system"},
             "buses": [{"name": "plant", "type": "tcp", "host": host, "port": port, "timeout": "5s"}],
-            "meters": meters, "uplinks": [self.site.uplink()],
+            "meters": meters, "uplinks": [self.site.uplink()], **more,
         })  # fmt: skip
 
     def write(self, configuration: dict[str, Any]) -> None:
@@ -349,6 +349,7 @@ def begun(suite: str, folder: Path) -> Iterator[Story]:
 def main() -> None:
     """The whole life of one machine."""
     from tests.package.afar import looked_after, updated  # noqa: PLC0415 - it is made of this
+    from tests.package.cards import replaced, spared  # noqa: PLC0415 - likewise
     from tests.package.sandbox import sandboxed  # noqa: PLC0415 - likewise
 
     suite, older, newer, broken, folder = sys.argv[1], *map(Path, sys.argv[2:6])
@@ -357,7 +358,8 @@ def main() -> None:
             lambda: waits(story, older), lambda: begins(story), lambda: outage(story), lambda: frozen(story),
             lambda: exchanged(story, older, newer), lambda: taken_back(story, broken), lambda: judged(story),
             lambda: sandboxed(story, older), lambda: provisioned(story, older), lambda: looked_after(story),
-            lambda: updated(story, newer, folder),
+            lambda: updated(story, newer, folder), lambda: spared(story, older),
+            lambda: replaced(story, suite, older, folder),
         ):  # fmt: skip
             print(step(), flush=True)
 
