@@ -23,6 +23,7 @@ from gateway.energy.engine.manifest import Manifest
 from gateway.energy.engine.meter import GAUGES, MeterSeries
 from gateway.energy.engine.series import Series
 from gateway.energy.engine.units import BASE, GRAIN, GRAIN_DIGITS, BaseUnit, base_unit, shown, to_grains
+from gateway.energy.polls import PollCounts, PollHours
 from gateway.energy.rules import Dated, DatedRules, Tariff
 from gateway.model import Interval
 
@@ -54,6 +55,8 @@ __all__ = [
     "MeterSeries",
     "Past",
     "Plausibility",
+    "PollCounts",
+    "PollHours",
     "Series",
     "Tariff",
     "base_unit",

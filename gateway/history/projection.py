@@ -44,6 +44,8 @@ from gateway.history.values import (
     finding_key,
     in_grains,
     loaded,
+    packed_polls,
+    unpacked_polls,
     used_names,
 )
 from gateway.model import ClockState, Event, Reading
@@ -118,7 +120,7 @@ class Projection:
         self._findings: dict[str, Event] = {}
         self._under_way: dict[str, float] = {}
         """Findings that were given to be published, and when (s, monotonic)."""
-        self._let_go = 0
+        self._polls = unpacked_polls(history.known("polls"))
         self.epoch, self.seq = history.watermark
         self.newest = 0
         """UTC in ms of the newest reading that was used."""
@@ -152,6 +154,7 @@ class Projection:
         readings = batch.readings
         if max(map(_UPTIME, readings), default=0) > batch.uptime + FUTURE:
             readings = [each for each in readings if self._in_time(each, batch)]
+        self._polls.count(readings, offset)
         # What was read before a meter was exchanged, or a reload, is by the old registers and the old scale.
         self._use([*exchanges(batch.events), *readings], offset, batch.boot)
         self._check_tree()
@@ -211,15 +214,12 @@ class Projection:
 
     def _hold(self, batch: Committed) -> None:
         held = self._held.setdefault(batch.boot, deque())
-        held.extend([*exchanges(batch.events), *(each for each in batch.readings if self._counts(each))])
+        used = (each for each in batch.readings if used_names(tuple(each.values)).order)
+        held.extend([*exchanges(batch.events), *used])
         if len(held) > HELD:
             self._held[batch.boot] = deque(
                 each for index, each in enumerate(held) if index % 2 == 0 or isinstance(each, Event)
             )
-
-    @staticmethod
-    def _counts(reading: Reading) -> bool:
-        return bool(used_names(tuple(reading.values)).order)
 
     def _use(self, moments: Iterable[Moment], offset: int, boot: str) -> None:
         """Readings and exchanges of meters, in the order of their time."""
@@ -292,13 +292,12 @@ class Projection:
         return Plausibility(self._context(meter, "active_energy_import").ct_primary)
 
     def _meter(self, meter: str) -> MeterSeries:
-        series = MeterSeries(
+        series = self._meters[meter] = MeterSeries(
             lambda quantity: self._context(meter, quantity),
             self._calendar,
             meter,
             lambda quantity: self.history.past(meter, quantity),
         )
-        self._meters[meter] = series
         return series
 
     def _tell(self, meter: str, outcomes: Iterable[tuple[str, Interval | Finding]]) -> None:
@@ -311,7 +310,6 @@ class Projection:
                 self._findings[finding_key(fields)] = Event(CHECK, 0, fields)
                 if len(self._findings) > FINDINGS:
                     del self._findings[next(iter(self._findings))]
-                    self._let_go += 1
 
     # ── giving out ──
 
@@ -375,7 +373,8 @@ class Projection:
             "tree": self._tree_day and self._tree_day.isoformat(),
         }
         packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 6)
-        self.history.save(engine=packed, watermark=f"{self.epoch} {self.seq}".encode())
+        watermark = f"{self.epoch} {self.seq}".encode()
+        self.history.save(engine=packed, watermark=watermark, polls=packed_polls(self._polls))
 
     def _restore(self, packed: bytes) -> None:
         try:
@@ -397,4 +396,5 @@ class Projection:
                 "what was known of the registers cannot be read (%s): the journal is read again", error
             )
             self._meters.clear()
+            self._polls.forget()
             self.renumbered()

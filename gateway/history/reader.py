@@ -11,11 +11,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.energy import BuildingRegisters, BuildingSeries, Calendar, DaySum, Interval, Manifest
+from gateway.energy import (
+    BuildingRegisters,
+    BuildingSeries,
+    Calendar,
+    DaySum,
+    Interval,
+    Manifest,
+    PollHours,
+)
 from gateway.errors import HistoryError
 from gateway.history.day import Day
 from gateway.history.schema import FILE, SUMS, VERSION, translate
 from gateway.history.sums import BUILDING, building_until, of_day, until_of
+from gateway.history.values import unpacked_polls
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +204,11 @@ class HistoryReader:
         """First and last of the local days whose intervals went with a damaged file."""
         rows = self._rows("SELECT first, last FROM lost ORDER BY first")
         return [(date.fromordinal(first), date.fromordinal(last)) for first, last in rows]
+
+    def polls(self, meter: str) -> PollHours:
+        """How a meter answered, hour by hour, of the last week."""
+        rows = self._rows("SELECT value FROM known WHERE name = 'polls'")
+        return unpacked_polls(rows[0][0] if rows else None).of(meter)
 
     def holidays(self) -> dict[date, Holiday]:
         """The known public holidays."""

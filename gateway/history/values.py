@@ -5,12 +5,13 @@ takes.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
-from gateway.energy import GAUGES, GRAIN_DIGITS, QUARTER, BaseUnit, base_unit, to_grains
+from gateway.energy import GAUGES, GRAIN_DIGITS, QUARTER, BaseUnit, PollCounts, base_unit, to_grains
 from gateway.model import QUANTITIES, Event, Reading
 
 COUNTERS: Final = frozenset(name for name, word in QUANTITIES.items() if word.is_register)
@@ -98,6 +99,22 @@ def loaded(state: Sequence[Any]) -> Moment:
         return Event(*state)
     meter, uptime, values, suspect, absent = state
     return Reading(meter, uptime, values, absent, suspect=tuple(suspect))
+
+
+def packed_polls(counts: PollCounts) -> bytes:
+    """How meters answered, for the file."""
+    return zlib.compress(json.dumps(counts.state(), separators=(",", ":")).encode(), 6)
+
+
+def unpacked_polls(packed: bytes | None) -> PollCounts:
+    """What `packed_polls` gave; what cannot be read is not known."""
+    counts = PollCounts()
+    if packed is not None:
+        try:
+            counts.restore(json.loads(zlib.decompress(packed)))
+        except (zlib.error, ValueError, TypeError, AttributeError):
+            counts.forget()
+    return counts
 
 
 class DenseReadings:

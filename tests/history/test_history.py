@@ -400,6 +400,48 @@ def test_state_that_is_not_understood_is_learnt_again_and_the_days_stand(tmp_pat
     assert {len(held) for held in gateway.platform.held.values()} == {1}
 
 
+def answers(gateway) -> list[tuple[int, int]]:
+    """How the meter answered, by the hour, as a reader finds it."""
+    gateway.save()
+    reader = HistoryReader(gateway.directory)
+    found = reader.polls("m")
+    reader.close()
+    return [*found.values()]
+
+
+def test_how_a_meter_answered_is_counted_once_whatever_ends_a_process(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    expected: dict[int, list[int]] = {}
+    for number in range(130):
+        gateway.uptime += 60_000
+        failed = number % 7 == 3
+        counts = expected.setdefault((T0 + gateway.uptime) // 3_600_000, [0, 0])
+        counts[0] += 1
+        counts[1] += failed
+        values = {} if failed else {"active_energy_import": 10.0 + number}
+        gateway.take([Reading("m", gateway.uptime, values, missing="timeout" if failed else "")])
+        if number == 40:
+            gateway.save()
+        if number in {30, 70}:
+            gateway.kill()
+        if number == 100:
+            gateway.stop()
+    told = [(due, failed) for due, failed in expected.values()]
+    assert answers(gateway) == told
+    gateway.history.save(engine=b"nonsense", watermark=b"e 5")
+    gateway.kill()
+    assert answers(gateway) == told, "the journal is read again from its beginning"
+
+
+def test_polls_of_a_clock_that_nobody_vouches_for_are_of_no_hour(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    gateway.clock = "unsynced"
+    gateway.poll(10.0)
+    gateway.clock = "synced"
+    gateway.poll(11.0)
+    assert answers(gateway) == [(1, 0)]
+
+
 def test_days_where_the_clock_is_moved_have_92_and_100_quarter_hours() -> None:
     berlin = Calendar(ZoneInfo("Europe/Berlin"))
     assert [

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.config.rules import load_rules
-from gateway.energy import Calendar, DatedRules
+from gateway.energy import Calendar, DatedRules, PollCounts
 from gateway.history import History, HistoryReader, bills
+from gateway.history.values import packed_polls
+from gateway.model import Reading
 from gateway.status.energy.facts import BuildingFacts, EnergyHistory, EnergyMeter
 
 ZONE = ZoneInfo("Europe/Istanbul")
@@ -117,6 +119,21 @@ def make_history(
                 history.touched(key, row)
     history.keep_holidays("TR", 2025, 2027, HOLIDAYS)
     history.save()
+    history.close()
+
+
+def keep_polls(directory: Path, now: int, meter: str, hours: int, failed: Mapping[int, int | None]) -> None:
+    """A meter was polled 360 times in each of so many hours until `now`; `failed`: hours ago → how many polls
+    brought nothing, None for an hour of which nothing is known.
+    """
+    counts = PollCounts()
+    for ago in range(hours, -1, -1):
+        lost = failed.get(ago, 0)
+        if lost is not None:
+            readings = [Reading(meter, 0, missing="timeout" if at < lost else "") for at in range(360)]
+            counts.count(readings, now // 3_600_000 * 3_600_000 - ago * 3_600_000)
+    history = History(directory, Calendar(ZONE))
+    history.save(polls=packed_polls(counts))
     history.close()
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from energy_building import METERS as METERS_OF_TOWN
-from energy_building import energy_history, make_history
+from energy_building import energy_history, keep_polls, make_history
 from long_history import shape, write_years
 from status_building import BUSES, CALM, HOUR, METERS, NOW, SNAPSHOT, Building, electric, lost, meter, value
 
@@ -35,6 +35,7 @@ def whole(**more: object) -> Snapshot:
 
 def _town(folder: Path, days: int = 60) -> EnergyHistory:
     make_history(folder, NOW, days)
+    keep_polls(folder, NOW, "main", 24 * 6 + 18, {14: 306, 13: 180, 60: 9, 30: None, 31: None})
     return energy_history(folder)
 
 

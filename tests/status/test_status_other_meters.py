@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 import pytest
-from energy_building import QUARTER, ZONE, energy_history, facts, make_history
+from energy_building import QUARTER, ZONE, energy_history, facts, keep_polls, make_history
 from status_building import CALM, Building
 from test_status_page import Page, client
 
@@ -19,7 +21,7 @@ from gateway.status.energy.building import energy_view, meter_use
 from gateway.status.energy.facts import EnergyHistory, EnergyMeter
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import parse
-from gateway.status.energy.quality import quality_view
+from gateway.status.energy.quality import polls_of_week, quality_view
 from gateway.status.exports.files import write_csv
 from gateway.status.exports.views import tables_of
 from gateway.status.words.language import Locale
@@ -264,3 +266,68 @@ async def test_a_water_meter_at_the_top_of_the_tree_takes_no_reactive_energy_fro
     assert len(said[0][1].splitlines()) == 22
     assert "main" in said[0][2]
     assert said[1] == said[0] == said[2]
+
+
+def polled(directory, hours=24 * 6 + 9, failed=None, meter="main") -> EnergyHistory:
+    """A building whose meter was polled until NOW; `failed` as `keep_polls`."""
+    directory.mkdir(exist_ok=True)
+    put(directory, days=2)
+    keep_polls(directory, NOW, meter, hours, failed or {})
+    meters = (EnergyMeter("main", "Ana sayaç"), WATER)
+    return EnergyHistory(facts(meters=meters), partial(HistoryReader, directory))
+
+
+def week(history, language="en", meter="main"):
+    with closing(history.open()) as reader:
+        figures = Figures(history.facts, reader, Calendar(ZONE), NOW)
+        return polls_of_week(figures, meter, Locale(language, "Europe/Istanbul", NOW))
+
+
+def test_how_a_meter_answered_last_week_is_said_drawn_and_in_a_table(tmp_path):
+    # NOW is 09:44; nothing is known of two hours of yesterday, and most was lost this morning.
+    shown = week(polled(tmp_path, failed={5: 306, 4: 180, 60: 9, 20: None, 21: None}))
+    assert shown.title == "Polls answered in the last seven days: 99.1%"
+    assert shown.notes == ("The most were not answered on Wednesday 25 November, 04:00–06:00.",)
+    assert shown.table.heads == ("Day", "Polls", "Not answered", "Answered")
+    assert [row[1:] for row in shown.table.rows] == [
+        ("8,640", "0", "100%"),
+        ("8,640", "0", "100%"),
+        ("8,640", "0", "100%"),
+        ("8,640", "9", "99.9%"),
+        ("8,640", "0", "100%"),
+        ("7,920", "0", "100%"),
+        ("3,600", "486", "86.5%"),
+    ]
+    assert shown.table.rows[-1][0] == "Wednesday 25 November"
+    svg = str(shown.svg)
+    assert svg.count("h.88v19") == 24 * 6 + 10 - 5, "an hour in which all were answered"
+    assert svg.count("h.8v17") == 2, "an hour of which nothing is known"
+    assert [*re.findall("<title>(.*?)</title>", svg)] == [
+        "22 Nov 21–22: 97.5%", "25 Nov 04–05: 15.0%", "25 Nov 05–06: 50.0%",
+    ]  # fmt: skip
+
+
+def test_a_week_without_a_loss_says_so_and_one_that_began_late_since_when(tmp_path):
+    shown = week(polled(tmp_path, hours=30))
+    assert shown.title == "Every poll of the last seven days was answered"
+    assert shown.notes == ("Counted since Tuesday 24 November, 03:00.",)
+    assert len(shown.table.rows) == 2
+    assert week(polled(tmp_path / "other", meter="water")) is None
+
+
+def test_a_loss_over_midnight_names_both_days(tmp_path):
+    shown = week(polled(tmp_path, failed={11: 1, 10: 1, 9: 1, 8: 1}))
+    assert shown.notes == ("Not answered: Tuesday 24 November, 22:00–Wednesday 25 November 02:00.",)
+    assert shown.title == "Polls answered in the last seven days: 99.9%", "all is only what is all"
+
+
+async def test_the_page_of_a_meter_on_a_line_shows_how_it_answered(tmp_path):
+    building = Building(replace(CALM, taken=NOW))
+    building.history = polled(tmp_path, failed={5: 306, 4: 180})
+    async with client(building) as http:
+        english, turkish = [(await http.get(f"/meter/main?lang={each}")).text for each in ("en", "tr")]
+        other = (await http.get("/meter/hvac?lang=en")).text
+    assert "<h2>Polls answered in the last seven days: 99.1%</h2>" in english
+    assert "<h2>Son yedi günde yanıtlanan sorgular: %99,1</h2>" in turkish
+    assert "25 Kasım Çarşamba" in Page(turkish).text
+    assert "last seven days" not in other, "nothing is known of it"

@@ -127,7 +127,7 @@ def hits(titles: Sequence[str], height: int) -> str:
         for place, title in enumerate(titles)
         if title
     )
-    return _stretched(f'<g class="hit">{columns}</g>', max(1, len(titles)), height)
+    return draw_stretched(f'<g class="hit">{columns}</g>', max(1, len(titles)), height)
 
 
 def _said_of_many(columns: Sequence[Bar]) -> list[str]:
@@ -151,10 +151,10 @@ def _steps(columns: Sequence[Bar], axis: Scale, height: int) -> str:
         runs = groupby(round(floor - _tall(value, axis, height)) for value in tall)
         steps = "".join(f"V{y}h{len(list(run))}" for y, run in runs)
         out.append(f'<path class="{names[depth - 1]}" d="M0 {floor:.0f}{steps}V{floor:.0f}z"/>')
-    return _stretched("".join(out), len(columns), height)
+    return draw_stretched("".join(out), len(columns), height)
 
 
-def _stretched(inside: str, width: int, height: int) -> str:
+def draw_stretched(inside: str, width: int, height: int) -> str:
     """What is drawn in units of its own from left to right, over the whole width of a picture."""
     return (
         f'<svg width="100%" height="{height}" viewBox="0 0 {width} {height}" '
@@ -187,7 +187,7 @@ def curves(
     if band:
         inner.append(_band(band[0], band[1], axis, height))
     inner += [_path(line, axis, height) for line in lines]
-    out += [_stretched("".join(inner), _WIDE, height), numbers]
+    out += [draw_stretched("".join(inner), _WIDE, height), numbers]
     if limit is not None:
         y = floor - _tall(limit, axis, height)
         out.append(f'<line class="lim" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -250,7 +250,7 @@ def heat(
                 f"<title>{escape(title)}</title>{escape(number(value))}</text>"
             )
     drawn = "".join(f'<path class="{css}" d="{path}"/>' for css, path in cells.items() if path)
-    out.insert(0, _stretched(drawn, 24, tall * len(rows)))
+    out.insert(0, draw_stretched(drawn, 24, tall * len(rows)))
     names = "".join(
         f'<text x="0" y="{line * tall + 16}">{escape(name)}</text>' for line, (name, _) in enumerate(rows)
     )

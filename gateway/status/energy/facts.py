@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DaySum,
         Interval,
         Manifest,
+        PollHours,
     )
 
 
@@ -133,6 +134,9 @@ class EnergyReader(Protocol):
 
     def lost(self) -> list[tuple[date, date]]:
         """Local days that went with a damaged file."""
+
+    def polls(self, meter: str) -> PollHours:
+        """How a meter answered, hour by hour, of the last week."""
 
     def holidays(self) -> Mapping[date, PublicDay]:
         """The known public holidays."""

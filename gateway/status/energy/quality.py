@@ -1,21 +1,29 @@
-"""The page `/quality`: is any data missing or estimated? A square a day, and each meter in words."""
+"""The page `/quality`: is any data missing or estimated? A square a day, and each meter in words. Beside it
+the polls of a meter's last week, for its own page.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from markupsafe import Markup
 
+from gateway.status.energy.charts import draw_figure, draw_rect, draw_stretched, draw_text
 from gateway.status.energy.figures import DayQuality, Figures
 from gateway.status.energy.period import month_of
-from gateway.status.energy.shown import Choice, downloads
+from gateway.status.energy.shown import Choice, DataTable, Picture, downloads
 from gateway.status.words.language import Locale
 
 _MONTHS = 6
 _CELL = 20
 _WEEK = 7
+_LINE, _FOOT = 23, 20
+"""px of a day's line and of the hours below."""
+_WIDE = 29
+"""Hours of a day, and as many more as what is said at its end takes."""
+_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +186,112 @@ def _meter(label: str, meter: str, days: list[DayQuality], f: Locale) -> MeterQu
 def measured_share(days: Sequence[DayQuality], f: Locale) -> str:
     """Of the quarter hours that should be known: how many were measured, neither estimated nor missing."""
     expected = sum(day.expected for day in days)
-    measured = sum(min(day.measured, day.expected) for day in days)
-    share = measured / expected if expected else 0.0
+    return _share(sum(min(day.measured, day.expected) for day in days), expected, f)
+
+
+def _share(part: int, whole: int, f: Locale) -> str:
+    share = part / whole if whole else 0.0
     # All is only what is all.
     return f.percent(1) if share == 1 else f.percent(min(share, 0.999), 1)
+
+
+ClockHours = dict[int, tuple[int, int]]
+"""Hour on the wall → polls that were due in it, and how many brought nothing; (0, 0): nobody knows."""
+
+
+def polls_of_week(figures: Figures, meter: str, f: Locale) -> Picture | None:
+    """How a meter answered today and on the six days before, hour by hour; None where nothing is known."""
+    _, first = f.gettext, figures.today - timedelta(_WEEK - 1)
+    known = {
+        start: counts
+        for start, counts in sorted(figures.polls(meter).items())
+        if first <= f.day_of(start) <= figures.today
+    }
+    if not known:
+        return None
+    begin = min(known)
+    lines: dict[date, ClockHours] = {}
+    for day in (first + timedelta(number) for number in range(_WEEK)):
+        passed = (
+            start for start in figures.calendar.quarters(day)[::4] if begin < start <= figures.end - _HOUR_MS
+        )
+        lines[day] = {f.slot(start) // 4: (0, 0) for start in passed}
+    for start, (due, failed) in known.items():
+        line, hour = lines[f.day_of(start)], f.slot(start) // 4
+        was = line.get(hour, (0, 0))  # the same one on the wall, where the clock is set back
+        line[hour] = (was[0] + due, was[1] + failed)
+    due, failed = _counted(known.values())
+    if failed:
+        title = _("Polls answered in the last seven days: %(share)s") % {
+            "share": _share(due - failed, due, f)
+        }
+    else:
+        title = _("Every poll of the last seven days was answered")
+    notes = [_most_of(known, f)] if failed else []
+    if f.day_of(begin) > first or f.slot(begin) // 4:
+        said = {"day": f.day(f.day_of(begin)), "time": f.time(begin)}
+        notes.append(_("Counted since %(day)s, %(time)s.") % said)
+    unit = _("Hour by hour: filled where every poll was answered, framed where some were not")
+    heads = (_("Day"), _("Polls"), _("Not answered"), _("Answered"))
+    rows = tuple(_in_words(day, line, f) for day, line in lines.items() if any(_counted(line.values())))
+    return Picture(title, _answered(lines, title, f), DataTable(heads, rows), unit, tuple(notes))
+
+
+def _counted(hours: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    due, failed = zip(*hours, strict=True) if (hours := [*hours]) else ((), ())
+    return sum(due), sum(failed)
+
+
+def _in_words(day: date, line: ClockHours, f: Locale) -> tuple[str, ...]:
+    due, failed = _counted(line.values())
+    return (f.day(day), f.whole(due), f.whole(failed), _share(due - failed, due, f))
+
+
+def _most_of(known: Mapping[int, tuple[int, int]], f: Locale) -> str:
+    """The neighbouring hours in which the most polls were not answered."""
+    runs: list[list[int]] = []
+    for start in (start for start, (_due, failed) in known.items() if failed):
+        if runs and start == runs[-1][-1] + _HOUR_MS:
+            runs[-1].append(start)
+        else:
+            runs.append([start])
+    worst = max(runs, key=lambda run: sum(known[start][1] for start in run))
+    begin, end = worst[0], worst[-1] + _HOUR_MS
+    said = {"day": f.day(f.day_of(begin)), "first": f.time(begin), "last": f.time(end)}
+    if f.day_of(end - 1) != f.day_of(begin):
+        said["last"] = f"{f.day(f.day_of(end))} {said['last']}"
+    if len(runs) == 1:
+        return f.gettext("Not answered: %(day)s, %(first)s–%(last)s.") % said
+    return f.gettext("The most were not answered on %(day)s, %(first)s–%(last)s.") % said
+
+
+def _answered(lines: Mapping[date, ClockHours], says: str, f: Locale) -> Markup:
+    """A line for each day, a column for each hour: filled to the share of its polls that were answered."""
+    whole = unknown = names = ""
+    width, height, parts = 100 / _WIDE, _LINE * len(lines) + _FOOT, list[str]()
+    for number, (day, line) in enumerate(lines.items()):
+        y = number * _LINE
+        names += f'<text x="0" y="{y + 15}">{f.short_day(day)}</text>'
+        for hour, (due, failed) in line.items():
+            if not due:
+                unknown += f"M{hour + 0.1:.1f} {y + 2}h.8v17h-.8z"
+            elif not failed:
+                whole += f"M{hour + 0.06:.2f} {y + 1}h.88v19h-.88z"
+            else:
+                said = _share(due - failed, due, f)
+                title = f"{f.short_day(day)} {hour:02}–{hour + 1:02}: {said}"
+                parts.append(draw_rect("q2", (hour + 0.1) * width, 0.8 * width, y + 1.8, 17.4, title))
+                tall = 17.4 * (due - failed) / due
+                parts.append(draw_rect("q0", (hour + 0.2) * width, 0.6 * width, y + 19.2 - tall, tall))
+        due, failed = _counted(line.values())
+        if due:
+            parts.append(draw_text(100, y + 15, _share(due - failed, due, f), anchor="end"))
+    for hour in (0, 6, 12, 18, 24):
+        side = "middle" if hour else "start"
+        parts.append(draw_text(hour * width, height - 4, f"{hour:02}", anchor=side))
+    drawn = f'<path class="q0" d="{whole}"/><path class="void" d="{unknown}"/>'
+    gutter = f'<svg class="c y" height="{height}" aria-hidden="true">{names}</svg>'
+    return draw_figure(draw_stretched(drawn, _WIDE, height) + "".join(parts), height, says, gutter=gutter)
 
 
 def _headline(view: QualityView, days: list[DayQuality], f: Locale) -> None:

@@ -96,6 +96,16 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterLately:
+    """What the page of a meter says of the last days: periods, what it counted in them, the addresses of
+    their views; how it answered.
+    """
+
+    use: tuple[tuple[str, str, str], ...] = ()
+    polls: Picture | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """A link of the picker; `here`: it is what is shown."""
 

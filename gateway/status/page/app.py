@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.status.energy.shown import MeterLately
 from gateway.status.exports.programs import Programs, Rows, told
 from gateway.status.exports.query import WrongQuery
 from gateway.status.page import energy_pages, render
@@ -260,12 +261,12 @@ class Page:
         self, page: str, now: Snapshot, visitor: render.Visitor, meter: str, points: list[float | None]
     ) -> str:
         """The part of a page that lives, with what it says of the energy; in the worker thread."""
-        energy, use = render.NOTHING, list[tuple[str, str, str]]()
+        energy, lately = render.NOTHING, MeterLately()
         if page == "overview":
             energy = self._home.get(self._answers.energy_history(), now, visitor.language)
         elif meter:
-            use = self._uses.get(self._answers.energy_history(), now, meter, visitor.language)
-        return render.fragment(page, now, visitor, meter, points, energy, use)
+            lately = self._uses.get(self._answers.energy_history(), now, meter, visitor.language)
+        return render.fragment(page, now, visitor, meter, points, energy, lately)
 
     def _points(self, meter: str) -> list[float | None]:
         """The last hour of a meter, asked on the loop where it is written; nothing for a page that has no

@@ -11,8 +11,9 @@ from gateway.status.energy.building import energy_view, meter_use
 from gateway.status.energy.facts import BuildingFacts, EnergyHistory
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import WORDS, Period
-from gateway.status.energy.quality import quality_view
+from gateway.status.energy.quality import polls_of_week, quality_view
 from gateway.status.energy.reactive import reactive_view
+from gateway.status.energy.shown import MeterLately
 from gateway.status.exports.query import Query, WrongQuery, figures_of, period_of, subject_of, today_of
 from gateway.status.page import render
 from gateway.status.page.answers import Packed, pack
@@ -59,33 +60,33 @@ class KeptPages:
 
 
 class MeterUses:
-    """What meters counted lately, for their pages; for the page's worker thread."""
+    """What meters counted lately and how they answered, for their pages; for the page's worker thread."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], tuple[int, list[tuple[str, str, str]]]] = {}
+        self._kept: dict[tuple[str, str], tuple[int, MeterLately]] = {}
 
-    def get(
-        self, history: EnergyHistory | None, now: Snapshot, meter: str, language: str
-    ) -> list[tuple[str, str, str]]:
-        """As `meter_use`; empty while nothing is known, or the day is not."""
+    def get(self, history: EnergyHistory | None, now: Snapshot, meter: str, language: str) -> MeterLately:
+        """Of a meter; empty while nothing is known, or the day is not."""
         if history is None or not now.clock.synced:
-            return []
+            return MeterLately()
         kept = self._kept.pop((meter, language), None)
         if kept is None or not 0 <= now.taken - kept[0] < KEPT:
-            kept = (now.taken, _use(history, now, meter, language))
+            kept = (now.taken, _lately(history, now, meter, language))
         self._kept[meter, language] = kept
         while len(self._kept) > _MOST:
             del self._kept[next(iter(self._kept))]
         return kept[1]
 
 
-def _use(history: EnergyHistory, now: Snapshot, meter: str, language: str) -> list[tuple[str, str, str]]:
+def _lately(history: EnergyHistory, now: Snapshot, meter: str, language: str) -> MeterLately:
+    f, view = Locale(language, now.timezone, now.taken), now.meter(meter)
     try:
         with closing(history.open()) as reader:
             figures = figures_of(history, reader, now)
-            return meter_use(figures, meter, Locale(language, now.timezone, now.taken))
+            polls = polls_of_week(figures, meter, f) if view and view.bus else None
+            return MeterLately(tuple(meter_use(figures, meter, f)), polls)
     except HistoryError:
-        return []
+        return MeterLately()
 
 
 def page(

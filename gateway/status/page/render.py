@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from gateway.common.templates import templates
+from gateway.status.energy.shown import MeterLately
 from gateway.status.page.chart import hour
 from gateway.status.page.home import HomeEnergy
 from gateway.status.page.overview import overview, single
@@ -25,6 +26,7 @@ from gateway.status.words.language import LANGUAGES, Locale, translation
 
 HERE = Path(__file__).parent
 NOTHING = HomeEnergy()
+_UNKNOWN = MeterLately()
 STATIC = {path.name: path.read_bytes() for path in sorted((HERE / "static").iterdir())}
 """Every file that the page loads: a few kB, kept in memory, so that no request touches the file system."""
 _STAMPS = {name: hashlib.blake2b(body, digest_size=6).hexdigest() for name, body in STATIC.items()}
@@ -127,10 +129,11 @@ def fragment(  # noqa: PLR0917 - what a page is made of
     meter_id: str = "",
     points: Sequence[float | None] = (),
     energy: HomeEnergy = NOTHING,
-    use: Sequence[tuple[str, str, str]] = (),
+    lately: MeterLately = _UNKNOWN,
 ) -> str:
     """The part of a page that lives: everything below the header. `page` is overview, meter or system,
-    `points` a meter's last hour, `energy` what the overview says of it, `use` what a meter counted lately.
+    `points` a meter's last hour, `energy` what the overview says of it, `lately` what a meter counted and how
+    it answered.
     """
     locale = Locale(visitor.language, now.timezone, now.taken)
     verdict = judge(now)
@@ -158,7 +161,7 @@ def fragment(  # noqa: PLR0917 - what a page is made of
         context["bus"] = next((bus for bus in now.buses if bus.name == meter.bus), None)
         context |= {
             "line": single(meter, locale),
-            "use": use,
+            "lately": lately,
             "tables": tables(meter, locale),
             "hour": hour(points, now.taken, locale, meter.interval),
         }

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
 
-from gateway.energy import EXPORT, Calendar, netting, tree
+from gateway.energy import EXPORT, Calendar, PollHours, netting, tree
 from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
 from gateway.status.energy.figures.quarters import DayValues
 from gateway.status.energy.figures.sums import SumFigures, total
@@ -226,6 +226,10 @@ class Figures(SumFigures):
             found.append(DayQuality(day, expected, one.intervals if one else 0, measured, gone))
             day += timedelta(1)
         return found
+
+    def polls(self, meter: str) -> PollHours:
+        """How a meter answered, hour by hour, of the last week."""
+        return self._reader.polls(meter)
 
     # ---- the sun
 
