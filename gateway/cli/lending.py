@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from gateway.cli.client import ControlClient, control_client
 from gateway.cli.language import _
@@ -55,8 +56,13 @@ def _renew(done: threading.Event, bus: str, who: str, socket: Path | None) -> No
 
 def bus_at(client: ControlClient, place: str) -> str:
     """The bus of the running daemon at that port or host; empty when it has none there."""
+    return bus_among(client.status()["buses"], place)
+
+
+def bus_among(buses: Iterable[Mapping[str, Any]], place: str) -> str:
+    """The one of these buses of a daemon that is at that port or host; empty when none is."""
     here = str(Path(place).resolve()) if place.startswith("/") else place
-    for bus in client.status()["buses"]:
+    for bus in buses:
         where = str(bus["where"])
         if (str(Path(where).resolve()) if where.startswith("/") else where) == here:
             return str(bus["name"])

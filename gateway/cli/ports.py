@@ -10,7 +10,7 @@ import click
 
 from gateway.cli.client import control_client
 from gateway.cli.language import N_, _, in_words
-from gateway.cli.lending import bus_at
+from gateway.cli.lending import bus_among
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
 from gateway.commissioning.ports import SerialPortInfo, serial_ports
@@ -32,7 +32,7 @@ Write the name into `port:` of a bus, or search the line behind it with `submete
 @click.option("--json", "as_json", is_flag=True, help=N_("One JSON object per port instead of words."))
 def command(*, file: Path | None, socket: Path | None, as_json: bool) -> None:
     """Print a paragraph per port; exit 1 when there is none."""
-    ports = [read_here(port, socket) for port in serial_ports(_configured(file))]
+    ports = read_here(serial_ports(_configured(file)), socket)
     if as_json:
         for port in ports:
             print(json.dumps({**dataclasses.asdict(port), "stable": port.stable}, ensure_ascii=False))
@@ -79,18 +79,25 @@ def _show(port: SerialPortInfo) -> None:
         say(_("free, and you may use it"), "  ")
 
 
-def read_here(port: SerialPortInfo, socket: Path | None) -> SerialPortInfo:
-    """The port as it is when the running gateway has it open: in use, and nothing is wrong with that."""
-    if not port.holder:
-        return port
+def read_here(ports: list[SerialPortInfo], socket: Path | None) -> list[SerialPortInfo]:
+    """The ports as they are; of those that the running gateway has open, in use, and nothing is wrong with
+    that. It is asked once, and only where a port is in use.
+    """
+    if not any(port.holder for port in ports):
+        return ports
     try:
         client = control_client(socket)
         if client is None:
-            return port
+            return ports
         with client:
-            bus = bus_at(client, port.device)
+            buses = client.status()["buses"]
     except ControlError:
-        return port  # whoever may not ask the gateway sees who holds the port
+        return ports  # whoever may not ask the gateway sees who holds the port
+    return [_as_bus(port, bus_among(buses, port.device) if port.holder else "") for port in ports]
+
+
+def _as_bus(port: SerialPortInfo, bus: str) -> SerialPortInfo:
+    """The port that is a bus of the running gateway, if it is one."""
     return dataclasses.replace(port, bus=bus, trouble="", hint="", gateway=True) if bus else port
 
 
