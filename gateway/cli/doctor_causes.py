@@ -27,7 +27,10 @@ CAUSES: Final = {
     ),
     "bias": (
         N_("The line has no bias: it floats while nobody talks."),
-        N_("switch on the bias resistors at one place, best at the adapter: A to 5 V, B to ground"),
+        N_(
+            "switch on the bias resistors at one place, best at the adapter: D+ to 5 V, D- to ground (makers "
+            "call D+ A or B)"
+        ),
     ),
     "termination": (
         N_("Reflections: the termination is missing, or the cable is too long for this rate."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.cli.scan_words import Report
 from gateway.commissioning.ports import serial_ports
 from gateway.commissioning.scan import (
     ConverterProbe,
+    FoundMeter,
     HostProbe,
     HostSweep,
     LineSetting,
@@ -91,28 +93,45 @@ def command(*, where: str | None, every: bool, as_json: bool, write: bool, **opt
     sys.exit(2 if broken else 0 if found else 1)
 
 
-def search(place: str, config: Config | None, report: Report, options: dict[str, Any]) -> Swept:
-    """Search one place, tell the report, and give what was found. Raises GatewayError."""
+def search(
+    place: str,
+    config: Config | None,
+    report: Report,
+    options: dict[str, Any],
+    *,
+    likely: Iterable[LineSetting] = (),
+    before: Swept | None = None,
+    met: Callable[[FoundMeter], None] = lambda _: None,
+) -> Swept:
+    """Search one place, tell the report, and give what was found. `likely`: settings to begin with; `before`:
+    the search of this line that goes on. Raises GatewayError.
+    """
     drivers = Path(config.drivers.directory) if config else None
     tables = library(drivers) if drivers else library()
     addresses = _addresses(options["addresses"])
     settings: list[LineSetting] = []
     sweep: Sweep
+
+    def tell(found: FoundMeter) -> None:
+        met(found)
+        report.met(found)
+
     if place.startswith("/"):
-        settings = _settings(place, config, options)
+        settings = list(dict.fromkeys([*likely, *_settings(place, config, options)]))
         sweep = Sweep(
             SerialProbe(place, direction_pin=_direction_pin(place, config, options)),
             tables,
             settings,
             addresses=addresses,
             one_setting=options["one_setting"],
+            before=before,
             tell=report.progress,
-            met=report.met,
+            met=tell,
         )
         name = place
     else:
         ways = _ways(*host_of(place), config)
-        sweep = HostSweep(ways, tables, addresses=addresses, tell=report.progress, met=report.met)
+        sweep = HostSweep(ways, tables, addresses=addresses, tell=report.progress, met=tell)
         name = ways[0].name
     report.begin(place, sweep.worst, settings)
     with borrowed(name, "submeter scan", options["socket"]):

@@ -116,7 +116,10 @@ class Report:
         self._few = len({each.baudrate for each in settings}) == 1
         many = ngettext("%(n)s setting", "%(n)s settings", len(settings)) % {"n": len(settings)}
         where = f"{place}, {many}" if settings else place
-        text = _("Searching %(where)s: at most %(time)s, mostly far less.")
+        text = _(
+            "Searching %(where)s: at most %(time)s to ask everywhere, mostly far less, and some seconds for "
+            "each meter that answers."
+        )
         say(text % {"where": where, "time": _time(worst)}, err=True)
         if sys.stderr.isatty():
             self._bar = _progress_bar()
@@ -310,6 +313,8 @@ def _how_sure(found: FoundMeter) -> str:
         text = _("two meters answer here")
     elif not names and known.complaint is not None:
         text = _complaint(known.complaint)
+    elif known.doubtful:
+        text = _("cannot be told: too many of its answers are lost → submeter doctor, then search again")
     elif not names:
         text = _("no table of the library fits: submeter drivers try tells more, with the table you have")
     elif len(names) > 1:
@@ -372,6 +377,7 @@ def _as_dict(found: FoundMeter) -> dict[str, Any]:
         "says": known.says or None,
         "values": known.values,
         "complaint": known.complaint.reason if known.complaint else None,
+        "doubtful": known.doubtful,
         "double": found.double,
         "every_address": found.every,
     }

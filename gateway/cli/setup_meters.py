@@ -20,7 +20,8 @@ from gateway.cli.scan_words import Report, why_left_out
 from gateway.cli.setup_answers import Setup, plain
 from gateway.cli.setup_start import with_intervals
 from gateway.commissioning.ports import serial_ports
-from gateway.commissioning.setup import answers_of, flaws, named, place_of, said_of, unmet, written
+from gateway.commissioning.scan import FoundMeter, Swept
+from gateway.commissioning.setup import answers_of, flaws, met_at, named, place_of, said_of, unmet, written
 from gateway.common import event_loop
 from gateway.config import Config, Meter, parse_config, parse_ratio
 from gateway.errors import ConfigError, GatewayError
@@ -34,11 +35,12 @@ _SEARCH = {"addresses": None, "baudrate": None, "parity": None, "stopbits": None
 
 
 def meters(s: Setup) -> None:
-    """Search lines and hosts: of a line the setting of the first find, and all of them when meters lack."""
+    """Search lines and hosts: of a line the setting of the first find, and the others when meters lack."""
     if s.asks:
         s.answers["scan"] = _asked_places(s)
         s.keep()
-    left_out = _search(s, one_setting=True)
+    done: dict[str, Swept] = {}
+    left_out = _search(s, done, one_setting=True)
     if s.asks:
         lack = not confirm(
             _("Are these all of the meters?"),
@@ -47,7 +49,7 @@ def meters(s: Setup) -> None:
     else:
         lack = bool(unmet(s.answers))
     if lack:
-        left_out = _search(s, one_setting=False)
+        left_out = _search(s, done, one_setting=False)
     if not s.answers["meters"]:
         raise GatewayError(
             "no meter was found", hint="submeter ports, submeter scan; then: submeter setup meters"
@@ -83,8 +85,10 @@ def _no_place(text: str) -> str:
     return ""
 
 
-def _search(s: Setup, *, one_setting: bool) -> list[str]:
-    """Search every place; what the file has already stays as it is. Gives why meters are left out."""
+def _search(s: Setup, done: dict[str, Swept], *, one_setting: bool) -> list[str]:
+    """Search every place; what the file has already stays as it is. A line that is `done` in part goes on
+    with what it left out; another one begins where somebody was met before. Gives why meters are left out.
+    """
     config = _config_there(s)
     there = answers_of(s.text)
     report = Report(as_json=False, existing=existing(config), proposes=False)
@@ -93,7 +97,12 @@ def _search(s: Setup, *, one_setting: bool) -> list[str]:
     s.answers["buses"], s.answers["meters"] = there.get("buses", []), there.get("meters", [])
     s.answers["left_out"] = []
     for place in s.answers["scan"]:
-        swept = search(place, config, report, {**_SEARCH, "one_setting": one_setting, "socket": s.socket})
+        options = {**_SEARCH, "one_setting": one_setting, "socket": s.socket}
+        swept = search(
+            place, config, report, options,
+            likely=met_at(s.answers, place), before=done.get(place), met=partial(_keep_met, s, place),
+        )  # fmt: skip
+        done[place] = swept
         proposal = report.proposals[-1]
         if proposal.bus is not None:
             s.answers["buses"].append(proposal.bus)
@@ -104,6 +113,14 @@ def _search(s: Setup, *, one_setting: bool) -> list[str]:
         s.answers["ratios"] = {key: ratio for key, ratio in ratios.items() if ratio}
         s.keep()
     return left_out
+
+
+def _keep_met(s: Setup, place: str, found: FoundMeter) -> None:
+    """Note at which setting somebody answers: a search that is broken off begins there the next time."""
+    if found.setting is not None:
+        there = s.answers.setdefault("met", {})
+        there[place] = [found.setting.baudrate, found.setting.parity, found.setting.stopbits]
+        s.keep()
 
 
 def _config_there(s: Setup) -> Config | None:

@@ -4,7 +4,7 @@ which names are one port.
 Answers have the form of a configuration; beside its sections stand `scan` (ports and hosts to search) and
 `names` (name, feeds, parent and ct of a meter by its place and address; by its address alone where only one
 place has a meter there). `buses` and `meters` are what the search has found, `left_out` [place, address] of
-whom it has found and no line can be written for.
+whom it has found and no line can be written for, `met` the setting of a line at which somebody was met.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gateway.commissioning.doctor import SampleBatch
-from gateway.commissioning.scan import item_lines
+from gateway.commissioning.scan import LineSetting, item_lines
 from gateway.config import (
     host_and_port,
     line_of,
@@ -144,6 +144,12 @@ def _is_at(place: object, bus: Row | None) -> bool:
     if "host" not in bus:
         return same_line({"type": "serial", "port": str(place)}, bus)
     return host_and_port(str(place)) == (str(bus["host"]), int(bus.get("port", 502)))
+
+
+def met_at(answers: Row, place: str) -> list[LineSetting]:
+    """The setting of a line at which somebody was met before; none when nobody was."""
+    setting = (answers.get("met") or {}).get(place)
+    return [LineSetting(*setting)] if setting else []
 
 
 def said_of(meter: Row, answers: Row) -> dict[str, Any]:

@@ -310,14 +310,37 @@ def test_a_port_that_the_running_gateway_reads_is_no_trouble(site, gateway, tmp_
         site.port, site.port, "FTDI", holder="python (pid 7)", trouble="in use", hint="end it"
     )
     socket, _path = gateway
-    until(lambda: read_here(held, socket).gateway, 60, "the gateway reads the port")
-    port = read_here(held, socket)
-    assert (port.gateway, port.bus, port.trouble, port.hint) == (True, "lab", "", "")
+    until(lambda: read_here([held], socket)[0].gateway, 60, "the gateway reads the port")
     other = dataclasses.replace(held, device="/dev/null")
-    assert read_here(other, socket) == other
-    assert read_here(held, tmp_path / "nobody.sock") == held
     free = dataclasses.replace(held, holder="")
-    assert read_here(free, socket) == free
+    port, *rest = read_here([held, other, free], socket)
+    assert (port.gateway, port.bus, port.trouble, port.hint) == (True, "lab", "", "")
+    assert rest == [other, free]
+    assert read_here([held], tmp_path / "nobody.sock") == [held]
+
+
+def test_however_many_ports_are_open_the_running_gateway_is_asked_once(monkeypatch) -> None:
+    asked = []
+
+    class Daemon:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def status(self) -> dict:
+            asked.append("status")
+            return {"buses": [{"name": f"b{at}", "where": f"/dev/ttyUSB{at}"} for at in range(3)]}
+
+    monkeypatch.setattr("gateway.cli.ports.control_client", lambda _socket: asked.append("there") or Daemon())
+    ports = [SerialPortInfo(f"/dev/ttyUSB{at}", f"/dev/ttyUSB{at}", "FTDI", holder="x") for at in range(4)]
+    assert [port.bus for port in read_here(ports, None)] == ["b0", "b1", "b2", ""]
+    assert asked == ["there", "status"]
+    asked.clear()
+    free = [dataclasses.replace(port, holder="") for port in ports]
+    assert read_here(free, None) == free
+    assert asked == []
 
 
 @pytest.mark.parametrize(("asked", "least"), [(None, 300.0), (["m1", "m2"], 65.0)])

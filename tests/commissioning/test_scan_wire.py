@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from contextlib import suppress
 
 import pytest
@@ -19,6 +20,8 @@ from gateway.commissioning.scan import (
     identify,
     likely_settings,
 )
+from gateway.commissioning.scan.exchange import Exchange
+from gateway.commissioning.scan.settings import time_for
 from gateway.demo.simulator.slave import ModbusError
 from gateway.errors import NoReply, Refused
 
@@ -124,6 +127,40 @@ async def test_the_end_says_which_settings_were_tried_whole(
     assert sweep.result.ended == (not ended_at)
     assert sweep.result.tried == [every[key] for key in tried]
     assert sweep.result.likely_only == [every[key] for key in likely_only]
+
+
+async def test_a_search_that_goes_on_leaves_out_what_was_searched_and_keeps_what_was_found() -> None:
+    asked: Counter[LineSetting | None] = Counter()
+
+    class Counted(WireLine):
+        def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
+            asked[self.setting] += bool(pdu)
+            return super().exchange(unit, pdu, wait)
+
+    every = {parity: LineSetting(19200, parity) for parity in "NEO"}
+    there = [
+        Mounted(BY_NAME["inepro-pro380"], unit, every[parity])
+        for parity, unit in (("E", 1), ("E", 30), ("O", 200))
+    ]
+    line = Counted(there)
+    first = await Sweep(line, LIBRARY, every.values(), one_setting=True).run()
+    assert [found.unit for found in first.found] == [1, 30]
+    assert (first.tried, first.likely_only) == ([every["E"]], [every["N"]])
+    likely = asked[every["N"]]
+    asked.clear()
+    on = Sweep(line, LIBRARY, every.values(), before=first)
+    bound = on.worst
+    assert bound == time_for([every["N"], every["O"]], 247)
+    second = await on.run()
+    assert asked[every["E"]] == 0
+    assert asked[every["N"]] <= 247 - likely
+    assert [(found.unit, found.setting) for found in second.found] == [
+        (1, every["E"]),
+        (30, every["E"]),
+        (200, every["O"]),
+    ]
+    assert {*second.tried} == {*every.values()}
+    assert second.likely_only == []
 
 
 @pytest.mark.parametrize("name", ["inepro-pro380", "eastron-sdm630", "iskra-wm3m4"])

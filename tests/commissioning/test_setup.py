@@ -22,7 +22,8 @@ from gateway.catalogue import load_driver
 from gateway.cli import cli
 from gateway.cli.client import ControlClient
 from gateway.cli.setup_answers import Setup
-from gateway.commissioning.scan import FoundMeter, Identified, LineSetting, propose_lines
+from gateway.cli.setup_meters import meters
+from gateway.commissioning.scan import FoundMeter, Identified, LineSetting, Swept, propose_lines
 from gateway.commissioning.setup import answers_of, merged, read_answers, said_of, unmet, written
 from gateway.config import load_config, parse_config
 from gateway.demo.simulator.slave import Slave
@@ -636,3 +637,36 @@ def test_the_card_is_asked_about_where_the_service_can_spare_it(
     assert s.answers.get("card") == kept_as
     config = parse_config(written("", s.answers))
     assert config.card.remount is bool(kept_as and kept_as["remount"])
+
+
+def test_who_lacks_meters_and_who_comes_back_is_searched_for_with_what_is_known(
+    tmp_path, monkeypatch
+) -> None:
+    """The other settings of a line go on from the first search; a session that was lost begins where somebody
+    was met.
+    """
+    port, at = "/dev/ttyUSB7", LineSetting(19200, "E", 1)
+    asked: list[tuple[list[LineSetting], Swept | None, bool]] = []
+
+    def search(place, _config, report, options, *, likely, before, met) -> Swept:
+        asked.append((likely, before, options["one_setting"]))
+        swept = before or Swept(tried=[at])
+        met(FoundMeter(at, 5, 0.01))
+        report.proposals.append(propose_lines([], place={"type": "serial", "port": place}))
+        if len(asked) > 1:
+            raise KeyboardInterrupt
+        return swept
+
+    monkeypatch.setattr("gateway.cli.setup_meters.search", search)
+    monkeypatch.setattr("gateway.cli.setup_meters._asked_places", lambda _setup: [port])
+    monkeypatch.setattr("gateway.cli.setup_meters.confirm", lambda *_, **__: False)
+    one = Setup(tmp_path / "gateway.yaml", None, None)
+    with pytest.raises(KeyboardInterrupt):
+        meters(one)
+    assert [(likely, one_setting) for likely, _before, one_setting in asked] == [([], True), ([at], False)]
+    assert (asked[0][1], asked[1][1]) == (None, Swept(tried=[at]))
+    two = Setup(tmp_path / "gateway.yaml", None, None)
+    assert two.recall()
+    with pytest.raises(KeyboardInterrupt):
+        meters(two)
+    assert asked[2] == ([at], None, True)

@@ -331,6 +331,40 @@ def test_a_certificate_that_ends_is_told_by_a_right_clock(days, synced, found, l
     assert any(word in each.text for each in told) == bool(found)
 
 
+@pytest.mark.parametrize(
+    ("buses", "texts"),
+    [
+        (("line1",) * 3, ["line1", "3"]),
+        (("line1", "line1", "line2"), ["line1", "2"]),
+        (("line1", "line2", ""), []),
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "tr"])
+def test_old_numbers_of_several_meters_of_a_line_are_one_trouble_of_the_line(buses, texts, language) -> None:
+    """The oldest of them is told; a meter that is alone with it is told by its name."""
+    old = [
+        replace(
+            CALM.meters[0], id=f"m{at}", label=f"Meter {at}", bus=bus,
+            values=(value("active_power", 1.0, 900.0 + 600 * at), value("active_energy_import", 1.0, 5.0)),
+        )
+        for at, bus in enumerate(buses)
+    ]  # fmt: skip
+    facts = replace(CALM, meters=tuple(old), buses=())
+    f = Locale(language, "Europe/Istanbul", NOW)
+    verdict = judge(facts)
+    assert sum(finding.cause == "values_old" for finding in verdict.troubles) == 3
+    told = [
+        each for each in notices(verdict, facts, f) if {"en": " old ", "tr": " eski "}[language] in each.text
+    ]
+    together = buses.count("line1")
+    assert len(told) == (1 + 3 - together if together > 1 else 3)
+    if texts:
+        (line,) = [each for each in told if each.link == "/system"]
+        assert all(text in line.text for text in texts)
+        assert f.ago(900 + 600 * (together - 1)) in line.text
+    assert all("submeter plan" in each.action for each in told)
+
+
 @pytest.mark.parametrize("language", ["en", "tr"])
 def test_a_platform_that_is_away_is_not_called_one_that_might_be(language: str) -> None:
     f = Locale(language, "Europe/Istanbul", NOW)

@@ -8,6 +8,7 @@ rows, all of which are there, is that of a smaller meter.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ from typing import Final
 from gateway.catalogue import Driver, Identity, Row, Span, recognised
 from gateway.commissioning.plausibility.fit import Ask, read_from
 from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
-from gateway.errors import BadFrame, NoReply, NotReady, Refused
+from gateway.errors import BadFrame, BusError, NoReply, NotReady, Refused
 
 OVERLAP: Final = 0.5
 _MOST_READS: Final = 400
@@ -29,6 +30,12 @@ _PATIENCE: Final = 2
 _KNOWN_PATIENCE: Final = 20
 """The same of one that has answered: some are silent where they should refuse."""
 _AT_ONCE: Final = 40
+_BY_CHANCE: Final = 1e-3
+"""Chance below which a place that was silent each time is believed not to be there."""
+_INSISTING: Final = 3
+"""Reads in vain before the last one."""
+_NOBODY: Final = (10, 11)
+"""What a converter says for a unit that does not answer it."""
 
 Words = dict[tuple[int, int], int]
 Place = tuple[int, int, int]
@@ -89,9 +96,11 @@ class Reader:
         patience: int = _PATIENCE,
         seconds: float = inf,
         there: Iterable[Place] = (),
+        lost: Callable[[], int] = lambda: 0,
     ) -> None:
         """`most` reads in all, within `seconds`; no more after `patience` in a row that were not answered.
-        `there`: places that the meter is known to have, though not what stands there now.
+        `there`: places that the meter is known to have, though not what stands there now. `lost`: answers of
+        the meter that `ask` itself has missed until now, and got when it asked again.
         """
         self.ask = ask
         self._most, self.patience = most, patience
@@ -103,6 +112,12 @@ class Reader:
         """The first refusal by which it has said that it is not ready, or has a fault of its own."""
         self._there = frozenset(there)
         self.reads = self.silences = 0
+        self._silent: dict[Place, int] = {}
+        """What is not answered yet, and how often it was asked for."""
+        self._proof: Place | None = None
+        """What was answered last, or refused."""
+        self._came = self._missed = 0
+        self._lost = lost
 
     async def alone(self, function: int, address: int, count: int) -> list[int] | None:
         """A read of exactly these; None when they are refused, not answered, or not asked for any more.
@@ -192,24 +207,85 @@ class Reader:
             self.words[group[0].function, group[0].address + offset] = word
 
     async def _read(self, function: int, address: int, count: int) -> list[int] | None:
+        """The words; None when they are refused or not answered: then the place is among the silent ones."""
         self.reads += 1
+        place = (function, address, count)
+        words: list[int] | None = None
         try:
-            words = await self.ask(function, address, count)
-        except NoReply:
-            self.silences += 1
-            return None
-        except NotReady as error:
-            self.silences += 1
-            self.complaint = self.complaint if isinstance(self.complaint, NotReady) else error
-            self._not_ready.add((function, address, count))
-            return None
-        except Refused as error:
-            self.complaint = self.complaint or (error if error.hint else None)
-            words = None
-        except BadFrame:
-            words = None
+            words = await self.ask(*place)
+        except (NoReply, BadFrame, Refused) as error:
+            self._complain(place, error)
+            if not isinstance(error, Refused) or isinstance(error, NotReady) or error.code in _NOBODY:
+                self.silences = 0 if isinstance(error, BadFrame) else self.silences + 1
+                self._silent[place] = self._silent.get(place, 0) + 1
+                return None
         self.silences = 0
+        self._came += 1
+        self._missed += self._silent.pop(place, 0) > 0
+        self._proof = place
+        self._not_ready.discard(place)
         return words
+
+    def _complain(self, place: Place, error: BusError) -> None:
+        """Note what it says of itself."""
+        if isinstance(error, NotReady):
+            self.complaint = self.complaint if isinstance(self.complaint, NotReady) else error
+            self._not_ready.add(place)
+        elif isinstance(error, Refused):
+            self.complaint = self.complaint or (error if error.hint else None)
+
+    @property
+    def doubts(self) -> list[Place]:
+        """What was not answered and may be there all the same: as often as this meter's answers are lost, by
+        the rule of succession, it is silent so many times by chance.
+        """
+        missed = self._missed + self._lost()
+        share = (missed + 1) / (self._came + missed + 2)
+        return [place for place, times in self._silent.items() if share**times > _BY_CHANCE]
+
+    @property
+    def loses(self) -> bool:
+        """Whether some of its answers were lost, and came when they were asked for again."""
+        return self._missed + self._lost() > 0
+
+    async def ask_again(self) -> bool:
+        """Ask once more for all that is in doubt; whether anything of it was answered or refused now. A
+        silence counts when the meter answers something else behind it. None of this is one of the `most`
+        reads. Raises BusDown.
+        """
+        learnt, silences, reads = False, self.silences, self.reads
+        for place in self.doubts:
+            times, span = self._silent[place], Span(*place)
+            if self.has([span]):  # it has come with its neighbours
+                self._alone[place] = [self.words[span.function, at] for at in range(span.address, span.end)]
+                del self._silent[place]
+            else:
+                self._alone[place] = await self._read(*place)
+            if place not in self._silent:
+                learnt = True
+            elif not await self._speaks():
+                self._silent[place] = times
+                break
+        self.silences, self.reads = 0 if learnt else silences, reads
+        return learnt
+
+    async def _speaks(self) -> bool:
+        """Whether the meter still answers what it answered last."""
+        proof, came = self._proof, self._came
+        if proof is None:
+            return False
+        await self._read(*proof)
+        self._silent.pop(proof, None)
+        return self._came > came
+
+    async def insist(self, function: int, address: int, count: int) -> list[int]:
+        """A read for those who would take a lost answer for a refusal. Raises BusDown, NoReply, BadFrame,
+        Refused.
+        """
+        for _ in range(_INSISTING):
+            with contextlib.suppress(NoReply, BadFrame):
+                return await self.ask(function, address, count)
+        return await self.ask(function, address, count)
 
 
 async def weigh_against(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from gateway.catalogue import Driver, resolve
 from gateway.commissioning.plausibility.fit import Ask, read_from
@@ -51,6 +51,9 @@ _PATIENCE: Final = 10
 _TOLD: Final = frozenset({"serial_number", "ct_ratio", "ct_primary", "ct_secondary"})
 """Attributes that are asked for: what a technician compares with the case and with the plates."""
 _MOST_RATIO: Final = 5000
+_ROUNDS: Final = 8
+"""Times that what was not answered is asked for again."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Identified:
     """A refusal by which it has said that it is not ready; or, where it gave no register, that it has a fault
     of its own.
     """
+    doubtful: bool = False
+    """Whether so many answers were lost that nobody can tell what it lacks: without a candidate then."""
 
     @property
     def sure(self) -> bool:
@@ -93,23 +98,56 @@ async def identify(
     says: Says = _silent,
     on_a_line: bool = True,
     there: Iterable[Place] = (),
+    lost: Callable[[], int] = lambda: 0,
 ) -> Identified:
     """What answers. `before`: meters of this line whose tables are asked for first; `says`: what it, one of
     these, says to functions 17 and 43/14, asked for where it may tell more; `on_a_line`: whether meters with
-    a serial port are the likelier ones; `there`: places that it is known to have. Raises BusDown.
+    a serial port are the likelier ones; `there`: places that it is known to have; `lost`: its answers until
+    now that `ask` has missed and got when it asked again. Raises BusDown.
+
+    An answer that is lost says nothing of the meter: where a conclusion stands on one, the place is asked for
+    again, and where that does not help there is no conclusion.
     """
     drivers = list(library)
-    reader = Reader(ask, most=_MOST_READS, patience=_PATIENCE, there=there)
+    reader = Reader(ask, most=_MOST_READS, patience=_PATIENCE, there=there, lost=lost)
     known = {each.candidates[0].name: each for each in before if each.candidates}
-    how, found = await _told_apart(drivers, known, reader, on_a_line=on_a_line)
+
+    async def by_all() -> tuple[How, list[Driver]]:
+        return await _told_apart(drivers, known, reader, on_a_line=on_a_line)
+
+    (how, found), borne_out = await _undoubted(by_all, reader, lambda told: _spelt(told[1]))
+    doubtful = not borne_out and (bool(found) or reader.loses)
+    found = found if borne_out else []
     sure = how == "identity" and len(found) == 1
     told = "" if sure else await says(tuple(found))
     if not found:
-        return Identified(says=told, refused=reader.refusals, complaint=_complaint(reader))
+        return Identified(says=told, refused=reader.refusals, complaint=_complaint(reader), doubtful=doubtful)
     found = _as_it_says(found, told)
     if how == "identity" and len(found) > 1:
-        found = await _rows_there(found, reader)
-    return await _with_values(how, found, ask, reader, told)
+        fewer, borne_out = await _undoubted(lambda: _rows_there(found, reader), reader)
+        found = fewer if borne_out else found
+    return await _with_values(how, found, reader, told)
+
+
+async def _undoubted(
+    conclude: Callable[[], Awaitable[T]], reader: Reader, proven: Callable[[T], bool] = lambda _: False
+) -> tuple[T, bool]:
+    """What is concluded, again when a lost answer is there after all; and whether no answer is missing that
+    it may stand on. What is `proven` stands on none.
+    """
+    outcome = await conclude()
+    for _ in range(_ROUNDS):
+        if proven(outcome) or not reader.doubts:
+            break
+        if await reader.ask_again():
+            outcome = await conclude()
+    unasked = reader.loses and reader.spent
+    return outcome, proven(outcome) or not (reader.doubts or unasked)
+
+
+def _spelt(found: list[Driver]) -> bool:
+    """Whether the meter says its name in letters, which is no chance."""
+    return any(driver.identity is not None and driver.identity.type == "text" for driver in found)
 
 
 def _on_a_line(driver: Driver) -> bool:
@@ -192,7 +230,7 @@ async def _named(some: list[CandidateTable], tables: list[CandidateTable], reade
     places = {table.identity for table in some if table.identity}
     mine = [table for table in tables if table.identity in places]
     found = await claimed(_commonest(mine), reader)
-    if not found or any(driver.identity and driver.identity.type == "text" for driver in found):
+    if not found or _spelt(found):
         return found
     mine = [table for table in mine if table.driver in found]
     borne_out = False
@@ -231,7 +269,7 @@ async def _sunspec(drivers: list[Driver], bases: Sequence[int], reader: Reader) 
     for driver in drivers:
         if driver.discovery:
             try:
-                await resolve(driver, reader.ask)
+                await resolve(driver, reader.insist)
             except BusDown:
                 raise
             except BusError:
@@ -258,11 +296,11 @@ async def _rows_there(found: list[Driver], reader: Reader) -> list[Driver]:
     return whole or found
 
 
-async def _with_values(how: How, found: list[Driver], ask: Ask, reader: Reader, says: str) -> Identified:
+async def _with_values(how: How, found: list[Driver], reader: Reader, says: str) -> Identified:
     driver = found[0]
     if driver.dynamic:
         try:
-            driver = await resolve(driver, ask)
+            driver = await resolve(driver, reader.insist)
         except BusDown:
             raise
         except BusError:

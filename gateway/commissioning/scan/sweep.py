@@ -16,7 +16,8 @@ from typing import Final
 from gateway.catalogue import Driver
 from gateway.commissioning.scan.exchange import Answer, Exchange
 from gateway.commissioning.scan.found import FoundMeter, ScanProgress, Swept, reply_keys
-from gateway.commissioning.scan.identify import NAMING, Identified, identify, texts_of
+from gateway.commissioning.scan.identify import Identified, identify
+from gateway.commissioning.scan.interview import PROBE, READ_WAITS, Interview
 from gateway.commissioning.scan.line import Probe
 from gateway.commissioning.scan.settings import (
     LAST_ADDRESS,
@@ -24,11 +25,8 @@ from gateway.commissioning.scan.settings import (
     likely_addresses,
     time_for,
 )
-from gateway.common.text import visible
-from gateway.errors import BadFrame, NoReply, NotReady
 from gateway.field import Difference, refused
 
-_PROBE: Final = struct.pack(">BHH", 3, 0, 2)
 _PROBED: Final = bytes((3, 4))
 _PROBED_SIZE: Final = 6
 """How its answer begins, and its bytes."""
@@ -38,8 +36,6 @@ _NOBODY: Final = (10, 11)
 """What a converter says for a unit that does not answer it."""
 HOST_WAIT: Final = 1.0
 """s that a host is given: its own patience with a line behind it is often half a second."""
-_READ_WAITS: Final = (0.35, 0.7)
-"""s for each try of a read of a meter that is there."""
 _LATE: Final = 2
 """Silent addresses asked before, of which one may be answering late, that are asked again."""
 _AGAIN: Final = 3
@@ -63,13 +59,14 @@ class Sweep:
         *,
         addresses: Iterable[int] = (),
         one_setting: bool = False,
+        before: Swept | None = None,
         tell: Tell = lambda _: None,
         met: Met = lambda _: None,
     ) -> None:
-        """`settings`, the likelier first. `addresses`: only these. `one_setting`: stop
-        when the setting of the first find is finished.
+        """`settings`, the likelier first. `addresses`: only these. `one_setting`: stop when the setting of
+        the first find is finished. `before`: a search of this line that goes on, with what it left out.
         """
-        self.result = Swept()
+        self.result = before or Swept()
         self._found, self._troubles = self.result.found, self.result.troubles
         self._line = line
         self._spoken = False
@@ -78,8 +75,8 @@ class Sweep:
         self._only = sorted(set(addresses))
         self._one = one_setting
         self._tell, self._met = tell, met
-        self._noisy = self._probes = self._bytes_lost = 0
-        self._owed = self._hums = False
+        self._noisy = self._probes = 0
+        self._hums = False
         self._patience = HOST_WAIT
         self._mute: list[tuple[Driver, ...]] = []
         self._odd: list[tuple[Difference, ...]] = []
@@ -90,7 +87,7 @@ class Sweep:
     @property
     def worst(self) -> float:
         """Seconds that the whole search costs when nobody answers."""
-        whole = [setting for setting in self._settings if setting.stopbits == 1]
+        whole = [each for each in self._settings if each.stopbits == 1 and each not in self.result.tried]
         few = [setting for setting in self._settings if setting.stopbits != 1]
         buffered = self._line.buffered
         if len(self._settings) == 1:
@@ -114,10 +111,8 @@ class Sweep:
     async def name_rest(self) -> Swept:
         """Say who those are that had answered when `run` was interrupted. Raises BusDown."""
         setting = self._line.setting
-        for found in self._found:
-            if found.setting == setting:
-                self._answers.pop(found.unit, None)
-        if self._answers:
+        known = {found.unit for found in self._found if found.setting == setting}
+        if self._answers.keys() - known:
             await asyncio.to_thread(self._line.open)
             try:
                 if setting is not None:
@@ -134,13 +129,16 @@ class Sweep:
         few = self._likely()
         rest = [unit for unit in self._units() if unit not in set(few)]
         usual = [setting for setting in self._settings if setting.stopbits == 1] or self._settings
-        left = time_for(usual, len(few) + len(rest), self._line.buffered)
         tried = self.result.tried
+        open_ = [setting for setting in usual if setting not in tried]
+        left = time_for(open_, len(few) + len(rest), self._line.buffered)
         for stage, units in (("likely", few), ("all", rest)):
             for setting in usual:
                 if setting in tried or not units:
                     continue
                 left -= self._cost(setting) * len(units)
+                if units is few and setting in self.result.likely_only:
+                    continue
                 found = await self._setting(setting, units, stage, left)
                 self._note(setting, whole=units is rest or not rest)
                 if found:
@@ -184,22 +182,22 @@ class Sweep:
             )
             if unit in self._answers:
                 continue
-            heard = await self._exchange(unit, _PROBE, wait)
+            heard = await self._exchange(unit, PROBE, wait)
             self._hear(heard)
             while len(heard.odd) > 1 and len(self._odd) < _AGAIN:
-                self._hear(heard := await self._exchange(unit, _PROBE, wait))  # in which way do they differ?
+                self._hear(heard := await self._exchange(unit, PROBE, wait))  # in which way do they differ?
             if self._line.rtu and heard.noise and not heard.echo:
                 if heard.of(unit, 3) is None:
                     await self._doubt([unit], wait)
                 # What is no answer may be a late one of whoever was asked before.
                 if unit not in self._damaged:
-                    await self._doubt([*silent], _READ_WAITS[0])
+                    await self._doubt([*silent], READ_WAITS[0])
             if unit not in self._answers:
                 silent.appendleft(unit)
             if setting is None and self._one_device():
                 return
         if self._line.rtu and await self._listen(wait):
-            await self._doubt([*silent], _READ_WAITS[0])
+            await self._doubt([*silent], READ_WAITS[0])
 
     async def _doubt(self, units: list[int], wait: float) -> None:
         """Bytes came that are no answer, and one of these may have sent them: damage by chance, or two that
@@ -209,7 +207,7 @@ class Sweep:
             if unit in self._answers or unit in self._damaged:
                 continue
             for _ in range(_AGAIN):
-                heard = await self._exchange(unit, _PROBE, wait)
+                heard = await self._exchange(unit, PROBE, wait)
                 self._hear(heard)
                 if heard.of(unit, 3) is not None or not heard.noise:
                     break
@@ -242,14 +240,16 @@ class Sweep:
     async def _name(self, setting: LineSetting | None) -> None:
         """Identify everybody who answered at this setting."""
         every = setting is None and self._one_device()
+        for there in self._found:
+            if setting is not None and there.setting == setting:
+                self._answers.pop(there.unit, None)
         units = [1] if every else sorted(self._answers)
         known = len(self._found)
         for place, unit in enumerate(units):
             now = time.monotonic() - self._began
             every_one = known + len(units)
             self._tell(ScanProgress(setting, unit, "name", now, self._left, every_one, known + place))
-            identified = await self._identify(unit)
-            doubled = await self._garbled(unit) if self._line.rtu and self._bytes_lost else False
+            identified, doubled = await self._identify(unit)
             found = FoundMeter(setting, unit, self._answers[unit].took, identified, doubled, every)
             if doubled:
                 self._troubles.add("double")
@@ -264,82 +264,41 @@ class Sweep:
         self._answers.clear()
         self._damaged.clear()
 
-    async def _identify(self, unit: int) -> Identified:
-        self._reads = self._bad = self._bytes_lost = 0
+    async def _identify(self, unit: int) -> tuple[Identified, bool]:
+        """Who it is, and whether two answer there."""
+        rtu = self._line.rtu
+        waits = READ_WAITS if self._settings else (HOST_WAIT, HOST_WAIT)
+        interview = Interview(unit, self._exchange, rtu=rtu, waits=waits)
         answer = self._answers[unit]
-        code = answer.exception
         # Under another master's requests nobody knows what an answer was to.
-        own = (answer.pdu[:2], len(answer.pdu)) == (_PROBED, _PROBED_SIZE) and "master" not in self._troubles
+        alone = "master" not in self._troubles
+        own = alone and (answer.pdu[:2], len(answer.pdu)) == (_PROBED, _PROBED_SIZE)
+        code = answer.exception if alone else None
 
         async def ask(function: int, address: int, count: int) -> list[int]:
-            if code in _NOT_THERE and struct.pack(">BHH", function, address, count) == _PROBE:
+            if code in _NOT_THERE and struct.pack(">BHH", function, address, count) == PROBE:
                 raise refused(unit, code)
-            return await self._read(unit, function, address, count)
+            return await interview.read(function, address, count)
 
-        return await identify(
+        identified = await identify(
             ask,
             self._library,
             before=[found.identified for found in reversed(self._found)],
-            says=lambda found: self._says(unit, found),
-            on_a_line=self._line.rtu,
-            there=[struct.unpack(">BHH", _PROBE)] if own else (),
+            says=lambda found: self._says(interview, found),
+            on_a_line=rtu,
+            there=[struct.unpack(">BHH", PROBE)] if own else (),
+            lost=lambda: interview.missed,
         )
+        return identified, bool(rtu and interview.bytes_lost and await interview.garbled())
 
-    async def _garbled(self, unit: int) -> bool:
-        """Whether so many answers are damaged that two meters must be at this address."""
-        bad = 0
-        for _ in range(4):
-            heard = await self._exchange(unit, _PROBE, _READ_WAITS[0])
-            bad += heard.of(unit, 3) is None and heard.noise > 0
-        return bad >= 2 or self._bad > max(3, self._reads // 3)
-
-    async def _read(self, unit: int, function: int, address: int, count: int) -> list[int]:
-        """Read registers. Raises BusDown, NoReply, Refused, BadFrame."""
-        pdu = struct.pack(">BHH", function, address, count)
-        size = 2 * count
-        self._reads += 1
-        noise = 0
-        if self._owed:
-            # A late answer to the read before would be taken for that of this one.
-            await self._exchange(0, b"", _READ_WAITS[0])
-        self._owed = False
-        for wait in _READ_WAITS:
-            heard = await self._exchange(unit, pdu, wait if self._settings else HOST_WAIT)
-            noise += heard.noise
-            self._bytes_lost += heard.noise
-            answer = heard.of(unit, function)
-            if answer is None:
-                self._owed = self._line.rtu
-                continue
-            if answer.exception is not None:
-                refusal = refused(unit, answer.exception)
-                if isinstance(refusal, NotReady) and wait == _READ_WAITS[0]:
-                    await asyncio.sleep(_READ_WAITS[0])  # it may be ready a moment later
-                    continue
-                raise refusal
-            if len(answer.pdu) == size + 2 and answer.pdu[1] == size:
-                return list(struct.unpack(f">{count}H", answer.pdu[2:]))
-            noise += 1
-            self._bytes_lost += 1
-        if noise:
-            self._bad += 1
-            raise BadFrame(f"unit {unit}: a damaged answer")
-        raise NoReply(f"unit {unit} does not answer")
-
-    async def _says(self, unit: int, found: tuple[Driver, ...]) -> str:
-        """What it answers to "read device identification" and to "report server id"; a model that does not
-        know them is not asked twice.
-        """
+    async def _says(self, interview: Interview, found: tuple[Driver, ...]) -> str:
+        """What a meter calls itself; a model that does not say it is not asked twice."""
         if found in self._mute:
             return ""
-        for pdu in NAMING:
-            heard = await self._exchange(unit, pdu, _READ_WAITS[0] if self._settings else HOST_WAIT)
-            answer = heard.of(unit, pdu[0])
-            if answer is not None and answer.exception is None:
-                return visible(texts_of(answer.pdu), 80)
-        if found:
+        said = await interview.says()
+        if found and not said:
             self._mute.append(found)
-        return ""
+        return said
 
     # ---- common
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.errors import MEND_FAILING
 from gateway.status.findings import StatusFinding, why_refused
@@ -238,6 +238,26 @@ def _not_counted(view: MeterView | None, label: str, f: Locale) -> tuple[str, st
     return text, _("Tell the maintenance firm: %(what)s.") % {"what": action}
 
 
+def folded(findings: Sequence[StatusFinding], now: Snapshot) -> list[StatusFinding]:
+    """The findings, those of several meters of one line whose numbers are old as one of the line: their
+    count, and as details the age of the oldest in s.
+    """
+    lines = {meter.id: meter.bus for meter in now.meters if meter.bus}
+    old: dict[str, list[StatusFinding]] = {}
+    for finding in findings:
+        if finding.cause == "values_old" and finding.subject in lines:
+            old.setdefault(lines[finding.subject], []).append(finding)
+    of_lines = {
+        finding: StatusFinding(
+            "bus", "values_old", "warn", name, len(found), details=(str(max(each.count for each in found)),)
+        )
+        for name, found in old.items()
+        if len(found) > 1
+        for finding in found
+    }
+    return [of_lines.get(finding, finding) for finding in findings]
+
+
 def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     """What is found of one line."""
     _ = f.gettext
@@ -259,6 +279,14 @@ def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
             why = in_words(what, f) or Words(f).bus_state("lent")
             wait = _("Wait: %(what)s.") % {"what": in_words(mend, f)} if mend else _("Wait until it ends.")
             return text % {"name": name, "why": why}, wait
+        case "values_old":
+            _text, too_short = _PLAIN["values_old"]
+            text = f.ngettext(
+                "The line %(name)s: the numbers of %(n)s meter are old (the oldest %(age)s).",
+                "The line %(name)s: the numbers of %(n)s meters are old (the oldest %(age)s).",
+                finding.count,
+            )
+            return text % {**counts, "age": f.ago(int(finding.details[0]))}, _(too_short)
         case "bus_silent":
             action = _(
                 "Check the data cable where it leaves the gateway, the power of the converter, and the "

@@ -108,7 +108,7 @@ def notices(verdict: StatusVerdict, now: Snapshot, f: Locale) -> list[Notice]:
     """Everything that is not in order, the worst first; what only passes or is only worth knowing is left
     to its own page.
     """
-    return list(dict.fromkeys(notice(finding, now, f) for finding in verdict.troubles))
+    return list(dict.fromkeys(notice(each, now, f) for each in meter_notices.folded(verdict.troubles, now)))
 
 
 def notice(finding: StatusFinding, now: Snapshot, f: Locale) -> Notice:
