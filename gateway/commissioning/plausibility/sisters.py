@@ -30,7 +30,7 @@ _PATIENCE: Final = 2
 _KNOWN_PATIENCE: Final = 20
 """The same of one that has answered: some are silent where they should refuse."""
 _AT_ONCE: Final = 40
-_BY_CHANCE: Final = 1e-3
+_BY_CHANCE: Final = 1e-5
 """Chance below which a place that was silent each time is believed not to be there."""
 _INSISTING: Final = 3
 """Reads in vain before the last one."""

@@ -240,7 +240,7 @@ def _not_counted(view: MeterView | None, label: str, f: Locale) -> tuple[str, st
 
 def folded(findings: Sequence[StatusFinding], now: Snapshot) -> list[StatusFinding]:
     """The findings, those of several meters of one line whose numbers are old as one of the line: their
-    count, and as details the age of the oldest in s.
+    count, and when the oldest was read.
     """
     lines = {meter.id: meter.bus for meter in now.meters if meter.bus}
     old: dict[str, list[StatusFinding]] = {}
@@ -249,7 +249,12 @@ def folded(findings: Sequence[StatusFinding], now: Snapshot) -> list[StatusFindi
             old.setdefault(lines[finding.subject], []).append(finding)
     of_lines = {
         finding: StatusFinding(
-            "bus", "values_old", "warn", name, len(found), details=(str(max(each.count for each in found)),)
+            "bus",
+            "values_old",
+            "warn",
+            name,
+            len(found),
+            now.taken - 1000 * max(each.count for each in found),
         )
         for name, found in old.items()
         if len(found) > 1
@@ -286,7 +291,9 @@ def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
                 "The line %(name)s: the numbers of %(n)s meters are old (the oldest %(age)s).",
                 finding.count,
             )
-            return text % {**counts, "age": f.ago(int(finding.details[0]))}, _(too_short)
+            return text % {**counts, "age": f.ago((now.taken - (finding.at or now.taken)) // 1000)}, _(
+                too_short
+            )
         case "bus_silent":
             action = _(
                 "Check the data cable where it leaves the gateway, the power of the converter, and the "
