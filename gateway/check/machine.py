@@ -21,7 +21,7 @@ from pathlib import Path
 from gateway.catalogue import Driver
 from gateway.check.certificates import validities
 from gateway.check.rights import User, name_of, service_user
-from gateway.common.files import give_back
+from gateway.common.files import give_back, open_to
 from gateway.config import Config, Key, SerialBus, TcpBus, dotted, examine, is_address, line_of
 from gateway.errors import Problem
 from gateway.field import MeterTask, forecast_bus, port_in_use, port_trouble, stored_per_day
@@ -61,7 +61,7 @@ def check_machine(path: Path, config: Config, drivers: dict[str, Driver], socket
                 1,
                 "",
                 f"{blocked} may not be read by the user {user.name}",
-                _read_mend(blocked, user),
+                open_to(user.group, blocked),
             )
         )
     return sorted(problems)
@@ -92,7 +92,7 @@ def _rights(config: Config, user: User) -> Iterator[Told]:
                 yield (
                     ["uplinks", index, key],
                     f"{blocked} may not be read by the user {user.name}",
-                    _read_mend(blocked, user),
+                    open_to(user.group, blocked),
                 )
     yield from _journal(Path(config.journal.directory), user)
 
@@ -143,12 +143,6 @@ def _blocked(path: Path, user: User) -> Path | None:
         return None if user.may(path) else path
     except OSError:
         return None
-
-
-def _read_mend(path: Path, user: User) -> str:
-    return (
-        f"sudo chgrp {user.group} {path} && sudo chmod 640 {path}, and the folders on its way likewise (750)"
-    )
 
 
 def _names(config: Config) -> Iterator[Told]:

@@ -55,11 +55,12 @@ def give_back(folder: Path, owner: str, user: str) -> str:
 
 def let_read(path: Path) -> str:
     """What to do about a file of the gateway that this user may not read."""
-    if os.geteuid() == _number_of(SERVICE):
-        return (
-            f"sudo chgrp {SERVICE} {path} && sudo chmod 640 {path}, and the folders on its way likewise (750)"
-        )
-    return "use sudo"
+    return open_to(SERVICE, path) if os.geteuid() == _number_of(SERVICE) else "use sudo"
+
+
+def open_to(group: str, path: Path) -> str:
+    """What to do so that a group may read a file."""
+    return f"sudo chgrp {group} {path} && sudo chmod 640 {path}, and the folders on its way likewise (750)"
 
 
 def read_regular(path: Path, most: int) -> bytes:

@@ -107,8 +107,9 @@ def spared(story: Story, package: Path) -> str:
         before = epochs(story)
         costs[layout] = killed(story)
         assert costs[layout] <= bound, f"{layout}: {costs[layout]:.1f} s are lost, bar {bound:g}"
-        # A new file has a new epoch. A container's boot is none of the kernel's: the old file goes on.
-        assert (epochs(story) == before) == kept, f"{layout}: {before} was followed by {epochs(story)}"
+        # A new file has a new epoch. What is kept has one only where systemd makes the container's boot one
+        # of the service's too: trixie's does, bookworm's does not.
+        assert kept or epochs(story) > before, f"{layout}: {before} was followed by {epochs(story)}"
     assert not (machine.tree / "etc/submeter/written").exists()
     machine.start_again()
     told = ", ".join(f"with {layout} {seconds:.1f} s" for layout, seconds in costs.items())
