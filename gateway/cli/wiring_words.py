@@ -15,11 +15,11 @@ WIDTH: Final = 60
 _FINDINGS: Final = {
     "reversed": N_(
         "{whose} transformer (current input {input}) is reversed: exchange its two wires S1/S2, or turn it "
-        "round."
+        "round. Short-circuit its secondary first: open under load it has a deadly voltage."
     ),
     "other_phase": N_(
         "Current input {input} measures {conductor}, not L{input}: bring the transformer of L{input} to "
-        "this input."
+        "this input. Short-circuit its secondary first: open under load it has a deadly voltage."
     ),
     "import_export": N_(
         "All three inputs are reversed: import and export are mixed up, or this feeder delivers. "
