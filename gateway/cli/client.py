@@ -12,6 +12,8 @@ from gateway.errors import ControlError
 from gateway.host import SOCKET_VARIABLE, socket_path
 
 UNIT = "submeter-gateway"
+CARD_UNIT = "submeter-card"
+"""It does what card.remount says, when it starts."""
 TIMEOUT = 60.0
 """s that the daemon may take: a poll of a lost meter waits for its turn on the bus."""
 A_METER = 5.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.client import need_client
+from gateway.cli.client import CARD_UNIT, need_client
 from gateway.cli.language import N_, _, in_words
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
@@ -27,3 +27,11 @@ def command(file: Path | None, socket: Path | None) -> None:
         messages = client.reload()
     for message in messages or [_("nothing changed")]:
         say(in_words(message))
+    if of_the_card(messages):
+        say(_("card.remount is done when its service starts."))
+        say(f"sudo systemctl restart {CARD_UNIT}", "  ", "→ ")
+
+
+def of_the_card(messages: list[str]) -> bool:
+    """Whether a reload has brought another card.remount, which is not the daemon's to do."""
+    return any(message.startswith("card: ") for message in messages)

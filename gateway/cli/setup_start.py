@@ -8,9 +8,10 @@ from pathlib import Path
 
 from gateway.catalogue import load_driver
 from gateway.check import check
-from gateway.cli.client import UNIT, ControlClient, control_client
+from gateway.cli.client import CARD_UNIT, UNIT, ControlClient, control_client
 from gateway.cli.language import _, in_words
 from gateway.cli.prose import say
+from gateway.cli.reload import of_the_card
 from gateway.cli.report import round_trips
 from gateway.cli.setup_answers import Setup
 from gateway.commissioning.setup import written
@@ -106,19 +107,32 @@ def start(s: Setup) -> None:
     """Start the gateway, or have it take the file over, and wait until the platform has what was read."""
     asked = time.time() * 1000
     client = control_client(s.socket)
+    messages: list[str] = []
     service = False
     if client is not None:
         with client:
             client.must_run(s.path)
-            for line in client.reload():
-                say(in_words(line), "  ")
+            messages = client.reload()
+        for line in messages:
+            say(in_words(line), "  ")
     elif serves(s.path):
         service = True
         _systemctl("enable", "--now", UNIT)
     else:
         say(_("Start it in another terminal: submeter run %(file)s") % {"file": s.path})
+    if serves(s.path):
+        _card(s, messages)
     with _when_it_runs(s, service=service) as client:
         _first_receipt(client, asked)
+
+
+def _card(s: Setup, messages: list[str]) -> None:
+    """Have its service do what card.remount says: it came before this file, or with another one."""
+    if of_the_card(messages) or parse_config(s.text, s.path.name).card.remount:
+        try:
+            _systemctl("restart", CARD_UNIT)
+        except GatewayError as error:
+            say(in_words(str(error)), "  ", "! ")
 
 
 def _systemctl(*words: str) -> str:

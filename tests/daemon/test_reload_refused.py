@@ -200,3 +200,12 @@ def test_a_good_file_ends_what_was_said_and_makes_nothing_late(site: Rig, good: 
     assert seen["journal"]["newest"] >= newest - 1000
     begun = next(entry["since"] for entry in seen["meters"] if entry["id"] == "m2")
     assert begun is None or abs(begun - time.time() * 1000) < 60_000, "the new meter begins now"
+
+
+def test_what_the_service_of_the_card_has_to_do_is_told_with_its_command(site: Rig, good: Sections) -> None:
+    for spared, said in ((True, "remount was false, is true"), (False, "remount was true, is false")):
+        site.config_path.write_text(json.dumps({**good, "card": {"remount": spared}}, indent=1))
+        told = submeter(site, "reload").stdout
+        assert said in told
+        assert "sudo systemctl restart submeter-card" in told
+    assert "systemctl" not in submeter(site, "reload").stdout, "the control: nothing of it has changed"
