@@ -6,6 +6,7 @@ import os
 import struct
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from gpiozero import Device
@@ -95,6 +96,23 @@ def test_the_uart_itself_says_when_the_last_bit_has_left(monkeypatch, factory, p
     empty.set()
     sending.join(30)
     assert factory.pin(PIN).state == 0
+    held_line.close()
+
+
+@pytest.mark.parametrize("behind", [0.0, 0.003])
+def test_the_line_is_let_go_as_soon_as_the_last_bit_has_left(monkeypatch, factory, port, behind) -> None:
+    """On a clock of the test: how late this machine's own is says nothing of the rule."""
+    now, gone = [100.0], 100.0 + len(REQUEST) * CHARACTER + behind
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
+    monkeypatch.setattr(direction, "time", clock)
+
+    def ioctl(_handle, _request, _data):
+        return struct.pack("I", direction.EMPTY if now[0] >= gone else 0)
+
+    monkeypatch.setattr(direction.fcntl, "ioctl", ioctl)
+    held_line = Direction(PIN, "line", port[1])
+    held_line.send_now(REQUEST, CHARACTER)
+    assert behind <= held_line.late <= behind + 2 * direction.NAP
     held_line.close()
 
 
