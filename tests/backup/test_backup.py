@@ -15,9 +15,12 @@ import tarfile
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from gateway.backup import Sealer, new_key, opener_for, restore, write_backup
 from gateway.backup.envelope import CHUNK, Unsealed
+from gateway.cli.backup import command as backup_command
+from gateway.cli.restore import command as restore_command
 from gateway.config import load_config
 from gateway.demo.show.self_check import committed
 from gateway.errors import BackupError
@@ -225,6 +228,40 @@ def test_nightly_ones_go_into_their_folder_and_the_oldest_go(site, tmp_path):
     assert names[0] == "izm-1-20260103-030000.submeter-backup"
     assert names[2].startswith("other-")
     assert "Not in it" in said.stdout
+
+
+def test_without_its_stick_nothing_is_written_in_its_place(site, tmp_path):
+    config = json.loads(site.read_text())
+    config["backup"] = {"recipient": RECIPIENT, "directory": str(tmp_path / "stick" / "backups")}
+    site.write_text(json.dumps(config))
+    before = sorted(tmp_path.rglob("*"))
+    said = command("backup", "-c", site, "--nightly")
+    assert said.returncode == 1
+    assert str(tmp_path / "stick" / "backups") in said.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_passphrase_is_asked_for_and_opens_what_it_closed(site, tmp_path):
+    words, made = "correct horse battery", tmp_path / "b"
+
+    def typed(*lines, program=backup_command, more=()):
+        answers = "".join(f"{line}\n" for line in lines)
+        return CliRunner().invoke(program, [str(made), "-c", str(site), *more], input=answers)
+
+    short = typed("horse", "horse", more=["--passphrase"])
+    assert isinstance(short.exception, BackupError)
+    assert not made.exists()
+    said = typed(words, words, more=["--passphrase"])
+    assert said.exit_code == 0, said.output
+    assert words not in said.output
+    shutil.rmtree(tmp_path / "etc")
+    shutil.rmtree(tmp_path / "state")
+    wrong = typed("correct horse batteries", program=restore_command)
+    assert isinstance(wrong.exception, BackupError)
+    assert not site.exists()
+    said = typed(words, program=restore_command)
+    assert said.exit_code == 0, said.output
+    assert json.loads(site.read_text())["gateway"]["id"] == "izm-1"
 
 
 def test_without_a_recipient_there_is_none_and_a_key_is_made_once(site, tmp_path):
