@@ -88,6 +88,8 @@ PROOFS = {
         (
             "packaging",
             "systemd",
+            "Makefile",
+            "tests/package",
             "gateway/daemon/service",
             "gateway/common/file_versions.py",
             "gateway/provisioning",
