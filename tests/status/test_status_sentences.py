@@ -287,6 +287,11 @@ def test_a_store_of_a_newer_version_says_what_to_do():
     assert "77 readings that could not be stored" in sentences.power_cut(newer, locale())
 
 
+def test_a_full_store_in_which_nothing_waits_speaks_of_no_readings_that_do():
+    full = replace(CALM, journal=replace(CALM.journal, state="full", pending=0))
+    assert sentences.power_cut(full, locale()) == sentences.power_cut(CALM, locale())
+
+
 def test_what_a_power_cut_costs():
     assert sentences.power_cut(CALM, locale()) == (
         "If the power fails now, at most the readings of the last 10 s are lost. The meters themselves go "
@@ -347,6 +352,9 @@ def test_clock_parts_and_the_daemons_own_lines():
 
 def test_no_meter_and_starting():
     assert verdict(replace(CALM, meters=())).text == "No meter is configured yet."
+    off = replace(CALM, meters=tuple(replace(m, state="disabled") for m in CALM.meters))
+    assert verdict(off).text == "Every meter is switched off."
+    assert any("enabled: yes" in each.action for each in notices.notices(judge(off), off, locale()))
     starting = tuple(replace(m, state="starting", values=(), age=None) for m in CALM.meters)
     assert verdict(replace(CALM, meters=starting, uptime=20.0)).text == "Starting: no meter has answered yet."
 

@@ -27,7 +27,7 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
     _ = f.gettext
     active = [meter for meter in now.meters if meter.state != "disabled"]
     if not active:
-        return Notice("warn", _("No meter is configured yet."))
+        return Notice("warn", sentences.no_meter(now, f))
     answering = sum(meter.state in {"answering", "partial"} for meter in active)
     counts = {"n": f.whole(answering), "of_them": f.of_them(answering), "all": f.whole(len(active))}
     match verdict.state:
@@ -323,9 +323,9 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
             text = _("A part of the gateway has stopped: %(name)s.") % {"name": finding.subject}
             return text, _("It restarts by itself within minutes.")
         case "no_meters":
-            return _("No meter is configured yet."), _(
-                "Add one to the configuration: submeter check says what it needs."
-            )
+            add = _("Add one to the configuration: submeter check says what it needs.")
+            turn = _("In the configuration: enabled: yes at each that is to be read, then submeter reload.")
+            return sentences.no_meter(now, f), turn if now.meters else add
         case "reload_refused":
             text = ngettext(
                 "The new configuration was not taken over: it has %(n)s mistake. The one before it goes on.",

@@ -28,10 +28,16 @@ def stored(now: Snapshot, f: Locale, *, page: bool = True) -> str:
     return text + (" " + _("Newer numbers on this page are live and not yet stored.") if page else "")
 
 
+def no_meter(now: Snapshot, f: Locale) -> str:
+    """Why none is read."""
+    _ = f.gettext
+    return _("Every meter is switched off.") if now.meters else _("No meter is configured yet.")
+
+
 def power_cut(now: Snapshot, f: Locale) -> str:
     """What a power cut would cost at this moment."""
     _ = f.gettext
-    if now.journal.state in {"full", "failed", "newer"}:
+    if now.journal.state in {"full", "failed", "newer"} and now.journal.pending:
         text = f.ngettext(
             "If the power fails now, %(n)s reading that could not be stored is lost. The meters "
             "themselves go on counting kWh.",
