@@ -190,7 +190,7 @@ def test_few_tables_lack_active_energy_import() -> None:
         "sunspec-inverter",
     }
     known |= {"kostal-plenticore-meter", "sontex-supercal-5", "sontex-supercal-531", "kohler-decision-maker"}
-    known |= {"ddm-ddm18sd", "schneider-pm710", "apc-smart-ups"}
+    known |= {"ddm-ddm18sd", "schneider-pm710", "apc-smart-ups", "entes-mpr63-io"}
     known |= {
         driver.name
         for driver in loaded()

@@ -74,20 +74,22 @@ async def test_another_identity_or_none_keeps_the_shared_rows(words: dict[int, i
     assert (chosen.variant, chosen.quantities) == ("", ("voltage_l1n",))
 
 
+@pytest.mark.parametrize("table", ["entes-mpr63", "entes-mpr63-io"])
 @pytest.mark.parametrize(
     ("ratio", "given"), [(1, True), (10, True), (0, False), (100, False), (200, False), (3450, False)]
 )
 async def test_voltages_and_powers_behind_a_voltage_transformer_of_disputed_step_are_not_given(
-    ratio: int, given: bool
+    ratio: int, given: bool, table: str
 ) -> None:
-    read, _ = meter({0x0101: ratio})
-    chosen = set((await resolve(load_driver("entes-mpr63"), read)).quantities)
+    read, _ = meter({75: ratio, 0x0101: 1})
+    chosen = set((await resolve(load_driver(table), read)).quantities)
     assert ({"voltage_l1n", "voltage_ll", "active_power", "apparent_power_l3"} <= chosen) is given
     assert (
         bool({name for name in chosen if name.startswith(("voltage_", "active_power", "apparent_power"))})
         is given
     )
-    assert {"active_energy_import", "current_l1", "frequency"} <= chosen
+    assert {"current_l1", "frequency"} <= chosen
+    assert ("active_energy_import" in chosen) is (table == "entes-mpr63")
 
 
 async def test_a_meter_that_ignores_the_question_but_lives_keeps_the_shared_rows() -> None:

@@ -26,9 +26,10 @@ PATTERNS = {
 }
 """First word, and the others."""
 LOW_VOLTAGE = 1000.0
-MOST_AMPERES = 6500.0
-"""A single register of a meter behind transformers may hold 0x7FFF A tenths."""
-MOST_KILOWATTS = 5000.0
+MOST = {"A": 6500.0, "kW": 5000.0}
+"""Of numbers of several registers, where a pattern stands in another order of words than the meter's."""
+OF_LOAD = {"A": "A", "kW": "kW", "kvar": "kW", "kVA": "kW"}
+"""Units of current and power, and the word that the limits of a table have for them."""
 MOST_HERTZ = 100.0
 TRANSFORMERS = ("vt_ratio", "vt_primary")
 
@@ -57,15 +58,11 @@ def meanable(driver: Driver, row: Row, value: float) -> bool:
             or driver.bounds.get("V", 0) > LOW_VOLTAGE
         )
         return value <= (40 * LOW_VOLTAGE if transformed else LOW_VOLTAGE)
-    most = {
-        "A": MOST_AMPERES,
-        "kW": MOST_KILOWATTS,
-        "kvar": MOST_KILOWATTS,
-        "kVA": MOST_KILOWATTS,
-        "Hz": MOST_HERTZ,
-        "%": 300.0,
-        "": 1.0,
-    }
+    if (of := OF_LOAD.get(quantity.unit)) is not None:
+        # One register has one order: its patterns are no current and no power of any meter.
+        most_of = min(MOST[of], driver.bounds.get(of, MOST[of]))
+        return row.words != 1 and abs(value) <= most_of
+    most = {"Hz": MOST_HERTZ, "%": 300.0, "": 1.0}
     if quantity.unit in most:
         return abs(value) <= most[quantity.unit]
     return value >= 0 or "_total" in row.name or quantity.kind != "counter"
