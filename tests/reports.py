@@ -379,7 +379,8 @@ ATTACKED = (
         "::test_odd_fields_that_were_told_are_read_and_another_one_beside_them_is_not",
     ),
     Found(
-        "Modbus TCP dongle that hears nothing in the first seconds of a connection, or ends it when it is asked",
+        "Modbus TCP dongle that hears nothing in the first seconds of a connection, or ends it when it is "
+        "asked",
         "read; the search finds nobody",
         "read and found, and what it needs is said",
         "commissioning/test_scan_host.py::test_a_device_that_needs_rest_after_connecting_is_found",
