@@ -196,6 +196,7 @@ LABELS = {
     "SPEM-003CEBEU400": "shelly-pro-3em",
     "Acuvim IIR-D-5A-P1": "accuenergy-acuvim-ii",
     "SE-WNC-3Y-400-MB-K1": "solaredge-se-mtr-3y",
+    "TQ EM310": "bcontrol-em300",
 }
 OTHER_SIZES = ["H3-10.0-Smart", "H3-10.0-M", "SH5000TL", "GW-ET", "SPH5000X", "GW8K-DT", "SUN-8K-SG LP1"]
 """What has a size, and stands in no table: another letter behind it is another model."""
