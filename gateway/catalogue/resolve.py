@@ -71,9 +71,11 @@ def shown(identity: Identity, words: list[int]) -> str:
 
 
 def _as_bytes(identity: Identity, words: list[int]) -> bytes:
-    """The bytes of an identity register, high word first."""
-    turned = words[::-1] if identity.order.startswith("little") else words
-    return struct.pack(f">{len(turned)}H", *turned)
+    """The bytes of an identity register, high word first; turned as those of a row are: letters stand in
+    their registers' order, and in a register one way or the other.
+    """
+    turned = words[::-1] if identity.order.startswith("little") and identity.type != "text" else words
+    return struct.pack(f"{'<' if identity.order.endswith('swapped') else '>'}{len(turned)}H", *turned)
 
 
 def _letters(data: bytes) -> str:

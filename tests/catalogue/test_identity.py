@@ -9,11 +9,13 @@ from register_images import IMAGES, Section, sections
 
 from gateway.catalogue import Driver, Identity, load_file, load_text, shipped
 from gateway.catalogue.resolve import recognised
+from gateway.demo.simulator.meter_image import identity_words
 from gateway.errors import DriverError, Refused
 
 DRIVERS = {path.stem: load_file(path) for path in shipped()}
 IDENTIFIED = sorted(name for name, driver in DRIVERS.items() if driver.identity)
 ATTRIBUTES = {"model_name"}
+NOBODY = Identity(3, 0, 1, "u16", ())
 
 
 async def claims(section: Section, identity: Identity | None) -> bool:
@@ -71,6 +73,35 @@ def test_a_variant_is_of_all_meters_that_say_so() -> None:
     assert table.identity.not_all
     with pytest.raises(DriverError, match="not_all"):
         load_text(f"{head}variants:\n  - {{name: C, when: {place}}}\n{rows}", "a-b")
+
+
+@pytest.mark.parametrize(
+    ("order", "kind", "words", "value"),
+    [
+        ("big", "text", [0x5350, 0x454D], "SPEM"),
+        ("big-swapped", "text", [0x5053, 0x4D45], "SPEM"),
+        ("little", "text", [0x5350, 0x454D], "SPEM"),
+        ("little-swapped", "text", [0x5053, 0x4D45], "SPEM"),
+        ("big", "u32", [0x5233, 0x4842], 0x52334842),
+        ("little", "u32", [0x4842, 0x5233], 0x52334842),
+        ("big-swapped", "u32", [0x3352, 0x4248], 0x52334842),
+        ("little-swapped", "u32", [0x4248, 0x3352], 0x52334842),
+    ],
+)
+def test_an_identity_is_turned_as_a_row_is(order: str, kind: str, words: list[int], value: int | str) -> None:
+    """What the simulator writes for it is what a meter of that order holds, and is recognised."""
+    identity = Identity(4, 6, 2, kind, (value,), order=order)
+    assert recognised(identity, words)
+    assert [*identity_words(identity).values()] == words
+
+
+def test_a_meter_of_two_channels_is_none_of_three_phases() -> None:
+    words = [0x5053, 0x4D45, 0x302D, 0x3230, 0x4543, 0x4542, 0x3555, 0x0030, 0, 0]
+    known = {name for name in DRIVERS if name.startswith("shelly-")}
+    assert {name for name in known if recognised(DRIVERS[name].identity or NOBODY, words)} == {
+        "shelly-pro-em",
+        "shelly-pro-em-2",
+    }
 
 
 def test_the_control_without_the_values_everybody_claims() -> None:
