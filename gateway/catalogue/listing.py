@@ -210,12 +210,24 @@ def _is_whole(word: str, names: Iterable[str]) -> bool:
 
 def why_not(words: Iterable[str], makers: Iterable[str] = ()) -> list[str]:
     """What is said of meters that have no table and on whose label these words stand; else of those whose
-    name a label begins with, when it is more than the name of one of the makers.
+    name a label begins with, when it is more than the name of one of the makers; at last of a family whose
+    letters stand before a number (DCRL8).
     """
     words, known = list(words), {squashed(part) for maker in makers for part in maker.split()}
     starts = (start for at in range(len(words)) for start in _starts(" ".join(words[at:]).casefold(), 3))
     tries = (words, *([start] for start in starts if start not in known and not start.isdecimal()))
-    return next((found for tried in tries if (found := lacking(tried))), [])
+    return next((found for tried in tries if (found := lacking(tried))), _families_lacking(words))
+
+
+def _families_lacking(words: list[str]) -> list[str]:
+    """What is said of names that are letters alone (DCRL) and stand before the number of one of the words."""
+    begun = (re.match(r"[^\W\d_]{3,}(?=\d)", word.casefold()) for word in words)
+    letters = {family[0] for family in begun if family}
+    return [
+        f"{names}: {why}"
+        for names, why in not_here()
+        if letters & {name.split()[-1].casefold() for name in re.split(r"[,:()]", names) if name.strip()}
+    ]
 
 
 def lacking(words: Iterable[str]) -> list[str]:

@@ -197,6 +197,10 @@ LABELS = {
     "Acuvim IIR-D-5A-P1": "accuenergy-acuvim-ii",
     "SE-WNC-3Y-400-MB-K1": "solaredge-se-mtr-3y",
     "TQ EM310": "bcontrol-em300",
+    "SPEM-002CEBEU50": "shelly-pro-em",
+    "SPEM-003CEBEU120": "shelly-pro-3em",
+    "S3EM-003CXCEU63": "shelly-pro-3em",
+    "Shelly Pro 3EM-3CT63": "shelly-pro-3em",
 }
 OTHER_SIZES = ["H3-10.0-Smart", "H3-10.0-M", "SH5000TL", "GW-ET", "SPH5000X", "GW8K-DT", "SUN-8K-SG LP1"]
 """What has a size, and stands in no table: another letter behind it is another model."""
@@ -244,6 +248,18 @@ ABSENT = {
     "DVS76": "SML",
     "SUN-2000G2": "no Modbus",
     "SUN-1000G2-M": "no Modbus",
+    "DCRL8": "their lists",
+    "DCRG8": "their lists",
+    "Lovato DCRJ8": "their lists",
+    "DCRL 8": "their lists",
+    "ION7650": "their lists",
+    "A9MEM3165": "another bus",
+    "A9MEM3275": "another bus",
+    "A9MEM3365": "another bus",
+    "SmartGen": "lists of the makers",
+    "HGM6120": "lists of the makers",
+    "Woodward easYgen-3500": "lists of the makers",
+    "PowerCommand 3.3": "lists of the makers",
 }
 
 
@@ -317,6 +333,10 @@ def test_a_makers_name_alone_brings_nothing_of_its_other_meters() -> None:
     makers = {driver.maker for driver in LIBRARY}
     assert why_not(["Entes", "XYZ-9"], makers) == []
     assert why_not(["Entes", "EMK-01"], makers)
+    for other in ("SDM999", "ABB99", "MPR99", "Entes MPR99", "UMG99", "EM340"):
+        assert why_not(other.split(), makers) == [], (
+            "letters that many of a maker's meters have are no family"
+        )
     assert {driver.maker for driver in labelled(LIBRARY, ["SMA"])} <= {"SMA", "SunSpec"}, "no smart meters"
 
 
