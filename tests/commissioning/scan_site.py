@@ -23,6 +23,7 @@ from pty_thread import PtyThread
 from gateway.catalogue import Driver, build
 from gateway.commissioning.scan import LineSetting, RawExchange, SerialProbe
 from gateway.demo.simulator.frames import rtu_frame, rtu_parts
+from gateway.demo.simulator.meter_image import identity_words
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
 
 SOUND = Installation(volts=231.0, amperes=5.2, factor=0.93)
@@ -53,18 +54,7 @@ class DriverImage:
             else:
                 values[row.name] = "1"
         self.words = dict(build(driver.rows, values))
-        one = driver.identity
-        if one is not None:
-            first = one.values[0]
-            size = 2 * one.words
-            data = (
-                str(first).encode().ljust(size, b"\0")[:size]
-                if one.type == "text"
-                else int(first).to_bytes(size, "big")
-            )
-            words = [int.from_bytes(data[at : at + 2], "big") for at in range(0, size, 2)]
-            for offset, word in enumerate(words[::-1] if one.order.startswith("little") else words):
-                self.words[one.function, one.address + offset] = word
+        self.words.update(identity_words(driver.identity))
 
     def read(self, function: int, address: int, count: int) -> Served:
         """The words, or a refusal."""
