@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from gateway.catalogue.driver import Driver, SerialDefaults
@@ -210,34 +210,25 @@ def _is_whole(word: str, names: Iterable[str]) -> bool:
 
 def why_not(words: Iterable[str], makers: Iterable[str] = ()) -> list[str]:
     """What is said of meters that have no table and on whose label these words stand; else of those whose
-    name a label begins with, when it is more than the name of one of the makers; at last of a family whose
-    letters stand before a number (DCRL8).
+    name a label begins with, if it is more than a maker's; else of a family before a number (DCRL of DCRL8).
     """
     words, known = list(words), {squashed(part) for maker in makers for part in maker.split()}
     starts = (start for at in range(len(words)) for start in _starts(" ".join(words[at:]).casefold(), 3))
     tries = (words, *([start] for start in starts if start not in known and not start.isdecimal()))
-    return next((found for tried in tries if (found := lacking(tried))), _families_lacking(words))
-
-
-def _families_lacking(words: list[str]) -> list[str]:
-    """What is said of names that are letters alone (DCRL) and stand before the number of one of the words."""
-    begun = (re.match(r"[^\W\d_]{3,}(?=\d)", word.casefold()) for word in words)
-    letters = {family[0] for family in begun if family}
-    return [
-        f"{names}: {why}"
-        for names, why in not_here()
-        if letters & {name.split()[-1].casefold() for name in re.split(r"[,:()]", names) if name.strip()}
-    ]
+    letters = {part[0] for word in words if (part := re.match(r"[^\W\d_]{3,}(?=\d)", word.casefold()))}
+    return next((found for tried in tries if (found := lacking(tried))), []) or _said(
+        lambda names: not letters.isdisjoint(name.split()[-1].casefold() for name in names if name.strip())
+    )
 
 
 def lacking(words: Iterable[str]) -> list[str]:
     """What is said of meters, or of rows of theirs, that are not here and have all these words."""
     words = list(words)
-    return [
-        f"{names}: {why}"
-        for names, why in not_here()
-        if words and all(_is_whole(word, re.split(r"[,:()]", names)) for word in words)
-    ]
+    return _said(lambda names: bool(words) and all(_is_whole(word, names) for word in words))
+
+
+def _said(meant: Callable[[list[str]], bool]) -> list[str]:
+    return [f"{names}: {why}" for names, why in not_here() if meant(re.split(r"[,:()]", names))]
 
 
 def labelled(drivers: Iterable[Driver], words: Iterable[str]) -> list[Driver]:
