@@ -74,7 +74,7 @@ def card(s: Setup) -> None:
     if not serves(s.path) or state.commit is None or (state.commit >= SELDOM and not spared):
         say(_("There is nothing to choose here: the service cannot change how the card is written."), "  ")
         return
-    text = _("Spare the card? It is written half as much, about 31 instead of 67 GB a year with ten meters.")
+    text = _("Spare the card? It is written half as much, about 36 instead of 71 GB a year with ten meters.")
     explain = _(
         "The file system then writes its own bookkeeping once a minute. No reading waits for that; in a "
         "power cut, what other programs wrote within the last minute may be lost. The key is card: "

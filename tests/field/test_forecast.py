@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from field_parts import NAMES, driver, meter
 
+from gateway.cli import setup
 from gateway.cli.plan import command
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.field.bus.cost import wire_of
@@ -97,15 +99,15 @@ def test_silence_is_paid_before_each_read_and_a_pause_between_a_meters_own_reads
 
 
 def test_traffic_agrees_with_what_was_measured() -> None:
-    """10 meters with 34 values every 10 s: 4.6 bytes a value on the wire, 64 GB a year on the card: the
+    """10 meters with 34 values every 10 s: 4.6 bytes a value on the wire, 71 GB a year on the card: the
     commits cost most of it.
     """
     forecast = forecast_bus(TcpBus(name="bus", type="tcp", host="h"), tasks(10, interval="10s"))
     total = traffic([forecast], 10.0)
     assert total.values_per_second == pytest.approx(34)
     assert total.batches_per_second == pytest.approx(0.1)
-    assert total.gb_per_year == pytest.approx(66.9, rel=0.02)
-    assert traffic([forecast], 10.0, remounted=True).gb_per_year == pytest.approx(31.3, rel=0.02)
+    assert total.gb_per_year == pytest.approx(71.3, rel=0.02)
+    assert traffic([forecast], 10.0, remounted=True).gb_per_year == pytest.approx(35.6, rel=0.02)
     one = traffic([forecast_bus(TcpBus(name="bus", type="tcp", host="h"), tasks(1, interval="10s"))], 10.0)
     many = traffic([forecast_bus(TcpBus(name="bus", type="tcp", host="h"), tasks(60, interval="10s"))], 10.0)
     assert 0.8 < one.gb_per_year / total.gb_per_year < 1 < many.gb_per_year / total.gb_per_year < 1.6
@@ -119,6 +121,26 @@ def test_traffic_agrees_with_what_was_measured() -> None:
     assert both.values_per_second == pytest.approx(total.values_per_second + 11 / 300)
     assert both.batches_per_second == total.batches_per_second
     assert stored_per_day([forecast], 10.0, own=300.0) > stored_per_day([forecast], 10.0)
+
+
+def test_the_question_of_setup_and_the_page_of_the_journal_say_what_a_forecast_says() -> None:
+    buses = [forecast_bus(TcpBus(name="bus", type="tcp", host="h"), tasks(10, interval="10s"))]
+    costs = {
+        (slot, remounted): round(traffic(buses, slot, remounted=remounted).gb_per_year)
+        for slot in (10.0, 60.0)
+        for remounted in (False, True)
+    }
+    asked = re.search(r"about (\d+) instead of (\d+) GB a year", inspect.getsource(setup.card))
+    assert asked
+    assert (int(asked[1]), int(asked[2])) == (costs[10.0, True], costs[10.0, False])
+    page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
+    for choice, cost in (
+        ("as installed", f"{costs[10.0, False]} GB"),
+        ("`card: {remount: yes}`", f"{costs[10.0, True]} GB"),
+        ("`commit_interval: 60s`", f"some {costs[60.0, False]} GB, computed"),
+        ("both", f"some {costs[60.0, True]} GB, computed"),
+    ):
+        assert f"| {choice} | {cost} |" in page
 
 
 CONFIG = """
