@@ -1,8 +1,8 @@
-"""python -m tests.bench.slots DIRECTORY COMMITS BUDGET: a gateway's year in fast motion, as a process of its
-own that can be traced.
+"""python -m tests.bench.slots DIRECTORY COMMITS BUDGET COMMIT: a gateway's year in fast motion, as a process
+of its own that can be traced.
 
 The shipped journal takes a slot of ten meters × 34 values at a time and hears that it was delivered. One line
-on stdout for each commit; then it waits for a line on stdin.
+on stdout for each commit; then it waits for a line on stdin. COMMIT is that of the file system, in s.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ PAUSE = 0.02
 
 
 class Timers:
-    """What the kernel does by itself, in fast motion: ext4 commits its own journal every 5 s, and writes
-    metadata in place after 30 s.
+    """What the kernel does by itself, in fast motion: ext4 commits its own journal every `commit` s, and
+    writes metadata in place after 30 s, committed.
     """
 
-    def __init__(self, directory: Path, file: Path) -> None:
+    def __init__(self, directory: Path, file: Path, commit: int = 5) -> None:
         self._fd, self._file = os.open(directory, os.O_RDONLY), file
         self._slots = 0
+        self._commits, self._writes = max(1, commit * 1000 // SLOT), max(3, commit * 1000 // SLOT)
 
     def slot(self) -> None:
         """Ten seconds go by. The file's data is on the disk already: its fsync commits what else has
         changed, its time stamps.
         """
         self._slots += 1
-        with self._file.open("rb") as file:
-            os.fsync(file.fileno())
-        if self._slots % 3 == 0 and ctypes.CDLL(None).syncfs(self._fd):
+        if self._slots % self._commits == 0:
+            with self._file.open("rb") as file:
+                os.fsync(file.fileno())
+        if self._slots % self._writes == 0 and ctypes.CDLL(None).syncfs(self._fd):
             raise OSError("syncfs failed")
 
     def close(self) -> None:
@@ -46,11 +48,11 @@ class Timers:
         os.close(self._fd)
 
 
-async def run(directory: Path, commits: int, budget: int) -> None:
+async def run(directory: Path, commits: int, budget: int, commit: int) -> None:
     """Commit, hear the receipt, let the file system write back."""
     clock, source = HandClock(), Building(10, seed=5)
     journal = Journal.open(directory, gateway="izm-konak-017", clock=clock, uplinks=["city"], budget=budget)
-    timers = Timers(directory, directory / "journal.db-wal")
+    timers = Timers(directory, directory / "journal.db-wal", commit)
     for _ in range(commits):
         clock.now += SLOT
         [sealed] = await journal.commit(source.draft(clock.now))
@@ -64,4 +66,4 @@ async def run(directory: Path, commits: int, budget: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(run(Path(sys.argv[1]), *map(int, sys.argv[2:5])))
