@@ -8,6 +8,9 @@ need strace strace
 need openssl openssl
 need systemd-analyze systemd
 need mkfs.ext4 e2fsprogs
+need mkfs.vfat dosfstools
+# A FAT where the kernel has none.
+grep -qw vfat /proc/filesystems 2>/dev/null || need fusefat fusefat
 need chromium chromium
 need chromedriver chromium-driver
 [ -n "$(find /usr/lib -name 'libfaketime.so.1' 2>/dev/null | head -n 1)" ] || missing="$missing libfaketime"
