@@ -5,6 +5,7 @@ loads it.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -17,6 +18,7 @@ import click
 from gateway.cli.broker_options import broker_at, broker_options, check_gateway
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.prose import say
+from gateway.common.files import owner_of
 from gateway.errors import EnrolmentError
 from gateway.host import notify
 from gateway.remote.enrolment import REVOCATIONS, Authority, SigningService
@@ -49,7 +51,22 @@ def command() -> None:
 
 
 def _authority(directory: Path, days: int = 365) -> Authority:
+    _become_owner(directory)
     return Authority(directory, days=days)
+
+
+def _become_owner(directory: Path) -> None:
+    """Root goes on as the user whose directory it is, so that what is written there stays readable for the
+    service.
+    """
+    try:
+        owner = owner_of(directory)
+    except OSError:
+        return  # said when it is opened
+    if owner and owner[0]:
+        os.setgroups([])
+        os.setgid(owner[1])
+        os.setuid(owner[0])
 
 
 @command.command(help=N_("Make a new authority: its key, its certificate and its database."))
@@ -58,6 +75,7 @@ def _authority(directory: Path, days: int = 365) -> Authority:
 @click.option("--years", type=click.IntRange(1, 50), default=20, show_default=True, help=N_("How long."))
 def init(directory: Path, name: str, years: int) -> None:
     """Make one where there is none."""
+    _become_owner(directory)
     Authority.make(directory, name, years).close()
     say(
         _("%(file)s: give it to the broker as the authority of its clients (cafile).")
@@ -106,8 +124,9 @@ def run(directory: Path, days: int, account: dict[str, Any]) -> None:
     if not url:
         raise click.UsageError(_("--broker is missing: write --broker mqtts://HOST:8883"))
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    authority = _authority(directory, days)
     broker = broker_at(url, "sign", f"sign-{secrets.token_hex(4)}", **account)
-    service = SigningService(_authority(directory, days), broker)
+    service = SigningService(authority, broker)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     notify("READY=1")

@@ -20,6 +20,8 @@ MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors of Windows put in front of UTF-8: no part of the text."""
 SERVICE = "submeter"
 """The user that the service runs as (systemd/submeter-gateway.service)."""
+SECRETS = Path("/etc/submeter/secrets")
+"""Files that root alone may read: systemd hands them over to the service when it starts (LoadCredential=)."""
 MAX_SECRET = 64 * 1024
 PENDING, NEXT = ".pending", ".next"
 """Behind the name of a key that waits for its certificate, and of files that are about to take over."""
@@ -63,13 +65,24 @@ def open_to(group: str, path: Path) -> str:
     return f"sudo chgrp {group} {path} && sudo chmod 640 {path}, and the folders on its way likewise (750)"
 
 
+def as_loaded(path: Path) -> Path:
+    """Where this process reads a file: one of `SECRETS` as systemd has handed it over, when it has
+    (systemd.exec(5), LoadCredential= of a folder), every other one where it lies.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and path.parent == SECRETS and (loaded := Path(folder, f"{SECRETS.name}_{path.name}")).exists():
+        return loaded
+    return path
+
+
 def read_regular(path: Path, most: int) -> bytes:
-    """The bytes of a regular file of at most `most` bytes. Raises OSError, its `strerror` in words.
+    """The bytes of a regular file of at most `most` bytes, `as_loaded`. Raises OSError, its `strerror` in
+    words.
 
     A device or a pipe would hold up whoever reads it, for ever or until memory is full: size and kind are
     asked of what was opened.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    handle = os.open(as_loaded(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))

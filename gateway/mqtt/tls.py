@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gateway.common.files import read_regular, read_secret
+from gateway.common.files import SECRETS, as_loaded, read_regular, read_secret
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker import Broker
 
@@ -45,7 +45,7 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
     try:
         if broker.ca:
             read_regular(Path(broker.ca), _MAX_FILE)  # OpenSSL would wait for ever in front of a pipe
-        context = ssl.create_default_context(cafile=broker.ca)
+        context = ssl.create_default_context(cafile=broker.ca and str(as_loaded(Path(broker.ca))))
     except (OSError, ssl.SSLError) as error:
         raise LinkRefused(
             f"the CA file {broker.ca} cannot be used: {_reason(error)}",
@@ -60,7 +60,7 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
             for path in (broker.cert, broker.key):
                 read_regular(Path(path), _MAX_FILE)
             context.load_cert_chain(
-                broker.cert, broker.key, password=""
+                as_loaded(Path(broker.cert)), as_loaded(Path(broker.key)), password=""
             )  # an encrypted key must fail, not ask the terminal
         except (OSError, ssl.SSLError) as error:
             raise LinkRefused(
@@ -121,7 +121,9 @@ def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
             yield (
                 key,
                 f"{path} may not be read by the user {_user()}",
-                "chgrp submeter and chmod 640: the user of the service reads it",
+                "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
+                if Path(path).parent == SECRETS
+                else "chgrp submeter and chmod 640: the user of the service reads it",
             )
         except OSError as error:
             yield key, f"{path} cannot be read: {_reason(error)}", "write the name of a file that can be read"
@@ -131,7 +133,7 @@ def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if "ca" in sound:
         try:
-            context.load_verify_locations(paths["ca"])
+            context.load_verify_locations(as_loaded(Path(paths["ca"])))
         except (OSError, ssl.SSLError) as error:
             yield (
                 "ca",
@@ -140,7 +142,9 @@ def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
             )
     if {"cert", "key"} <= sound:
         try:
-            context.load_cert_chain(paths["cert"], paths["key"], password="")
+            context.load_cert_chain(
+                as_loaded(Path(paths["cert"])), as_loaded(Path(paths["key"])), password=""
+            )
         except (OSError, ssl.SSLError) as error:
             mend = "write PEM files that belong together in cert and key; the key without a passphrase"
             yield (

@@ -56,6 +56,7 @@ FILES = {
     "systemd/submeter-apply.path": "usr/lib/systemd/system/submeter-apply.path",
     "systemd/submeter-apply.service": "usr/lib/systemd/system/submeter-apply.service",
     "systemd/submeter-recover.service": "usr/lib/systemd/system/submeter-recover.service",
+    "systemd/submeter-sign.service": "usr/lib/systemd/system/submeter-sign.service",
 }
 UPGRADE = "packaging/upgrade/submeter_upgrade.py"
 """Runs beside whatever version is on trial: it loads nothing of the program."""

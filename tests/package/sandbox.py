@@ -15,9 +15,8 @@ from tests.rig import until
 DROP_IN = """\
 [Service]
 DeviceAllow=char-pts rw
-LoadCredential=city.password:/etc/submeter/secrets/city.password
 """
-"""The line is a pty; everything else of the sandbox is the unit's own. The password is root's alone."""
+"""The line is a pty; everything else of the sandbox is the unit's own."""
 
 
 def sandboxed(story: Story, package: Path) -> str:
@@ -45,9 +44,11 @@ def sandboxed(story: Story, package: Path) -> str:
         machine.run(
             "sh",
             "-c",
-            "umask 077; mkdir /etc/submeter/secrets; echo word > /etc/submeter/secrets/city.password",
+            "umask 077; echo word > /etc/submeter/secrets/city.password",
         )
-        word = "/run/credentials/submeter-gateway.service/city.password"
+        word = "/etc/submeter/secrets/city.password"
+        for place, rights in (("/etc/submeter/secrets", "700"), (word, "600")):
+            assert machine.run("stat", "--format=%U %a", place) == f"root {rights}"
         story.write({
             "gateway": {"id": "sandboxed", "commit_interval": "1s"}, "clock": {"hold": "0s"},
             "buses": [{"name": "line1", "type": "serial", "port": "/run/line1"}],
@@ -63,6 +64,13 @@ def sandboxed(story: Story, package: Path) -> str:
         machine.run("systemctl", "restart", "submeter-gateway")
         until(lambda: _answers(story), PATIENCE, "it answers", 1)
         until(lambda: _delivered(story) == {"city", "sealed"}, PATIENCE, "it delivers, by TLS too", 1)
+        assert "city.password" not in machine.ask("submeter", "check")[1]
+        machine.run("mv", "/etc/submeter/secrets", "/etc/submeter/elsewhere")
+        machine.run("systemctl", "restart", "submeter-gateway")
+        until(lambda: _answers(story), PATIENCE, "it reads without that folder, too", 1)
+        machine.run("mv", "/etc/submeter/elsewhere", "/etc/submeter/secrets")
+        machine.run("systemctl", "restart", "submeter-gateway")
+        until(lambda: _delivered(story) == {"city", "sealed"}, PATIENCE, "it delivers with it again", 1)
         until(lambda: _counted(story) > 2, PATIENCE, "it counts pulses", 1)
         assert story.page()[0] == 200
         assert machine.show("ActiveState", "submeter-clock") == "active"

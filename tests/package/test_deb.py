@@ -191,6 +191,7 @@ def test_every_file_has_its_place_owner_and_rights(built):
         "/usr/lib/systemd/system/submeter-install.service", "/usr/lib/systemd/system/submeter-card.service",
         "/usr/lib/systemd/system/submeter-backup.service", "/usr/lib/systemd/system/submeter-backup.timer",
         "/usr/lib/systemd/system/submeter-provision.service",
+        "/usr/lib/systemd/system/submeter-sign.service",
         "/usr/lib/systemd/system/submeter-enroll.service", "/etc/avahi/services/submeter-gateway.service",
         "/usr/share/zsh/vendor-completions/_submeter", "/usr/share/fish/vendor_completions.d/submeter.fish",
         "/usr/lib/udev/rules.d/60-submeter.rules", "/usr/lib/sysusers.d/submeter.conf",

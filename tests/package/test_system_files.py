@@ -5,12 +5,15 @@ journald and systemd, the service of Avahi.
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
+from gateway.common.files import SECRETS
 from gateway.config.schema import StatusSection
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +30,65 @@ KNOWN = {
     "60-submeter.system": {"Manager": {"RuntimeWatchdogSec", "RebootWatchdogSec"}},
 }
 """Section → keys of journald.conf(5) and systemd-system.conf(5) that are used here."""
+
+
+UNITS = [file for file in sorted((ROOT / "systemd").iterdir()) if ".avahi." not in file.name]
+UNKNOWN = re.compile(r"Command \S+ is not executable: No such file or directory$")
+"""What this machine lacks, and a gateway has."""
+
+
+def users() -> set[str]:
+    """Those that the package makes."""
+    lines = (FILES / "submeter.sysusers").read_text().splitlines()
+    return {line.split()[1] for line in lines if line.startswith("u ")}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_says_nothing_that_systemd_does_not_know(unit: Path) -> None:
+    assert strange(unit) == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_the_control_a_key_that_systemd_does_not_know_is_told(tmp_path: Path) -> None:
+    copy = tmp_path / "submeter-sign.service"
+    text = (ROOT / "systemd" / copy.name).read_text()
+    copy.write_text(text.replace("LoadCredential=", "LoadCredentials="))
+    assert strange(copy)
+
+
+def strange(unit: Path) -> list[str]:
+    said = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    return [line for line in said.stderr.splitlines() if not UNKNOWN.search(line)]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_runs_as_root_or_as_a_user_that_the_package_makes(unit: Path) -> None:
+    named = re.findall(r"^User=(.*)$", unit.read_text(), re.MULTILINE)
+    assert set(named) <= users()
+
+
+def test_the_signing_program_has_a_user_of_its_own_and_is_off() -> None:
+    text = (ROOT / "systemd" / "submeter-sign.service").read_text()
+    assert "\nUser=submeter-sign\n" in text
+    assert "submeter-sign" in users()
+    others = [unit for unit in UNITS if unit.name != "submeter-sign.service"]
+    assert not [unit for unit in others if "submeter-sign" in unit.read_text()]
+    enabled = (ROOT / "packaging/debian/postinst").read_text().splitlines()[2]
+    assert enabled.startswith("enabled=")
+    assert "submeter-sign" not in enabled
+
+
+def test_the_folder_of_secrets_is_that_of_the_units_and_of_the_package() -> None:
+    script = (ROOT / "packaging/debian/postinst").read_text()
+    assert f"install -d -m 0700 -o root -g root {SECRETS}\n" in script
+    for name in ("submeter-gateway", "submeter-enroll"):
+        unit = (ROOT / "systemd" / f"{name}.service").read_text()
+        assert f"\nLoadCredential={SECRETS.name}:{SECRETS}\n" in unit
+        assert f"\nSetCredential={SECRETS.name}:" in unit, "without it the service needs the folder to start"
 
 
 def rules() -> list[str]:

@@ -10,8 +10,10 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -410,3 +412,17 @@ def test_no_receiver_loads_the_signing_program():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can go on as somebody else")
+def test_root_goes_on_as_the_owner_of_the_directory():
+    """What it writes there stays readable for the service that runs as that owner."""
+    with tempfile.TemporaryDirectory(prefix="submeter-sign-", dir="/tmp") as folder:
+        directory = Path(folder)
+        os.chown(directory, 65534, 65534)
+        for words in (("init",), ("token", GATEWAY), ("list",)):
+            done = submeter("sign", *words, "--directory", directory)
+            assert done.returncode == 0, done.stderr
+        owners = {file.name: file.stat().st_uid for file in directory.iterdir()}
+    assert owners.keys() >= {"authority.key", "authority.pem", "sign.db", "revoked.pem"}
+    assert set(owners.values()) == {65534}

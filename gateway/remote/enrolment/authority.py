@@ -78,8 +78,10 @@ class Authority:
             self._key = (directory / KEY).read_bytes()
             self.certificate = (directory / CERTIFICATE).read_bytes()
         except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
             raise EnrolmentError(
-                f"{error.filename}: {error.strerror}", hint=f"submeter sign init --directory {directory}"
+                f"{error.filename}: {error.strerror}",
+                hint=f"submeter sign init --directory {directory}" if missing else "use sudo",
             ) from error
         self._database = sqlite3.connect(directory / DATABASE, timeout=30, isolation_level=None)
         self._database.execute("PRAGMA synchronous=FULL")
