@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -71,6 +72,26 @@ def test_it_is_set_once_and_put_back_as_it_was_found(tmp_path, options, found, d
         assert not note.exists()
         assert put_back(note) is None
         assert card_state(place).options == before.options or found == 5
+
+
+def cut(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("at", ["gateway.host.card._mount", "pathlib.Path.unlink"])
+def test_a_kill_in_between_loses_nothing_of_what_was_found(tmp_path, monkeypatch, at):
+    """The note is there before the mount changes, and goes after it."""
+    note = tmp_path / "note.json"
+    with mounted(tmp_path, "noatime,commit=17") as place:
+        for act in (lambda: remount(place, note), lambda: put_back(note)):
+            with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+                patch.setattr(at, cut)
+                act()
+            remount(place, note)  # as the next start of the unit does
+            assert card_state(place).commit == 60
+        put_back(note)
+        assert card_state(place).commit == 17
+        assert not note.exists()
 
 
 def test_another_file_system_is_left_alone(tmp_path):

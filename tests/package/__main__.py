@@ -24,13 +24,14 @@ from deb.libraries import CannotRun
 from deb.target import MACHINES, SUITES, Target
 from gateway import __version__
 from tests import proofs
+from tests.package.service import LEFT_OUT
 from tests.package.stand_in import NEVER_READY, NEWER_FILE
 from tests.package.steps import from_checkout, lives, runs
 
 NEWER = f"{__version__}.1"
 """The version of the second package: the same program, which is what an upgrade of this one finds."""
 BROKEN = f"{__version__}.2"
-SKIPPED = "skipped from here on"
+SKIPPED, BOOTED = "skipped from here on", "booted"
 
 
 def never_ready(tree: Path) -> None:
@@ -107,7 +108,12 @@ def told(steps: Callable[[Path], Iterator[str]]) -> tuple[list[str], Outcome]:
             return [*lines, f"FAILED: {error}"], Outcome.FAILED
         except Exception as error:  # noqa: BLE001 - whatever it is
             return [*lines, f"FAILED: {type(error).__name__}: {str(error)[:500]}"], Outcome.FAILED
-    return lines, Outcome.HELD
+    return lines, Outcome.NOT_TRIED if any(map(_left_out, lines)) else Outcome.HELD
+
+
+def _left_out(line: str) -> bool:
+    """Whether a step of the booted half could not run here; the ones after it did."""
+    return line.startswith(f"{BOOTED}: {LEFT_OUT}: ")
 
 
 def proven(suite: str, architecture: str, folder: Path) -> Iterator[str]:
@@ -122,7 +128,7 @@ def proven(suite: str, architecture: str, folder: Path) -> Iterator[str]:
             said = from_checkout(tree, older)
         yield f"in a fresh tree: {said}"
     (folder / "service").mkdir()
-    yield from (f"booted: {line}" for line in service(suite, (older, newer, broken), folder / "service"))
+    yield from (f"{BOOTED}: {line}" for line in service(suite, (older, newer, broken), folder / "service"))
 
 
 def foreign(suite: str, architecture: str, folder: Path) -> Iterator[str]:
@@ -145,7 +151,7 @@ def tried(part: Part, own: str) -> tuple[list[str], Outcome]:
 
 def gaps(name: str, lines: list[str]) -> list[str]:
     """What of a part was not tried, and why."""
-    return [f"{name}: {line}" for line in lines if line.startswith(SKIPPED)]
+    return [f"{name}: {line}" for line in lines if line.startswith(SKIPPED) or _left_out(line)]
 
 
 def main() -> int:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +22,14 @@ from zoneinfo import ZoneInfo
 
 from deb.debian import copy
 from deb.emulation import own_architecture
+from deb.libraries import CannotRun
 from deb.target import Target
 from gateway.backup import new_key
 from gateway.demo.show.account import ORDINAL
 from gateway.demo.show.self_check import committed, platform
 from gateway.energy import Calendar
 from gateway.history import History
+from gateway.host import SELDOM
 from tests.package.machine import booted
 from tests.package.service import PATIENCE, SLOT, Story, begun, uptime
 from tests.package.steps import OFFLINE
@@ -120,6 +126,97 @@ def spared(story: Story, package: Path) -> str:
     )
 
 
+class Partition:
+    """An ext4 of its own on a loop device, mounted at `place` so that it commits every `FOUND` s."""
+
+    FOUND = 17
+
+    def __init__(self, folder: Path) -> None:
+        self.place, self._image = folder / "partition-of-ext4", folder / "partition.image"
+        self.place.mkdir()
+        self._image.touch()
+        os.truncate(self._image, 64 << 20)
+        subprocess.run(["mkfs.ext4", "-qF", str(self._image)], check=True)
+
+    def mount(self) -> None:
+        """As a line of fstab does it. Raises CannotRun with the reason."""
+        options = f"loop,noatime,commit={self.FOUND}"
+        done = subprocess.run(
+            ["mount", "-o", options, str(self._image), str(self.place)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise CannotRun(f"no ext4 can be mounted here: {done.stderr.strip()}")
+
+    def unmount(self) -> None:
+        """Not there any more: what the next mount says is the image's and the command's alone."""
+        subprocess.run(["umount", str(self.place)], check=True)
+
+    @property
+    def commit(self) -> int | None:
+        """Every how many s it commits, as the kernel says it."""
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            if line.split()[1] == str(self.place) and (said := re.search(r"\bcommit=(\d+)", line)):
+                return int(said[1])
+        return None
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Partition]:
+    """A partition that is mounted, until the end."""
+    partition = Partition(folder)
+    partition.mount()
+    try:
+        yield partition
+    finally:
+        partition.unmount()
+
+
+def remounted(story: Story, package: Path, folder: Path) -> str:
+    """card.remount under the unit that does it, with the journal on an ext4 of its own."""
+    machine = story.machine
+    anew(story, package)
+    story.configure("1s", card={"remount": True})
+    story.goes_on("the installation")
+    machine.run("systemctl", "stop", "submeter-gateway")
+    with mounted(folder) as partition:
+
+        def seldom(when: str, wanted: int = SELDOM) -> None:
+            until(lambda: partition.commit == wanted, PATIENCE, f"it commits every {wanted} s {when}", 0.2)
+
+        subprocess.run(["cp", "-a", f"{machine.tree}{STATE}/.", str(partition.place)], check=True)
+        machine.start_again(f"--bind={partition.place}:{STATE}")
+        story.goes_on("the boot")
+        seldom("after the boot")
+        assert machine.show("Result", "submeter-card") == "success"
+        machine.run("systemctl", "stop", "submeter-gateway")
+        assert partition.commit == partition.FOUND, f"it was stopped, and commits every {partition.commit} s"
+        machine.run("systemctl", "start", "submeter-gateway")
+        story.goes_on("the start")
+        assert partition.commit == SELDOM
+        for spared, wanted in ((False, partition.FOUND), (True, SELDOM)):
+            story.configure("1s", card={"remount": spared})
+            machine.run("systemctl", "restart", "submeter-card")
+            assert partition.commit == wanted, f"card.remount is {spared}: {partition.commit}"
+        machine.run("kill", "-KILL", machine.show("MainPID"))
+        story.goes_on("a kill of the daemon")
+        seldom("after a kill of the daemon")
+        machine.die()
+        partition.unmount()  # a machine that starts again mounts it as it is told to
+        partition.mount()
+        machine.start_again(*machine.options)
+        story.goes_on("a kill of the machine")
+        seldom("after a kill of the machine")
+        machine.run("systemctl", "stop", "submeter-gateway")
+        assert partition.commit == partition.FOUND
+        machine.start_again()
+    return (
+        f"card.remount on an ext4 of its own: the unit lets it commit every {SELDOM} s while the gateway "
+        f"runs, also after a kill of the daemon and of the whole machine, follows the key, and puts back the "
+        f"{partition.FOUND} s that it found whenever the gateway is stopped"
+    )
+
+
 def lived(state: Path) -> None:
     """Give a gateway that waits a history of `DAYS` days until yesterday, of the meter m1."""
     today = datetime.now(ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -196,6 +293,7 @@ def main() -> None:
     with begun(suite, folder) as story:
         story.install(package)
         print(spared(story, package), flush=True)
+        print(remounted(story, package, folder), flush=True)
         print(replaced(story, suite, package, folder), flush=True)
 
 

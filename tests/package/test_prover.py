@@ -34,6 +34,17 @@ def test_what_held_before_is_told_and_what_ended_it(error, line, outcome):
     assert came == outcome
 
 
+def test_a_step_that_cannot_run_here_is_a_gap_and_the_others_are_told():
+    lines, came = told(
+        lambda _: iter(["booted: skipped: no ext4 can be mounted here", "booted: a dead card"])
+    )
+    assert len(lines) == 2
+    assert came == Outcome.NOT_TRIED
+    assert prover.gaps("trixie amd64", lines) == [
+        "trixie amd64: booted: skipped: no ext4 can be mounted here"
+    ]
+
+
 @pytest.mark.parametrize(
     ("outcomes", "end"),
     [([], 0), ([0, 0], 0), ([0, 2, 0], 2), ([2, 1, 2], 1), ([1, 0], 1)],
