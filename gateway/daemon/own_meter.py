@@ -76,7 +76,7 @@ def measure(config: Config, machine: MachineFiles) -> dict[str, float | None]:
         "memory_free": None if memory is None else memory / 1e6,
         "disk_free": None if free is None else free / 1e6,
         "disk_written": None if written is None else written / 1e9,
-        "disk_life_used": machine.life_used(disk),
+        "disk_life_used": machine.life_used(disk, config.health.endurance),
         "clock_offset": clock_offset(),
         "certificate_days": (min(ends) / 1000 - time.time()) / _DAY if ends else None,
     }

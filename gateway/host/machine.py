@@ -18,6 +18,10 @@ _CPU = ("cpu", "soc", "x86_pkg")
 _SUPPLY = "rpi_volt"
 """Driver that asks the firmware of a Raspberry Pi every 2 s (drivers/hwmon/raspberrypi-hwmon.c)."""
 _MOUNT_FIELDS = 4
+_RESERVE_USED = {2: 80, 3: 90}
+"""EXT_CSD 267, PRE_EOL_INFO: a warning, an urgent one → per cent of the reserved blocks that are used up."""
+_MOST = 200
+"""Per cent: how far an estimate goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +119,30 @@ class MachineFiles:
         numbers = self.text(f"sys/block/{disk}/stat").split() if disk else []
         return int(numbers[_WRITTEN_FIELD]) * _SECTOR if len(numbers) > _WRITTEN_FIELD else None
 
-    def life_used(self, disk: str) -> int | None:
-        """Per cent of its life that an eMMC has used, in tens (JEDEC JESD84-B51, EXT_CSD 268 and 269); SD
-        cards do not say it.
+    def written_ever(self, disk: str) -> int | None:
+        """Bytes written to the ext4 file systems of a disk since they were made, over all starts of the
+        machine.
         """
-        life = self.text(f"sys/block/{disk}/device/life_time").split() if disk else []
-        used = max((int(each, 16) for each in life if each.startswith("0x")), default=0)
-        return 10 * used or None
+        parts = [disk, *(part.name for part in self.files(f"sys/block/{disk}/{disk}*"))] if disk else []
+        found = [self.text(f"sys/fs/ext4/{part}/lifetime_write_kbytes") for part in parts]
+        kilobytes = [int(each) for each in found if each.isdigit()]
+        return 1024 * sum(kilobytes) if kilobytes else None
+
+    def life_used(self, disk: str, endurance: int | None = None) -> int | None:
+        """Per cent of its life that a disk has used. An eMMC says it itself, in tens (JEDEC JESD84-B51,
+        EXT_CSD 267 to 269: life of both kinds of memory, and of its reserve). An SD card does not: what was
+        written to it ever, of the `endurance` in bytes that its maker names.
+        """
+        life = self._codes(f"sys/block/{disk}/device/life_time") if disk else []
+        reserve = self._codes(f"sys/block/{disk}/device/pre_eol_info") if disk else []
+        used = max([10 * max(life, default=0), *(_RESERVE_USED.get(each, 0) for each in reserve)])
+        if used:
+            return used
+        written = self.written_ever(disk)
+        return None if endurance is None or written is None else min(round(100 * written / endurance), _MOST)
+
+    def _codes(self, path: str) -> list[int]:
+        return [int(each, 16) for each in self.text(path).split() if each.startswith("0x")]
 
     @staticmethod
     def free(place: Path) -> int | None:

@@ -81,6 +81,39 @@ def test_what_a_whole_machine_says(tmp_path) -> None:
     assert reading.absent == {"clock_offset": "not_available", "certificate_days": "not_available"}
 
 
+SD = {
+    **WHOLE,
+    "sys/block/mmcblk0/device/life_time": "",
+    "sys/block/mmcblk0/mmcblk0p1/size": "1",
+    "sys/fs/ext4/mmcblk0p2/lifetime_write_kbytes": "2000000000\n",
+    "sys/fs/ext4/sda1/lifetime_write_kbytes": "9000000000\n",
+}
+"""The same with an SD card, to which 2.048 TB were written; another disk's are none of it."""
+
+
+@pytest.mark.parametrize(
+    ("files", "endurance", "used"),
+    [
+        (SD, None, None),
+        (SD, "20000GB", 10.0),
+        (SD, "1000GB", 200.0),
+        ({**SD, "sys/fs/ext4/mmcblk0p2/lifetime_write_kbytes": ""}, "20000GB", None),
+        (WHOLE, "20000GB", 30.0),
+        ({**WHOLE, "sys/block/mmcblk0/device/pre_eol_info": "0x01\n"}, None, 30.0),
+        ({**WHOLE, "sys/block/mmcblk0/device/pre_eol_info": "0x03\n"}, None, 90.0),
+    ],
+)
+def test_the_life_of_a_card_is_its_own_word_or_reckoned_from_what_its_maker_says(
+    tmp_path, files, endurance, used
+) -> None:
+    config = config_of(tmp_path, f"health: {{endurance: {endurance}}}\n" if endurance else "")
+    parts = OwnParts({}, None, clock_synced=False)
+    own = OwnMeter(config, lambda _: None, lambda: parts, machine=machine(tmp_path, files))
+    reading = asyncio.run(own.read())
+    assert reading.values.get("disk_life_used") == used
+    assert reading.absent.get("disk_life_used") == (None if used is not None else "not_available")
+
+
 def test_a_machine_without_sensors_says_so_and_makes_nothing_up(tmp_path) -> None:
     reading = read(tmp_path, {})
     assert set(reading.values) == {"disk_free"}

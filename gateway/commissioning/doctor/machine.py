@@ -61,7 +61,7 @@ def examine_machine(
     """Everything but buses and uplinks."""
     found, view = ExaminedPart("machine"), view or MachineView()
     _clock(found, view, config.clock.trust)
-    _disk(found, view, Path(config.journal.directory))
+    _disk(found, view, Path(config.journal.directory), config.health.endurance)
     _price(found, view, config, drivers)
     _power(found, view)
     _heat(found, view)
@@ -101,7 +101,7 @@ def _commands(view: MachineView) -> Iterator[str]:
             continue
 
 
-def _disk(found: ExaminedPart, view: MachineView, directory: Path) -> None:
+def _disk(found: ExaminedPart, view: MachineView, directory: Path, endurance: int | None) -> None:
     place = next((each for each in (directory, *directory.parents) if each.is_dir()), Path("/"))
     mount = view.mount(place)
     device, options = mount.device, mount.options
@@ -117,7 +117,7 @@ def _disk(found: ExaminedPart, view: MachineView, directory: Path) -> None:
     errors = view.text(f"sys/fs/{mount.kind}/{Path(device).name}/errors_count")
     if errors.isdigit() and int(errors):
         found.find("disk_errors", "harms", count=float(errors), device=device, who="here")
-    used = view.life_used(disk)
+    used = view.life_used(disk, endurance)
     if used is not None:
         found.note("wear", ok=used < _WORN, percent=used)
         if used >= _WORN:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.config.units import Duration, Switch
+from gateway.config.units import Duration, Size, Switch
 
 OWN_ID = "gateway"
 """The id of that meter: no other may have it."""
@@ -19,12 +19,13 @@ Pin = Annotated[int, Field(ge=0, le=27)]
 
 
 class HealthSection(BaseModel):
-    """How often the gateway reads itself, as the meter `gateway`."""
+    """How often the gateway reads itself, as the meter `gateway`; what its card may be written, in bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     enabled: Switch = True
     interval: Annotated[Duration, Field(ge=10.0, le=86400.0)] = 300.0
+    endurance: Annotated[Size, Field(ge=10**9, le=10**16)] | None = None
 
 
 class LedsSection(BaseModel):
