@@ -32,7 +32,7 @@ class ControlledGateway:
         with need_client(self._socket) as client:
             return client.status()
 
-    def reload(self) -> list[str]:
+    def reload(self) -> dict[str, Any]:
         """Let it read its configuration again."""
         with need_client(self._socket) as client:
             return client.reload()

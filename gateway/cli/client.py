@@ -164,10 +164,11 @@ class ControlClient:
         rows: list[dict[str, Any]] = self._ask("GET", "/journal/rows", query)["rows"]
         return rows
 
-    def reload(self) -> list[str]:
-        """Make the daemon read its configuration again: lines that say what changed."""
-        messages: list[str] = self._ask("POST", "/reload")["messages"]
-        return messages
+    def reload(self) -> dict[str, Any]:
+        """Make the daemon read its configuration again: `messages`, a line for each change, and `changed`,
+        the fields of each.
+        """
+        return self._ask("POST", "/reload")
 
     def _ask(
         self, method: str, path: str, query: dict[str, Any] | None = None, *, timeout: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,14 +25,16 @@ from gateway.cli.prose import say
 def command(file: Path | None, socket: Path | None) -> None:
     """Ask the daemon and print what changed."""
     with need_client(socket, file) as client:
-        messages = client.reload()
-    for message in messages or [_("nothing changed")]:
+        answer = client.reload()
+    for message in answer["messages"] or [_("nothing changed")]:
         say(in_words(message))
-    if of_the_card(messages):
+    if of_the_card(answer):
         say(_("card.remount is done when its service starts."))
         say(f"sudo systemctl restart {CARD_UNIT}", "  ", "→ ")
 
 
-def of_the_card(messages: list[str]) -> bool:
+def of_the_card(answer: dict[str, Any]) -> bool:
     """Whether a reload has brought another card.remount, which is not the daemon's to do."""
-    return any(message.startswith("card: ") for message in messages)
+    return any(
+        change.get("section") == "card" and "remount" in change["fields"] for change in answer["changed"]
+    )

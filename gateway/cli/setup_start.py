@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from gateway.catalogue import load_driver
 from gateway.check import check
@@ -107,13 +108,13 @@ def start(s: Setup) -> None:
     """Start the gateway, or have it take the file over, and wait until the platform has what was read."""
     asked = time.time() * 1000
     client = control_client(s.socket)
-    messages: list[str] = []
+    answer: dict[str, Any] = {"messages": [], "changed": []}
     service = False
     if client is not None:
         with client:
             client.must_run(s.path)
-            messages = client.reload()
-        for line in messages:
+            answer = client.reload()
+        for line in answer["messages"] or [_("nothing changed")]:
             say(in_words(line), "  ")
     elif serves(s.path):
         service = True
@@ -121,14 +122,14 @@ def start(s: Setup) -> None:
     else:
         say(_("Start it in another terminal: submeter run %(file)s") % {"file": s.path})
     if serves(s.path):
-        _card(s, messages)
+        _card(s, answer)
     with _when_it_runs(s, service=service) as client:
         _first_receipt(client, asked)
 
 
-def _card(s: Setup, messages: list[str]) -> None:
+def _card(s: Setup, answer: dict[str, Any]) -> None:
     """Have its service do what card.remount says: it came before this file, or with another one."""
-    if of_the_card(messages) or parse_config(s.text, s.path.name).card.remount:
+    if of_the_card(answer) or parse_config(s.text, s.path.name).card.remount:
         try:
             _systemctl("restart", CARD_UNIT)
         except GatewayError as error:

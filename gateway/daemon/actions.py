@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gateway.commissioning.swap import MeterSwap, check_typed, counters_of
 from gateway.daemon.assembly import Assembly
+from gateway.daemon.changes import ConfigurationChange
 from gateway.daemon.energy import EnergyWorker
 from gateway.errors import GatewayError, JournalError
 from gateway.field import BusWorker, PolledMeter
@@ -32,8 +33,8 @@ class RunningDaemon(Protocol):
     async def save_registers(self) -> bool:
         """Write the second copy of the pulse registers; whether it is on disk."""
 
-    async def reload(self) -> list[str]:
-        """Read the configuration again and rebuild; lines that say what changed."""
+    async def reload(self) -> list[ConfigurationChange]:
+        """Read the configuration again and rebuild: what changed."""
 
 
 class DaemonActions:
@@ -300,9 +301,13 @@ class DaemonActions:
         if refused is not None:
             raise refused
 
-    async def reload(self) -> list[str]:
+    async def reload(self) -> dict[str, Any]:
         """Read the configuration again and rebuild."""
-        return await self._daemon.reload()
+        changes = await self._daemon.reload()
+        return {
+            "messages": [change.words for change in changes],
+            "changed": [change.fields for change in changes],
+        }
 
 
 def _believed(reading: Reading, *, doubt: bool = True) -> tuple[dict[str, float], tuple[str, ...]]:

@@ -245,8 +245,8 @@ class Daemon:
         with contextlib.suppress(Exception):  # said on log and page
             await self.reload()
 
-    async def reload(self) -> list[str]:
-        """Read the configuration again and rebuild everything but the journal; lines that say what changed.
+    async def reload(self) -> list[ConfigurationChange]:
+        """Read the configuration again and rebuild everything but the journal: what changed.
 
         Raises ConfigError when the file is not good: then the old configuration goes on.
         """
@@ -275,7 +275,7 @@ class Daemon:
                 notify("READY=1")
                 self.changes.notify()
 
-    async def _reload(self) -> list[str]:
+    async def _reload(self) -> list[ConfigurationChange]:
         fresh = await asyncio.to_thread(load_good, self.path)
         before = self._loaded
         changes = differences(before, fresh)
@@ -293,10 +293,10 @@ class Daemon:
             ) from error
         self._problems, self._refused, self._mistakes = (), 0, ()
         self._read_at = self.clock.wall()
-        words = [change.words for change in changes] or ["nothing changed"]
         keep_what_is_there()
+        words = [change.words for change in changes] or ["nothing changed"]
         log.info("the configuration was read again: %s", "; ".join(words))
-        return words
+        return changes
 
     async def unread_changes(self) -> dict[str, Any]:
         """What the file says by now otherwise than what runs."""

@@ -171,10 +171,12 @@ class Client:
         return {"meter": meter, "quantity": "volume", "old": 1.5, "new": float(value), "pulse_count": 12}
 
     def reload(self):
-        return [
+        message = (
             "meter chiller: address was 3, is 55; its values, absences and health start anew, and so do "
             "its counters"
-        ]
+        )
+        fields = {"meter": "chiller", "change": "changed", "fields": {"address": [3, 55]}}
+        return {"messages": [message], "changed": [fields]}
 
 
 def screens(folder: Path, bus: str) -> dict[str, list[str]]:

@@ -192,9 +192,15 @@ def test_a_good_file_ends_what_was_said_and_makes_nothing_late(site: Rig, good: 
     site.config_path.write_text(json.dumps(good, indent=1))
     newest = status(site)["journal"]["newest"]
     with control(site) as client:
-        told = client.post("/reload").json()["messages"]
+        answer = client.post("/reload").json()
         seen = client.get("/status").json()
-    assert told == ["meter m2 was added", "gateway: commit_interval was 1, is 5"]
+        again = client.post("/reload").json()
+    assert answer["messages"] == ["meter m2 was added", "gateway: commit_interval was 1, is 5"]
+    assert answer["changed"] == [
+        {"meter": "m2", "change": "added"},
+        {"section": "gateway", "change": "changed", "fields": {"commit_interval": [1.0, 5.0]}},
+    ]
+    assert again == {"messages": [], "changed": []}
     assert not seen["refused"]
     assert not seen["problems"]
     assert seen["journal"]["newest"] >= newest - 1000

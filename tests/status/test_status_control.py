@@ -100,7 +100,8 @@ class Daemon:
                     Problem("gateway.yaml", 9, "x", "is unknown"),
                 ]
             )
-        return ["meter lift was added"]
+        fields = {"meter": "lift", "change": "added"}
+        return {"messages": ["meter lift was added"], "changed": [fields]}
 
 
 class Running:
@@ -298,7 +299,8 @@ def test_every_request_is_documented():
 
 
 def test_reload_tells_what_changed_and_what_is_wrong(asking):
-    assert asking.reload() == ["meter lift was added"]
+    added = {"meter": "lift", "change": "added"}
+    assert asking.reload() == {"messages": ["meter lift was added"], "changed": [added]}
     with pytest.raises(ControlError) as caught:
         asking.reload()
     assert caught.value.message.splitlines() == [
@@ -499,6 +501,22 @@ def test_submeter_poll_of_a_silent_meter_fails_with_words(running):
     result = run(read_command, "water", "--socket", str(running.path))
     assert result.exit_code == 1
     assert "nothing: no answer" in result.output
+
+
+@pytest.mark.parametrize(
+    ("message", "fields", "told"),
+    [
+        ("the card is spared now", {"section": "card", "fields": {"remount": [False, True]}}, True),
+        ("card: another key was 1, is 2", {"section": "card", "fields": {"another": [1, 2]}}, False),
+        ("card: was added", {"meter": "card", "change": "added"}, False),
+    ],
+)
+def test_what_the_service_of_the_card_has_to_do_goes_by_the_fields(running, message, fields, told):
+    async def reload():
+        return {"messages": [message], "changed": [fields]}
+
+    running.daemon.reload = reload
+    assert ("systemctl restart" in run(reload_command, "--socket", str(running.path)).output) == told
 
 
 def test_submeter_reload(running):

@@ -85,7 +85,8 @@ class Actions(Protocol):
     ) -> list[dict[str, Any]]:
         """Batches with seq from `first` to `last`, oldest first, at most `limit`; of one epoch or of any."""
 
-    async def reload(self) -> list[str]:
-        """Read the configuration again and rebuild; lines that say what changed. Raises ConfigError and
-        changes nothing.
+    async def reload(self) -> dict[str, Any]:
+        """Read the configuration again and rebuild: `{messages, changed}`, a line for each change and, in
+        the same order, the fields of its event `configuration_changed`. Raises ConfigError and changes
+        nothing.
         """

@@ -179,7 +179,7 @@ class _Control:
 
     async def reload(self, _: Request) -> Response:
         """Read the configuration again; what has changed, as JSON."""
-        return JSONResponse({"messages": await self._actions.reload()})
+        return JSONResponse(await self._actions.reload())
 
 
 def _route(method: str, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
