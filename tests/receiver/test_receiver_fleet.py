@@ -200,6 +200,23 @@ def test_meters_that_give_nothing_are_found_without_reading_all_hours(store, wor
     assert ("reading_hour_unread" if sqlite else "_t_idx") in plans[0]
 
 
+def test_meters_of_one_gateway_that_give_nothing_are_asked_for_alone(store, work):
+    for gateway in ("gw-1", "gw-2", "gw-3"):
+        unread(store, gateway)
+    seen = []
+
+    class Watched:
+        def execute(self, sql, parameters):
+            rows = work.conn.execute(sql, parameters).fetchall()
+            seen.extend(rows)
+            return work.conn.execute(sql, parameters)
+
+    assert unread_meters(Watched(), NOW, "gw-2") == [("gw-2", "lift")]
+    assert [tuple(row) for row in seen] == [("gw-2", "lift")], "nobody else's come out of the database"
+    assert unread_meters(work.conn, NOW, "gw-9") == []
+    assert len(unread_meters(work.conn, NOW)) == 3
+
+
 def test_the_worst_gateway_stands_first(store, work):
     take(store, opening(1, gateway="well"), received=NOW)
     take(store, opening(1, gateway="late"), received=NOW - HOUR)

@@ -184,7 +184,7 @@ class FleetView:
             WHERE gateway = ? AND meter = ? AND t >= ? AND missing < readings"""
         return [
             (meter, self._conn.execute(sql, (name, meter, now - LATELY)).fetchone()[0])
-            for meter in [meter for gateway, meter in unread(self._conn, now) if gateway == name][:MOST]
+            for _gateway, meter in unread(self._conn, now, name)[:MOST]
         ]
 
 

@@ -23,16 +23,19 @@ def meters_of(conn: Sql, gateway: str, table: str = "reading") -> Iterator[str]:
         yield meter
 
 
-def unread(conn: Sql, now: int) -> list[tuple[str, str]]:
-    """Gateway and meter of each that gave nothing at all in the newest hour that is known of it, one of the
-    last HOURS that have ended at `now` (UTC ms).
+def unread(conn: Sql, now: int, gateway: str | None = None) -> list[tuple[str, str]]:
+    """Gateway and meter of each, of one gateway or of all, that gave nothing at all in the newest hour that
+    is known of it, one of the last HOURS that have ended at `now` (UTC ms).
     """
     sql = """SELECT gateway, meter FROM reading_hour AS h WHERE missing = readings AND t >= ?
         AND NOT EXISTS (SELECT 1 FROM reading_hour AS newer
         WHERE newer.gateway = h.gateway AND newer.meter = h.meter AND newer.t > h.t)"""
-    since = hour_of(now - GRACE) - HOURS * HOUR
+    parameters: list[object] = [hour_of(now - GRACE) - HOURS * HOUR]
+    if gateway is not None:
+        sql += " AND gateway = ?"
+        parameters.append(gateway)
     # Sorted here: for an order of its own SQLite reads the whole table by its key, not the small index.
-    return sorted((gateway, meter) for gateway, meter in conn.execute(sql, (since,)).fetchall())
+    return sorted((owner, meter) for owner, meter in conn.execute(sql, parameters).fetchall())
 
 
 def dropped_before(conn: Sql, gateway: str) -> int:
