@@ -214,13 +214,28 @@ class EnrolmentRefused(EnrolmentError):
         self.why = why
 
 
+MEND_REFUSED = {
+    "forged": "sign it with a key that the gateway trusts, and send it as it was signed",
+    "foreign": "send it to the gateway that it names",
+    "malformed": "make it with submeter care of the same version",
+    "bad": "correct what it brings, and send it again",
+    "not_allowed": "this is changed on the gateway itself, not from afar",
+    "clock": "let the gateway reach a time server first",
+    "busy": "wait until that is decided, then send it again",
+    "too_many": "wait a minute, and send it again",
+    "failed": "submeter care diagnostics fetches the gateway's log, which says more",
+}
+"""What whoever sent a command does after it was refused, by the reason; others say it with what was wrong."""
+
+
 class CommandRefused(GatewayError):
     """A command of remote care that is not carried out; nothing was changed. `reason` is what it is counted
     under.
     """
 
-    def __init__(self, reason: str, message: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, reason: str, message: str, *, hint: str | None = None) -> None:
+        """Without a `hint`: what whoever sent it does after a refusal of this kind."""
+        super().__init__(message, hint=MEND_REFUSED.get(reason, "") if hint is None else hint)
         self.reason = reason
 
 

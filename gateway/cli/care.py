@@ -92,7 +92,9 @@ def _send(
         text = _("%(gateway)s: %(error)s")
         if answer.state == "undone":
             text = _("%(gateway)s: it was taken back: %(error)s")
-        raise GatewayError(text % {"gateway": gateway, "error": answer.error})
+        what, _arrow, mend = answer.error.partition(" → ")
+        hint = mend or _("submeter care diagnostics fetches the gateway's log, which says more")
+        raise GatewayError(text % {"gateway": gateway, "error": what}, hint=hint)
     return answer.result or {}
 
 

@@ -145,10 +145,10 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
                 what: _number(cells[columns[what]], mark) * _scale(heads[columns[what]]) for what in wanted
             }
         except IndexError:
-            bad.append(Problem(str(path), number, "", _("it has too few columns")))
+            bad.append(_bad(path, number, _("it has too few columns")))
             continue
         except ValueError as error:
-            bad.append(Problem(str(path), number, "", str(error)))
+            bad.append(_bad(path, number, str(error)))
             continue
         ends = ends or midnight
         found.append((number, at, amounts))
@@ -156,7 +156,7 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
         text = _("%(path)s: %(bad)s of %(all)s lines were not understood") % {
             "path": path, "bad": len(bad), "all": len(bad) + len(found),
         }  # fmt: skip
-        first = str(bad[0]) if bad else _("it has no line behind its heads")
+        first = str(bad[0]) if bad else _("write its quarter hours below the heads")
         raise GatewayError(text, hint=first)
     times = sorted(at for _number_of, at, _amounts in found)
     minutes = _minutes(times)
@@ -168,10 +168,14 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
     for number, at, amounts in found:
         start = int((at - back).replace(tzinfo=zone).timestamp()) * 1000
         if start in rows:
-            bad.append(Problem(str(path), number, "", _("its time stands there twice")))
+            bad.append(_bad(path, number, _("its time stands there twice")))
             continue
         rows[start] = ProfileRow(start, amounts)
     return LoadProfile([rows[start] for start in sorted(rows)], minutes, sorted(bad))
+
+
+def _bad(path: Path, number: int, what: str) -> Problem:
+    return Problem(str(path), number, "", what, _("correct the line, or leave it out: the others are used"))
 
 
 def _time(cells: Sequence[str], columns: dict[str, int]) -> tuple[datetime, bool]:

@@ -178,8 +178,8 @@ def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
         missing = str(answer.get("missing", ""))
         why = in_words(str(answer.get("error", ""))) or words.reason(missing)
         hint = f" → {in_words(answer['hint'])}" if answer.get("hint") else ""
-        if not hint and missing.startswith("exception_"):
-            hint = f" → {later.status.mend_refused(answer['meter'], missing, f)}"
+        if not hint and (mend := later.status.mend_missing(answer["meter"], missing, f)):
+            hint = f" → {mend}"
         return told + said(visible(_("nothing: %(why)s") % {"why": why} + hint), "  ")
     for key, text in answer.get("attributes", {}).items():
         told += said(visible(f"{words.attribute(key)}: {text}"), "  ")

@@ -275,7 +275,7 @@ def _uplink(name: str, facts: SiteFacts, f: Locale) -> dict[str, Any]:
         _row(_("Where"), view.where if view else ""),
         _row(
             _("State"),
-            f"{Words(f).uplink_state(view.state)}. {sentences.uplink(facts.now, view, f)}" if view else "",
+            f"{Words(f).uplink_state(view)}. {sentences.uplink(facts.now, view, f)}" if view else "",
         ),
         _row(_("Round trip"), text),
     ]

@@ -81,7 +81,7 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     told += said(sentences.stored(now, f, page=False), "  ")
     told += said(sentences.power_cut(now, f), "  ")
     for uplink in now.uplinks:
-        how = f"{words.uplink_state(uplink.state)}. {sentences.uplink(now, uplink, f)}"
+        how = f"{words.uplink_state(uplink)}. {sentences.uplink(now, uplink, f)}"
         told += said(_("platform %(name)s: %(how)s") % {"name": uplink.called, "how": how})
     if not now.uplinks:
         told += said(_("platform: none is configured; readings stay on this gateway"))

@@ -318,6 +318,7 @@ def uplink_view(
         late_after=uplink.late_after,
         hangs_up=stats.hangs_up,
         in_vain=stats.in_vain,
+        protocol=stats.protocol,
     )
 
 

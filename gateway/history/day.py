@@ -173,4 +173,7 @@ def _read(plain: bytes) -> tuple[int, list[int], Sequence[str], int]:
 
 
 def _unreadable(error: Exception) -> HistoryDamaged:
-    return HistoryDamaged(f"a day of the history cannot be read: {error}")
+    return HistoryDamaged(
+        f"a day of the history cannot be read: {error}",
+        hint="the running gateway makes it again, from its copy and the stored readings",
+    )

@@ -78,7 +78,10 @@ class HistoryReader:
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
         if version > VERSION:
-            raise HistoryError(f"{self.path} was written by a newer version of this program")
+            raise HistoryError(
+                f"{self.path} was written by a newer version of this program",
+                hint="install that version again",
+            )
         self._has_sums = version >= SUMS
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:

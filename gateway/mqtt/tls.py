@@ -50,6 +50,7 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
         raise LinkRefused(
             f"the CA file {broker.ca} cannot be used: {_reason(error)}",
             hint="write a readable PEM file with the CA's certificate in ca",
+            cause="own_files",
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python 3.13 refuses authorities without every extension of RFC 5280, as a city's own `openssl req -x509`
@@ -70,6 +71,7 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
                 if isinstance(error, FileNotFoundError)
                 else "write readable PEM files that belong together in cert and key; the key without a "
                 "passphrase",
+                cause="own_files",
             ) from error
     return context
 
@@ -84,10 +86,13 @@ def password(broker: Broker) -> str | None:
         raise LinkRefused(
             f"the password file {broker.password_file} cannot be read: {_reason(error)}",
             hint="make it readable for the user of the service; one line, UTF-8",
+            cause="own_files",
         ) from error
     except ValueError as error:
         what, _, mend = str(error).partition(": ")
-        raise LinkRefused(f"the password file {broker.password_file} {what}", hint=mend) from None
+        raise LinkRefused(
+            f"the password file {broker.password_file} {what}", hint=mend, cause="own_files"
+        ) from None
 
 
 def check_files(broker: Broker) -> None:

@@ -27,7 +27,7 @@ class CommandCounter:
         except FileNotFoundError:
             return 0
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CommandRefused("failed", f"{self._path} cannot be read", hint="") from error
+            raise CommandRefused("failed", f"{self._path} cannot be read") from error
         if not isinstance(found, int) or found < 0:
             raise CommandRefused("failed", f"{self._path} holds no counter")
         return found

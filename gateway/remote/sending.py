@@ -53,7 +53,10 @@ class CareAnswer:
 def sign_order(order: Order, key: SigningKey, epoch: str) -> tuple[str, bytes]:
     """(the id under which it is answered, the message). The counter is the time in ms: it grows by itself."""
     if len(order.payload.encode()) > MAX_COMMAND // 2:  # in JSON a character may become two and more
-        raise GatewayError(f"more than {MAX_COMMAND // 2} bytes are too large for a command")
+        raise GatewayError(
+            f"more than {MAX_COMMAND // 2} bytes are too large for a command",
+            hint="leave out comments, or put it on the gateway by hand",
+        )
     now = time.time_ns() // 1_000_000
     statement = CommandStatement.model_validate(
         {

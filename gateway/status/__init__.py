@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from gateway.status.words.errors import has_words, in_words
     from gateway.status.words.labels import Words
     from gateway.status.words.language import DOMAIN, LANGUAGES, LOCALES, Locale, choose, translation
-    from gateway.status.words.meter_notices import mend_refused
+    from gateway.status.words.meter_notices import mend_missing
 
 _HOMES = {
-    "mend_refused": "words.meter_notices",
+    "mend_missing": "words.meter_notices",
     "WINDOW_SECONDS": "technician.window",
     "TechnicianDesk": "technician.window",
     "TechnicianWindow": "technician.window",
@@ -113,7 +113,7 @@ __all__ = [
     "has_words",
     "in_words",
     "judge",
-    "mend_refused",
+    "mend_missing",
     "notices",
     "sentences",
     "translation",

@@ -70,7 +70,9 @@ JournalCause = Literal[
 UplinkCause = Literal[
     "delivered",
     "connecting",
+    "reconnecting",
     "first_delivery",
+    "delivery_awaited",
     "delivering",
     "held_for_clock",
     "refused",

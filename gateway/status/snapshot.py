@@ -271,6 +271,8 @@ class UplinkView:
     late_after: float = 60.0
     hangs_up: bool = False
     in_vain: float = 0.0
+    protocol: str = ""
+    """The version of MQTT of the newest connection since the start; empty before the first one."""
 
     @property
     def called(self) -> str:

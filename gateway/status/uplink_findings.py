@@ -94,7 +94,7 @@ def _delivery(view: UplinkView, now: Snapshot) -> StatusFinding:
             # The first attempt after a start or a reload proves nothing of the platform, whatever waits.
             first = view.state != "waiting" or not late
             if first and younger(view.since, now, patience + int(1000 * view.spread)):
-                return finding("connecting", "busy")
+                return finding("reconnecting" if view.protocol else "connecting", "busy")
             if view.hangs_up:
                 return finding("refused", "bad")
             return finding("unreachable", "bad" if short else "warn")
@@ -122,7 +122,7 @@ def _delivery(view: UplinkView, now: Snapshot) -> StatusFinding:
     if view.done_at is not None:
         return finding("delivering", "busy", at=view.done_at)
     if fresh:
-        return finding("first_delivery", "busy")
+        return finding("first_delivery" if heard is None else "delivery_awaited", "busy")
     if view.silent:
         return finding("no_receipt", "bad", details=view.silent)
     return finding("no_receipt" if view.receipts else "not_delivered", "bad")

@@ -1,4 +1,4 @@
-"""A meter that gives nothing but an exception: `submeter read` says what to do next, as the page does."""
+"""A meter that gives nothing: `submeter read` says what to do next, as the page does."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ ACTIONS = {
     "exception_4": "switch it off and on",
     "exception_6": "It is asked again by itself",
     "exception_11": "The converter answers, the meter behind it does not",
+    "timeout": "Check that the meter has power",
+    "bad_frame": "look for two meters with one address",
 }
 
 
@@ -29,5 +31,9 @@ def test_an_action_of_the_error_itself_comes_first():
     assert told(missing="exception_2", error="it refuses", hint="call Ada").endswith("it refuses → call Ada")
 
 
-def test_silence_has_the_action_of_its_error_alone():
-    assert told(missing="timeout").endswith("nothing: no answer")
+def test_silence_without_an_error_has_an_action_too_and_one_with_an_error_has_that_alone():
+    assert told(missing="timeout").endswith("its data cable is firm.")
+    assert told(missing="timeout", error="no", hint="look").endswith("nothing: no → look")
+    assert told(missing="not_available").endswith("nothing: the meter does not have it now"), (
+        "nothing is known"
+    )

@@ -147,6 +147,26 @@ def test_a_dead_program_behind_a_living_broker_is_named_within_the_bound_and_its
     until(lambda: verdict(site)["state"] == "in_order", 120, "everything is in order again")
 
 
+def test_a_connection_that_breaks_was_lost_and_nothing_is_said_to_start(site: Rig) -> None:
+    site.start_broker()
+    site.start_receiver()
+    site.start_gateway()
+    until(lambda: verdict(site)["state"] == "in_order", 60, "everything is in order")
+    site.kill("broker")
+    agreed(
+        site,
+        "starting",
+        "reconnecting",
+        "The meter answers. The connection to the platform was lost and is being made again.",
+        "Platform bağlantısı koptu, yeniden kuruluyor.",
+    )
+    said = words(site)
+    assert "Starting" not in said
+    assert "platform Şehir: connection lost, tried again." in said
+    site.start_broker()
+    until(lambda: verdict(site)["state"] == "in_order", 120, "everything is in order again")
+
+
 def test_a_platform_that_never_confirmed_is_no_all_clear_at_any_moment(site: Rig) -> None:
     site.start_broker()
     site.start_gateway()

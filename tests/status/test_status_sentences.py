@@ -520,11 +520,11 @@ BACKLOG = {"backlog_batches": 90, "backlog_readings": 720, "backlog_oldest": NOW
 )
 def test_one_meter_is_not_all_meters_while_a_backlog_is_delivered(count, language, said):
     timed = of(count, uplinks=(link(**BACKLOG, done_at=NOW + 20 * MINUTE),))
-    held = of(count, uplinks=(link(**BACKLOG, held=90),))
-    assert [judge(now).state for now in (timed, held)] == ["delivering", "delivering"]
+    untimed = of(count, uplinks=(link(salvaged=90),))
+    assert [judge(now).state for now in (timed, untimed)] == ["delivering", "delivering"]
     assert verdict(timed, language).text.startswith(said)
     assert "19:45" in verdict(timed, language).text
-    assert verdict(held, language).text == f"{said}."
+    assert verdict(untimed, language).text == f"{said}."
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from gateway.status.snapshot import (
 from gateway.status.uplink_findings import bound
 from gateway.status.verdict import judge
 from gateway.status.words import sentences
+from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
 from gateway.status.words.notices import headline, notice, notices
 
@@ -202,16 +203,12 @@ def test_one_trouble_of_a_platform_hides_no_other(facts: Snapshot, causes: set[s
     [
         (waiting("connecting", since=NOW - 5_000), ("the connection to the platform", "bağlantı kuruluyor")),
         (
-            waiting(in_vain=5.0),
+            waiting(in_vain=5.0, last_receipt=None),
             ("the platform has confirmed nothing yet", "platform henüz bir şey onaylamadı"),
         ),
         (
-            replace(journal(newest=None), uptime=20.0, uplinks=()),
-            ("nothing has been stored yet", "henüz bir şey kaydedilmedi"),
-        ),
-        (
-            replace(bus(state="down", error="", since=NOW - 5_000), uptime=20.0, uplinks=()),
-            ("a line is being opened", "bir hat açılıyor"),
+            replace(journal(newest=NOW - HOUR), uptime=20.0, uplinks=()),
+            ("nothing has been stored since the start", "başlangıçtan beri bir şey kaydedilmedi"),
         ),
     ],
 )
@@ -219,6 +216,86 @@ def test_what_is_waited_for_while_it_starts_is_said(facts: Snapshot, said: tuple
     assert judge(facts).state == "starting"
     for language, words in zip(("en", "tr"), said, strict=True):
         assert words in headline(judge(facts), facts, Locale(language, "Europe/Istanbul", NOW)).text
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            uplink(state="waiting", since=NOW - 5_000, protocol="5.0"),
+            ("connection to the platform was lost and is being made again", "koptu, yeniden kuruluyor"),
+        ),
+        (
+            waiting("waiting", since=NOW - 5_000, oldest=NOW - 5_000, protocol="5.0"),
+            ("connection to the platform was lost and is being made again", "koptu, yeniden kuruluyor"),
+        ),
+        (
+            waiting(since=NOW - 5_000, in_vain=5.0),
+            ("has not confirmed yet what has waited for it", "bekleyenleri henüz onaylamadı"),
+        ),
+        (bus(state="down", error="", since=NOW - 5_000), ("A line is being opened", "Bir hat açılıyor")),
+        (
+            waiting(held=60),
+            ("What waits for the right time is delivered as soon as", "öğrenilir öğrenilmez iletilir"),
+        ),
+    ],
+)
+def test_what_ran_before_is_not_said_to_start(facts: Snapshot, said: tuple[str, str]) -> None:
+    assert judge(facts).state in {"starting", "delivering"}
+    for language, words in zip(("en", "tr"), said, strict=True):
+        f = Locale(language, "Europe/Istanbul", NOW)
+        told = headline(judge(facts), facts, f).text
+        assert words in told
+        assert not told.startswith(("Starting", "Başlıyor"))
+        assert {"en": "All 2 meters answer.", "tr": "2 sayacın tümü yanıt veriyor."}[language] in told
+        assert {"en": "being delivered", "tr": "iletiliyor"}[language] not in told
+
+
+NONE = ("no connection", "bağlantı yok")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said", "unsaid"),
+    [
+        ({"state": "waiting", "protocol": "5.0"}, ("connection lost", "bağlantı koptu"), ()),
+        ({"state": "waiting"}, ("not reachable", "ulaşılamıyor"), ("lost", "koptu")),
+        ({"state": "refused", "cause": "credentials"}, ("refuses us", "bizi reddediyor"), ()),
+        ({"state": "refused", "cause": "unknown_ca"}, NONE, ("refuses", "reddediyor")),
+        ({"state": "refused", "cause": "own_files"}, NONE, ("refuses", "reddediyor")),
+        ({"state": "taken over", "cause": "taken_over"}, ("by another", "başka bir"), ("perhaps", "belki")),
+        ({"state": "taken over", "cause": "taken_over_perhaps"}, ("perhaps by", "belki başka bir"), ()),
+    ],
+)  # fmt: skip
+def test_a_platform_is_accused_of_nothing_that_is_not_known(fields, said, unsaid) -> None:
+    facts = uplink(**fields)
+    for at, language in enumerate(("en", "tr")):
+        told = Words(Locale(language, "Europe/Istanbul", NOW)).uplink_state(facts.uplinks[0])
+        assert said[at] in told
+        assert not unsaid or unsaid[at] not in told
+
+
+def test_that_another_gateway_has_our_name_is_said_only_where_it_is_known() -> None:
+    for language, sure in (("en", "uses the name of this one"), ("tr", "bunun adını kullanıyor")):
+        f = Locale(language, "Europe/Istanbul", NOW)
+        known = uplink(state="taken over", cause="taken_over")
+        perhaps = uplink(state="taken over", cause="taken_over_perhaps")
+        (told,), (guessed,) = notices(judge(known), known, f), notices(judge(perhaps), perhaps, f)
+        assert sure in told.text
+        assert sure not in guessed.text
+        assert {"en": "perhaps", "tr": "belki"}[language] in guessed.text
+        assert told.action == guessed.action
+
+
+def test_a_file_of_our_own_is_not_the_operators() -> None:
+    facts = uplink(state="refused", cause="own_files")
+    for language, firm, operator in (
+        ("en", "maintenance firm", "operator"),
+        ("tr", "Bakım firmasına", "işletme"),
+    ):
+        (told,) = notices(judge(facts), facts, Locale(language, "Europe/Istanbul", NOW))
+        assert firm in told.action
+        assert operator not in told.action
+        assert "submeter check --here" in told.action
 
 
 @pytest.mark.parametrize(

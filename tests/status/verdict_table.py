@@ -393,10 +393,28 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "unreachable",
     ),
     (
-        "a connection broke, nothing waits long",
+        "the first attempts fail, nothing waits long",
         waiting("waiting", since=FRESH, oldest=FRESH),
         "starting",
         "connecting",
+    ),
+    (
+        "a connection broke, nothing waits long",
+        waiting("waiting", since=FRESH, oldest=FRESH, protocol="5.0"),
+        "starting",
+        "reconnecting",
+    ),
+    (
+        "a connection broke, and nothing waits at all",
+        uplink(state="waiting", since=FRESH, protocol="3.1.1"),
+        "starting",
+        "reconnecting",
+    ),
+    (
+        "a connection broke ten minutes ago, and nothing waits",
+        uplink(state="waiting", since=LATE, protocol="5.0"),
+        "attention",
+        "unreachable",
     ),
     ("a platform is away", waiting("waiting"), "attention", "unreachable"),
     (
@@ -509,16 +527,22 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "refused",
     ),
     (
-        "a connection was made a moment ago, a backlog waits",
-        waiting(since=FRESH, in_vain=5.0),
+        "a connection was made for the first time a moment ago, a backlog waits",
+        waiting(since=FRESH, in_vain=5.0, last_receipt=None),
         "starting",
         "first_delivery",
+    ),
+    (
+        "a connection was made again a moment ago, a backlog waits",
+        waiting(since=FRESH, in_vain=5.0, protocol="5.0"),
+        "starting",
+        "delivery_awaited",
     ),
     (
         "a connection was made, its begin is put off",
         waiting(since=NOW - 90_000, in_vain=90.0, spread=60.0),
         "starting",
-        "first_delivery",
+        "delivery_awaited",
     ),
     (
         "a connection was made, its begin was put off long enough",
@@ -560,7 +584,7 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "the disk was full, and what has waited in memory is stored at last",
         waiting(in_vain=1.0, last_receipt=LATE),
         "starting",
-        "first_delivery",
+        "delivery_awaited",
     ),
     (
         "one of two platforms takes nothing",

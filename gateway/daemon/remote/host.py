@@ -99,7 +99,7 @@ class GatewayHost:
         known += [pulse.id for pulse in config.pulses]
         names = list(dict.fromkeys(meters)) or known
         if len(names) > MOST_READ:
-            raise GatewayError(f"{len(names)} meters are more than {MOST_READ}: name some of them")
+            raise GatewayError(f"{len(names)} meters are more than {MOST_READ}", hint="name some of them")
         return dict(zip(names, await asyncio.gather(*map(self._poll, names)), strict=True))
 
     async def _poll(self, meter: str) -> dict[str, Any]:

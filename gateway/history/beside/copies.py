@@ -55,7 +55,10 @@ def set_aside(path: Path) -> None:
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
     except OSError as error:
-        raise HistoryError(f"{path} is damaged and cannot be moved aside: {error}") from error
+        raise HistoryError(
+            f"{path} is damaged and cannot be moved aside: {error}",
+            hint="let the service write to its folder, or delete the file: it is made again",
+        ) from error
 
 
 def _names_aside(path: Path) -> Iterator[Path]:

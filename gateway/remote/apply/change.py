@@ -42,7 +42,7 @@ def new_configuration(text: str, config: Path, staged: Path) -> Change:
         staged.unlink()
     if checked.problems or checked.config is None:
         lines = [str(problem).replace(str(staged), config.name) for problem in checked.problems[:MOST_LINES]]
-        raise CommandRefused("bad", "\n".join(lines))
+        raise CommandRefused("bad", "\n".join(lines), hint="")
     refusals = list(_not_allowed(present, checked.config, config.parent))
     if refusals:
         raise CommandRefused("not_allowed", "; ".join(refusals[:MOST_LINES]))
@@ -111,5 +111,5 @@ def new_table(payload: str, config: Path) -> Change:
         load_text(table, name, f"{name}.yaml")
     except ConfigError as error:
         lines = [str(problem) for problem in error.problems[:MOST_LINES]]
-        raise CommandRefused("bad", "\n".join(lines)) from error
+        raise CommandRefused("bad", "\n".join(lines), hint="") from error
     return Change(directory / f"{name}.yaml", table.encode())

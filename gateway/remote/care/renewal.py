@@ -15,7 +15,7 @@ from gateway.common.text import visible
 from gateway.common.troubles import Troubles
 from gateway.common.wait import wait_for_event
 from gateway.config import RemoteSection, Uplink
-from gateway.errors import EnrolmentError, WireError
+from gateway.errors import EnrolmentError, EnrolmentRefused, WireError
 from gateway.wire import parse
 from gateway.wire.enrolment import EnrolmentAnswer, EnrolmentRequest
 
@@ -26,6 +26,7 @@ PATIENCE = 60.0
 FIRST, AGAIN = 2.0, 3600.0
 """s until the first look, and between two; a look that found no connection is repeated after FIRST."""
 LIMIT = 60.0
+_BY_HAND = "try it by hand: sudo submeter enroll --renew"
 
 
 class RenewalHost(Protocol):
@@ -103,7 +104,7 @@ class Renewal:
             raise EnrolmentError("no answer came", hint="is submeter sign run running at the platform?")
         if not self._answer.ok or not self._answer.certificate:
             why = visible(self._answer.error or "without a reason", 300)
-            raise EnrolmentError(f"the platform gives no certificate: {why}")
+            raise EnrolmentRefused(why)
         until = await asyncio.to_thread(self._process, uplink, "install", self._answer.certificate)
         self._troubles.end("renewal", "the certificate is renewed")
         log.info("renewal: uplink %s has a new certificate", uplink.name)
@@ -121,8 +122,9 @@ class Renewal:
                 command, input=said, capture_output=True, text=True, timeout=LIMIT, check=False
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise EnrolmentError(f"{verb} failed: {error}") from error
+            raise EnrolmentError(f"{verb} failed: {error}", hint=_BY_HAND) from error
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines()
-            raise EnrolmentError(lines[-1] if lines else f"{verb} failed")
+            what, _arrow, mend = (lines[-1] if lines else f"{verb} failed").partition(" → ")
+            raise EnrolmentError(what, hint=mend or _BY_HAND)
         return done.stdout

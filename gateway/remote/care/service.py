@@ -222,9 +222,7 @@ class CareService:
         packed = zlib.compress(plain, 9)
         parts = [packed[at : at + PART] for at in range(0, len(packed), PART)]
         if len(parts) > MOST_PARTS:
-            self._say(
-                CareReply(id=reply_id, ok=False, state="failed", error="the result is too large to send")
-            )
+            self._say(CareReply(id=reply_id, ok=False, state="failed", error=_TOO_LARGE))
             return
         for number, part in enumerate(parts, 1):
             data = base64.b64encode(part).decode()
@@ -236,16 +234,20 @@ class CareService:
 
     def _refused(self, error: CommandRefused) -> None:
         self.counts[error.reason] += 1
-        self._troubles.note(error.reason, f"a command was refused ({error.reason}): {error.message}")
+        self._troubles.note(error.reason, f"a command was refused ({error.reason}): {error}")
 
     async def _read(self, _statement: CommandStatement, payload: str) -> dict[str, Any]:
         meters = _object(payload).get("meters", [])
         if not isinstance(meters, list) or not all(isinstance(each, str) for each in meters):
-            raise GatewayError("meters is no list of ids")
+            raise GatewayError("meters is no list of ids", hint=_READ)
         return {"readings": await self._host.read(meters)}
 
     async def _diagnostics(self, _statement: CommandStatement, _payload: str) -> dict[str, Any]:
         return await self._host.diagnostics()
+
+
+_READ = 'write {"meters": ["id", …]}, or nothing for all'
+_TOO_LARGE = "the result is too large to send → name some of the meters"
 
 
 def _object(payload: str) -> dict[str, Any]:
@@ -253,7 +255,7 @@ def _object(payload: str) -> dict[str, Any]:
     try:
         found = json.loads(payload or "{}")
     except (ValueError, RecursionError) as error:
-        raise GatewayError("the payload is no JSON") from error
+        raise GatewayError("the payload is no JSON", hint=_READ) from error
     if not isinstance(found, dict):
-        raise GatewayError("the payload is no JSON object")
+        raise GatewayError("the payload is no JSON object", hint=_READ)
     return found

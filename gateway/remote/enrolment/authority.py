@@ -38,6 +38,8 @@ KEY, CERTIFICATE, DATABASE = "authority.key", "authority.pem", "sign.db"
 REVOCATIONS = "revoked.pem"
 """The list of withdrawn certificates, for a broker (mosquitto: crlfile)."""
 TOKEN_BYTES = 20
+_ANEW = "let the gateway ask with a new key: submeter enroll"
+_ONCE_MORE = "make a new token for the gateway: submeter sign token"
 MOST_REFUSALS = 1000
 """Refusals that are remembered; the oldest give way."""
 _SCHEMA = """
@@ -91,7 +93,9 @@ class Authority:
     def make(cls, directory: Path, name: str, years: int) -> Authority:
         """A new one. Raises EnrolmentError when there is one already."""
         if (directory / KEY).exists():
-            raise EnrolmentError(f"there is an authority already: {directory / KEY}")
+            raise EnrolmentError(
+                f"there is an authority already: {directory / KEY}", hint="name another folder: --directory"
+            )
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         key, certificate = make_authority(name, years)
         (directory / CERTIFICATE).write_bytes(certificate)
@@ -153,7 +157,9 @@ class Authority:
         request = read_request(csr)
         for name in (request.name, says or gateway):
             if name != gateway:
-                raise EnrolmentError(f"{gateway} asks for a certificate of {name}")
+                raise EnrolmentError(
+                    f"{gateway} asks for a certificate of {name}", hint=f"submeter sign certify {name}"
+                )
         return request
 
     def _given(self, request: CertificateRequest) -> str | None:
@@ -165,7 +171,7 @@ class Authority:
             return None
         pem, ends, withdrawn = found
         if withdrawn is not None or ends <= time.time():
-            raise EnrolmentError("the certificate of this request was withdrawn or has ended")
+            raise EnrolmentError("the certificate of this request was withdrawn or has ended", hint=_ANEW)
         return str(pem)
 
     def _give(self, request: CertificateRequest, asked: EnrolmentRequest) -> str:
@@ -173,7 +179,7 @@ class Authority:
         try:
             proof = base64.b64decode(asked.proof, validate=True)
         except ValueError as error:
-            raise EnrolmentError("the proof is not base64") from error
+            raise EnrolmentError("the proof is not base64", hint=_ANEW) from error
         with self._changing():
             if asked.by == "token":
                 self._spend(request.name, proof, data)
@@ -188,14 +194,14 @@ class Authority:
             if not hmac.compare_digest(hmac.digest(key, data, "sha256"), proof):
                 continue
             if owner != gateway:
-                raise EnrolmentError("the token is another gateway's")
+                raise EnrolmentError("the token is another gateway's", hint=_ONCE_MORE)
             if used is not None:
-                raise EnrolmentError(f"the token was used on {_day(used)}")
+                raise EnrolmentError(f"the token was used on {_day(used)}", hint=_ONCE_MORE)
             if expires <= time.time():
-                raise EnrolmentError(f"the token was good until {_day(expires)}")
+                raise EnrolmentError(f"the token was good until {_day(expires)}", hint=_ONCE_MORE)
             self._database.execute("UPDATE token SET used = ? WHERE key = ?", (int(time.time()), key))
             return
-        raise EnrolmentError("the token is not known")
+        raise EnrolmentError("the token is not known", hint=_ONCE_MORE)
 
     def _must_run(self, gateway: str, proof: bytes, data: bytes) -> None:
         """Whether the proof was made with the key of a certificate of this gateway that is valid now."""
@@ -206,11 +212,15 @@ class Authority:
             if not is_signed(public, proof, data):
                 continue
             if withdrawn is not None:
-                raise EnrolmentError(f"the certificate of this key was withdrawn on {_day(withdrawn)}")
+                raise EnrolmentError(
+                    f"the certificate of this key was withdrawn on {_day(withdrawn)}", hint=_ONCE_MORE
+                )
             if ends <= time.time():
-                raise EnrolmentError(f"the certificate of this key ended on {_day(ends)}")
+                raise EnrolmentError(f"the certificate of this key ended on {_day(ends)}", hint=_ONCE_MORE)
             return
-        raise EnrolmentError("the request is not signed by a key of this gateway that was certified here")
+        raise EnrolmentError(
+            "the request is not signed by a key of this gateway that was certified here", hint=_ONCE_MORE
+        )
 
     def _keep(self, request: CertificateRequest) -> str:
         made = certify(request, self._key, self.certificate, timedelta(days=self._days))
@@ -220,7 +230,9 @@ class Authority:
         try:
             self._database.execute("INSERT INTO certificate VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row)
         except sqlite3.IntegrityError as error:
-            raise EnrolmentError("the key was certified before: each certificate has its own") from error
+            raise EnrolmentError(
+                "the key was certified before: each certificate has its own", hint=_ANEW
+            ) from error
         return made.pem
 
     def withdraw(self, gateway: str) -> int:

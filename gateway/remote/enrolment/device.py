@@ -120,9 +120,15 @@ class DeviceIdentity:
                 hint="let the newest request be signed: submeter enroll prints it",
             )
         if found.name != self.gateway:
-            raise EnrolmentError(f"the certificate is that of {found.name!r}, not of {self.gateway!r}")
+            raise EnrolmentError(
+                f"the certificate is that of {found.name!r}, not of {self.gateway!r}",
+                hint="let the request of this gateway be signed: submeter enroll prints it",
+            )
         if found.authority or found.ends <= datetime.now(UTC):
-            raise EnrolmentError("the certificate is an authority's, or has ended by this machine's clock")
+            raise EnrolmentError(
+                "the certificate is an authority's, or has ended by this machine's clock",
+                hint="look at the clock (timedatectl), and install the certificate that submeter sign prints",
+            )
         try:
             if self.cert == self.key:
                 write_secret(self.key, found.pem.encode() + pem)

@@ -37,7 +37,7 @@ def write(order: ExportOrder, out: IO[bytes]) -> None:
         try:
             figures.focus_on(order.meter, order.quantity)
         except ValueError as error:
-            raise HistoryError(str(error)) from error
+            raise HistoryError(str(error), hint="see docs/api.md") from error
         bills = order.history.bills() if order.view == "report" else ()
         tables = tables_of(order.view, figures, order.period, order.meter, bills, f)
         if order.form == "csv":

@@ -77,7 +77,8 @@ async def _first(process: asyncio.subprocess.Process, order: bytes) -> bytes:
     first = await process.stdout.read(_BLOCK)
     if not first:
         said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
-        raise HistoryError(said[-1] if said else "the file could not be made")
+        what, _arrow, mend = (said[-1] if said else "the file could not be made").partition(" → ")
+        raise HistoryError(what, hint=mend or "ask for a shorter time; the gateway's log says more")
     return first
 
 

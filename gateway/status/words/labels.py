@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from gateway.model import ATTRIBUTES, NOT_READY, OWN_METER, QUANTITIES
 from gateway.status.findings import why_lost
-from gateway.status.snapshot import ClockView, MeterView, ValueView
+from gateway.status.snapshot import ClockView, MeterView, UplinkView, ValueView
 from gateway.status.words.language import N_, Locale, usual_decimals
+from gateway.status.words.platforms import OURS
 
 _FEW = 3
 _MOST_DECIMALS = 3
@@ -170,9 +171,15 @@ class Words:
             "lent": _("lent to a command on this gateway"),
         }.get(state, state)
 
-    def uplink_state(self, state: str) -> str:
+    def uplink_state(self, view: UplinkView) -> str:
         """How the platform is reached."""
-        _ = self._locale.gettext
+        _, state = self._locale.gettext, view.state
+        if state == "waiting" and view.protocol:
+            return _("connection lost, tried again")
+        if state == "refused" and view.cause in OURS:
+            return _("no connection")
+        if state == "taken over" and view.cause == "taken_over_perhaps":
+            return _("disturbed, perhaps by another gateway")
         return {
             "idle": _("not used yet"),
             "connecting": _("connecting"),

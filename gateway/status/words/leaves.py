@@ -70,10 +70,12 @@ def _of_others(f: Locale) -> dict[str, str]:
             "The platform cannot be reached. Check network and address; readings are kept and sent later."
         ),
         "LinkRefused": _(
-            "The platform refuses this gateway. Check user name, password and certificate; readings are kept."
+            "Platform and gateway do not accept each other. Check user name, password and certificates; "
+            "readings are kept."
         ),
         "LinkTakenOver": _(
-            "Another gateway has logged on under the name of this one. Give each gateway a name of its own."
+            "Another gateway seems to have logged on under the name of this one. Give each gateway a name of "
+            "its own."
         ),
         "WireError": _("A message of the platform does not keep the contract. It was counted and ignored."),
         "BackupError": _("The backup could not be made or put back. Nothing was changed by that."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gateway.errors import MEND_FAILING
-from gateway.status.findings import StatusFinding, why_refused
+from gateway.status.findings import MeterCause, StatusFinding, why_refused
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.words import causes
 from gateway.status.words.errors import in_full, in_words
@@ -218,9 +218,11 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     return unproven(label, f)
 
 
-def mend_refused(subject: str, reason: str, f: Locale) -> str:
-    """What to do about a meter whose answer is this exception alone (exception_<code>)."""
-    return _mend_lost(why_refused(reason), subject, f)
+def mend_missing(subject: str, reason: str, f: Locale) -> str:
+    """What to do about a meter that gave nothing for this reason; empty where no reason says that."""
+    known: dict[str, MeterCause] = {"timeout": "meter_silent", "bad_frame": "meter_damaged"}
+    cause = why_refused(reason) if reason.startswith("exception_") else known.get(reason)
+    return _mend_lost(cause, subject, f) if cause else ""
 
 
 def _mend_lost(cause: str, subject: str, f: Locale) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.status.findings import Cause, Level, StatusFinding, StatusVerdict, why_lost
-from gateway.status.snapshot import MeterView, Snapshot, UplinkView
-from gateway.status.words import meter_notices, platforms, sentences
+from gateway.status.snapshot import MeterView, Snapshot
+from gateway.status.words import meter_notices, sentences, uplink_notices
 from gateway.status.words.errors import has_words, in_full, in_words
 from gateway.status.words.language import Locale
 from gateway.status.words.meter_notices import unproven
@@ -38,7 +38,10 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
         case "starting" | "delivering" if answering < len(active):
             return Notice("busy", _("Starting: %(of_them)s of %(all)s meters have answered.") % counts)
         case "starting":
-            return Notice("busy", _starting(verdict, f, single=answering == 1))
+            return Notice("busy", _starting(verdict, f, answering))
+        case "delivering" if "delivering" not in {finding.cause for finding in verdict.findings}:
+            told = _("What waits for the right time is delivered as soon as that is known.")
+            return Notice("busy", f"{_all_answer(answering, f)} {told}")
         case "delivering":
             told = _("What has waited is being delivered.")
             if (at := verdict.until) is not None:
@@ -48,6 +51,8 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
             level: Level = "bad" if verdict.state == "trouble" else "warn"
     if answering < len(active):
         return Notice(level, _not_all(active, f) % counts)
+    if any(finding.cause == "bus_lent" for finding in verdict.findings):
+        return Notice(level, _("Something needs attention: not every meter is being read."))
     one, all_ = (
         _("The meter answers, but something needs attention."),
         _("All %(all)s meters answer, but something needs attention."),
@@ -88,20 +93,25 @@ def _not_all(active: list[MeterView], f: Locale) -> str:
     )
 
 
-def _starting(verdict: StatusVerdict, f: Locale, *, single: bool) -> str:
-    """What is waited for although every meter has answered."""
+def _starting(verdict: StatusVerdict, f: Locale, answering: int) -> str:
+    """What is waited for although every meter has answered. What was there before is not said to start."""
     _, awaited = f.gettext, {finding.cause for finding in verdict.findings if finding.level == "busy"}
+    all_answer = _all_answer(answering, f)
+    if "reconnecting" in awaited:
+        return all_answer + " " + _("The connection to the platform was lost and is being made again.")
     if "connecting" in awaited:
         return _("Starting: the connection to the platform is being made.")
     if "first_delivery" in awaited:
         return _("Starting: the platform has confirmed nothing yet.")
+    if "delivery_awaited" in awaited:
+        return all_answer + " " + _("The platform has not confirmed yet what has waited for it.")
     if "journal_starting" in awaited:
-        return _("Starting: nothing has been stored yet.")
+        return _("Starting: nothing has been stored since the start.")
     if "meter_unidentified" in awaited:
-        if single:
+        if answering == 1:
             return _("The meter answers; whether it is still the same one is being read.")
         return _("All meters answer; whether each is still the same one is being read.")
-    return _("Starting: a line is being opened.")
+    return all_answer + " " + _("A line is being opened.")
 
 
 def notices(verdict: StatusVerdict, now: Snapshot, f: Locale) -> list[Notice]:
@@ -122,7 +132,7 @@ def notice(finding: StatusFinding, now: Snapshot, f: Locale) -> Notice:
         case "journal":
             text, action = _journal(finding, now, f)
         case "uplink":
-            text, action = _uplink(finding, now, f)
+            text, action = uplink_notices.uplink(finding, now, f)
         case "clock" | "gateway":
             text, action = _gateway(finding, now, f)
     return Notice(finding.level, text, action, "/system")
@@ -131,6 +141,7 @@ def notice(finding: StatusFinding, now: Snapshot, f: Locale) -> Notice:
 def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     _, ngettext = f.gettext, f.ngettext
     firm = _("Tell the maintenance firm today: the memory card is full or worn out.")
+    perhaps = _("Tell the maintenance firm: the memory card may be full or worn out; the log says more.")
     match finding.cause:
         case "journal_full":
             return _("There is no room left to store readings."), firm
@@ -145,7 +156,7 @@ def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
         case "journal_late":
             since = f.since(finding.at) if finding.at is not None else ""
             text = _("Nothing has been stored %(since)s although meters answer.") % {"since": since}
-            return " ".join(text.split()), firm
+            return " ".join(text.split()), perhaps
         case "journal_salvaging":
             return _("A damaged data file is being read back; new readings are stored as usual."), _(
                 "Nothing to do: it ends by itself."
@@ -156,7 +167,8 @@ def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
                 "%(n)s readings could not be stored and are lost.",
                 finding.count,
             )
-            return text % {"n": f.whole(finding.count)}, firm
+            barred = _barred(now, f)
+            return text % {"n": f.whole(finding.count)}, barred[1] if barred else perhaps
         case "batches_lost":
             return sentences.lost(now, f), _(
                 "The meters themselves go on counting kWh. If it happens again, have the memory card "
@@ -192,119 +204,6 @@ def _barred(now: Snapshot, f: Locale) -> tuple[str, str] | None:
     text = _("Readings cannot be stored: %(why)s.") if why else _("Readings cannot be stored.")
     action = _("Tell the maintenance firm: %(what)s.")
     return text % {"why": why}, action % {"what": give_back or "sudo chown -R submeter: journal.directory"}
-
-
-_FEW = 3
-"""Topics are named, not listed."""
-_WELL = {"delivered", "connecting", "first_delivery", "delivering", "held_for_clock"}
-Said = tuple[str, str, str]
-"""What is wrong, why, what to do."""
-
-
-def _uplink(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
-    view = next((uplink for uplink in now.uplinks if uplink.name == finding.subject), None)
-    if view is None:
-        return unproven(finding.subject, f)
-    waits = sentences.uplink(now, view, f)
-    if finding.cause in _WELL:
-        return waits, ""
-    said = (
-        _not_connected(finding, view, f) or _not_accepted(finding, view, f) or _certificate(finding, view, f)
-    )
-    if said is None:
-        return unproven(view.called, f)
-    *told, action = said
-    return " ".join(part for part in (*told, waits) if part), action
-
-
-def _not_connected(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | None:
-    _, name = f.gettext, {"name": view.called}
-    cause = finding.details[0] if finding.details else ""
-    why, action = platforms.why(cause, f), platforms.action(cause, f)
-    match finding.cause:
-        case "refused" if view.state == "refused":
-            text = _("There is no connection to the platform %(name)s.") % name
-            return text, why, action or _operator(f)
-        case "id_taken":
-            text = _("Another gateway uses the name of this one at the platform %(name)s.") % name
-            return text, "", _("Each gateway needs an id of its own: tell the maintenance firm.")
-        case "unreachable":
-            text = _("The platform %(name)s is not reachable.") % name
-            kept = _(
-                "Readings are kept here meanwhile. If this lasts, check the building's internet connection."
-            )
-            return text, why, action or kept
-        case "stopped":
-            text = _("Nothing is delivered to the platform %(name)s any more.") % name
-            return text, "", _("Restart the gateway; its log says why.")
-    return None
-
-
-def _not_accepted(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | None:
-    _, name = f.gettext, {"name": view.called}
-    silent = {"consumer": ", ".join(view.silent) or view.name, **name}
-    cause = finding.details[0] if finding.details else ""
-    match finding.cause:
-        case "refused":
-            text = _("The platform %(name)s does not take what this gateway sends.") % name
-            mend = platforms.action(cause, f) or _operator(f)
-            again = _("It is tried again by itself, within five minutes.")
-            return text, platforms.why(cause, f), f"{mend} {again}"
-        case "batches_set_aside":
-            text = f.ngettext(
-                "%(n)s batch is not taken by the broker of the platform %(name)s; the others go on.",
-                "%(n)s batches are not taken by the broker of the platform %(name)s; the others go on.",
-                view.set_aside,
-            ) % {"n": f.whole(view.set_aside), **name}
-            return text, platforms.why(cause, f), platforms.action(cause, f) or _operator(f)
-        case "no_subscriber":
-            text = _("Nobody listens at the platform %(name)s: its broker passes the readings to nobody.")
-            action = _(
-                "Tell the platform's operator: the program behind the broker is not connected, or may "
-                "not read."
-            )
-            return text % name, "", action
-        case "topic_refused":
-            text = _("The broker of the platform %(name)s does not allow everything that this gateway needs.")
-            topics = {"topics": ", ".join(finding.details[:_FEW])}
-            return (
-                text % name,
-                "",
-                _("Tell the platform's operator: the access list lacks %(topics)s.") % topics,
-            )
-        case "message_left_out":
-            text = _(
-                "What this gateway says of itself beside the readings (%(topics)s) is larger than the broker "
-                "of the platform %(name)s allows, and is left out."
-            ) % {"topics": ", ".join(finding.details[:_FEW]), **name}
-            return text, "", platforms.action("too_large", f)
-        case "no_receipt" if view.silent and len(view.silent) < view.consumers:
-            text = _("%(consumer)s at the platform %(name)s confirms nothing; the others do.")
-            return text % silent, "", _operator(f)
-        case "no_receipt":
-            text = _(
-                "The program behind the broker of the platform %(name)s confirms nothing (%(consumer)s)."
-            )
-            return text % silent, "", _operator(f)
-        case "not_delivered":
-            text = _("The broker of the platform %(name)s is connected and takes nothing.") % name
-            return text, "", _operator(f)
-    return None
-
-
-def _certificate(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | None:
-    _, words = f.gettext, {"name": view.called, "day": f.day(f.day_of(finding.at or 0), year=True)}
-    ask = _("Tell the platform's operator: the gateway needs a new certificate (submeter enroll).")
-    match finding.cause:
-        case "certificate_ends":
-            return _("A certificate for the platform %(name)s ends on %(day)s.") % words, "", ask
-        case "certificate_ended":
-            return _("A certificate for the platform %(name)s ended on %(day)s.") % words, "", ask
-    return None
-
-
-def _operator(f: Locale) -> str:
-    return f.gettext("Tell the platform's operator. The readings stay on this gateway meanwhile.")
 
 
 def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:

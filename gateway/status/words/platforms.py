@@ -18,6 +18,10 @@ _THEIRS = (
 """Causes that the platform's operator must remove."""
 
 
+OURS = {"expired", "not_yet_valid", "wrong_host", "unknown_ca", "tls", "clock", "own_files"}
+"""Causes for which it is not the platform that refuses this gateway."""
+
+
 _WHY = {
     "no_reason": N_("Its broker gives no reason."),
     "unreadable": N_("Its broker could not read what was sent."),
@@ -75,6 +79,7 @@ _WHY = {
         "The certificate of its broker is signed by an authority that this gateway does not know."
     ),
     "tls": N_("An encrypted connection to its broker cannot be made."),
+    "own_files": N_("A file of this gateway that the connection needs cannot be used."),
     "clock": N_("Its broker's certificate cannot be checked until this gateway knows the right time."),
 }
 """The reason for which there is no connection or nothing is taken, as a sentence."""
@@ -128,6 +133,10 @@ def action(cause: str, f: Locale) -> str:
             "the broker's."
         ),
         "tls": _("Tell the maintenance firm: the keys `url`, `ca`, `cert` and `key` must fit the broker."),
+        "own_files": _(
+            "Tell the maintenance firm: sudo submeter check --here names the file of `ca`, `cert`, `key` or "
+            "`password_file` and what is wrong with it."
+        ),
         "clock": _("Nothing to do: it is tried again until then."),
     }
     known |= dict.fromkeys(_THEIRS, operator)

@@ -153,6 +153,11 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
         )
         return text % {"n": f.whole(count)}
     if view.state == "connected" and (oldest is None or now.taken - oldest <= bound(now, view.late_after)):
+        if lost_lately(now) or view.skipped or view.salvaged:  # not everything, or not yet
+            text = ngettext(
+                "The newest reading is on its way.", "The newest %(n)s readings are on their way.", count
+            )
+            return text % {"n": f.whole(count)}
         text = ngettext(
             "The newest reading is on its way; everything older has been delivered.",
             "The newest %(n)s readings are on their way; everything older has been delivered.",
