@@ -1,56 +1,23 @@
-"""SunSpec: the map of an inverter or a meter is found by walking its models, not listed.
-
-At one of the base addresses stands "SunS"; then model after model: its id, its length, its points. A model's
-length differs by revision, so the walk steps by the length that is read. Source: SunSpec Alliance,
-github.com/sunspec/models.
-
-By the book the chain ends with the id 0xFFFF. Devices end it with 0, with an address that they refuse or do
-not answer, with a damaged refusal, or not at all; what stands before is good whichever way it ends. Silence
-and damage may be the line's: they are asked three times, and named.
-"""
+"""SunSpec: the map of an inverter or a meter is found by walking its models, not listed."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final, NamedTuple
+from itertools import pairwise
+from typing import Final
 
 from gateway.catalogue.columns import Defaults
 from gateway.catalogue.driver import Discovery, Driver, ModelHeader, Read, Row, Span
 from gateway.catalogue.registers import parse_registers
+from gateway.catalogue.sunspec.chain import COMMON, END, FUNCTION, HEADER, UNITS, Model, find, walk
 from gateway.common.text import visible
-from gateway.errors import BadFrame, BusDown, BusError, DriverError, NoReply, Refused
+from gateway.errors import BadFrame, BusError, DriverError, NoReply, Refused
 from gateway.model import QUANTITIES
 
-MARKER: Final = (0x5375, 0x6E53)
-END: Final = 0xFFFF
-COMMON: Final = 1
-_FUNCTION = 3
-_HEADER = 2
-"""A model's id and its length, which does not count these two."""
-_LAST = 0xFFFF
-_MOST_MODELS = 64
-_MOST_EMPTY = 4
-"""Models without a point, one after another, that are still a chain and not a stretch of like registers."""
-_TRIES = 3
-"""Requests for the head of a model before its silence, or a damaged reply, ends the chain."""
 _MAKER = slice(2, 18)
 _DIRECTED = ("active_power", "reactive_power")
-_NEARBY: Final = (39999, 40001, 49999, 50001, 1)
-"""Where devices have the marker whose makers counted from the other end; asked only of a device that
-answers.
-"""
 _INPUTS: Final = "_s"
-_UNITS: Final = "units are often 1, 126 (SMA), 71 (Kostal), 247 (Kaco), 200 or 240 (Fronius meters)"
-
-
-class Model(NamedTuple):
-    """A model that the device has."""
-
-    id: int
-    start: int
-    end: int
 
 
 async def discover(driver: Driver, read: Read) -> Driver:
@@ -59,10 +26,11 @@ async def discover(driver: Driver, read: Read) -> Driver:
     """
     discovery = driver.discovery
     assert discovery is not None
-    models, ended = await _walk(await _find(discovery, read), read)
+    walked, ended = await walk(await find(discovery, read), read)
+    models = [model for model in walked if model.sure]
     meant = _meant(models, discovery)
     if len(meant) < discovery.nth:
-        raise _not_there(models, len(meant), discovery, ended)
+        raise _not_there(walked, len(meant), discovery, ended)
     index = meant[discovery.nth - 1]
     model, common = models[index], _common(models, index)
     maker = await _maker(common, discovery, read)
@@ -70,7 +38,7 @@ async def discover(driver: Driver, read: Read) -> Driver:
     if not own:
         raise BadFrame(
             f"the SunSpec model {model.id} at {model.start} says that it has "
-            f"{model.end - model.start - _HEADER} registers: none of its values fits in there",
+            f"{model.length} registers: none of its values fits in there",
             hint="restart the device, or bring its firmware up to date; else use the driver of its model",
         )
     rows = [*([] if common is None else _rows(driver, discovery, common)), *own]
@@ -92,68 +60,9 @@ async def discover(driver: Driver, read: Read) -> Driver:
     )
 
 
-async def _find(discovery: Discovery, read: Read) -> int:
-    """The address behind the marker. Raises BusError."""
-    said: list[str] = []
-    silent: NoReply | None = None
-    alive = False
-    nearby = [base for base in _NEARBY if base not in discovery.bases]
-    for base in (*discovery.bases, *nearby):
-        if len(said) == len(discovery.bases) and not alive:
-            break
-        try:
-            if tuple(await read(_FUNCTION, base, len(MARKER))) == MARKER:
-                return base + len(MARKER)
-            said.append(f"{base}: something else")
-            alive = True
-        except NoReply as error:  # some devices do not even refuse what they do not have
-            said.append(f"{base}: silence")
-            silent = error
-        except BusDown:
-            raise
-        except BusError as error:  # a damaged refusal is one as well
-            said.append(f"{base}: {error.message}")
-            alive = True
-    if silent is not None and not alive:
-        raise silent
-    raise BadFrame(
-        f"there is no SunSpec marker: {'; '.join(said[: len(discovery.bases)])}",
-        hint=f"switch SunSpec Modbus on in the device, check the unit address ({_UNITS}), or use the "
-        f"driver of its model",
-    )
-
-
-async def _walk(at: int, read: Read) -> tuple[list[Model], BusError | None]:
-    """Every model from `at` on, and what ended the chain when it was no end by the book. Raises BusDown."""
-    models: list[Model] = []
-    empty = 0
-    while at + _HEADER - 1 <= _LAST and len(models) < _MOST_MODELS and empty < _MOST_EMPTY:
-        try:
-            model, length = await _head(at, read)
-        except BusDown:
-            raise
-        except BusError as error:
-            return models, error
-        if model in {0, END}:
-            break
-        models.append(Model(model, at, at + _HEADER + length))
-        empty = 0 if length else empty + 1
-        at = models[-1].end
-    return models, None
-
-
-async def _head(at: int, read: Read) -> list[int]:
-    """Id and length of the model at `at`. Raises BusError."""
-    for _ in range(_TRIES - 1):
-        with contextlib.suppress(NoReply, BadFrame):
-            return await read(_FUNCTION, at, _HEADER)
-    return await read(_FUNCTION, at, _HEADER)
-
-
 def _head_of(model: Model) -> ModelHeader:
     """What the walk read of it."""
-    words = (model.id, model.end - model.start - _HEADER)
-    return ModelHeader(Span(_FUNCTION, model.start, _HEADER), words, model.end)
+    return ModelHeader(Span(FUNCTION, model.start, HEADER), (model.id, model.length), model.end)
 
 
 def _meant(models: list[Model], discovery: Discovery) -> list[int]:
@@ -203,7 +112,7 @@ async def _maker(common: Model | None, discovery: Discovery, read: Read) -> str:
     if common is None:
         return ""
     try:
-        words = await read(_FUNCTION, common.start + _MAKER.start, _MAKER.stop - _MAKER.start)
+        words = await read(FUNCTION, common.start + _MAKER.start, _MAKER.stop - _MAKER.start)
     except (Refused, BadFrame):
         if discovery.inverted:
             raise
@@ -216,19 +125,22 @@ async def _maker(common: Model | None, discovery: Discovery, read: Read) -> str:
 def _not_there(models: list[Model], count: int, discovery: Discovery, ended: BusError | None) -> BusError:
     """The error when the device has too few of the models that are meant."""
     wanted = ", ".join(str(model) for model in discovery.main)
-    shown = ", ".join(str(model.id) for model in models) or "none"
+    shown = ", ".join(str(model.id) for model in models if model.sure) or "none"
     what = (
         f"the device has {count} of the SunSpec models {wanted}; number {discovery.nth} is asked for; "
         f"it lists {shown}"
     )
+    for before, model in pairwise(models):
+        if before.sure and not model.sure:
+            what += f", then what may be no model at {model.start}: the length {before.length} leads there"
     if ended is None:
         return BadFrame(
-            what, hint=f"check the unit address ({_UNITS}), and whether this is an inverter or a meter"
+            what, hint=f"check the unit address ({UNITS}), and whether this is an inverter or a meter"
         )
     what += f", {_broke_off(models, ended)}"
     kind = NoReply if isinstance(ended, NoReply) else BadFrame
     return kind(
-        what, hint=f"the list broke off: check the unit address ({_UNITS}) and the time-out of the bus"
+        what, hint=f"the list broke off: check the unit address ({UNITS}) and the time-out of the bus"
     )
 
 
@@ -260,7 +172,7 @@ def _rows(driver: Driver, discovery: Discovery, model: Model) -> list[Row]:
     rows: list[Row] = []
     for ids, text, line in discovery.models:
         if model.id in ids:
-            defaults = Defaults(_FUNCTION, "big", driver.sentinels, driver.bounds, model.start)
+            defaults = Defaults(FUNCTION, "big", driver.sentinels, driver.bounds, model.start)
             found, problems = parse_registers(text, line, driver.path, defaults)
             # The table is good, it was checked when it was loaded: what fails at this place reaches beyond
             # the last register.
@@ -285,6 +197,6 @@ def offered(driver: Driver) -> list[Row]:
     assert driver.discovery is not None
     names: dict[str, Row] = {}
     for ids, _, _ in driver.discovery.models:
-        for row in _rows(driver, driver.discovery, Model(ids[0], 0, END)):
+        for row in _rows(driver, driver.discovery, Model(ids[0], 0, END, END)):
             names.setdefault(row.name, row)
     return list(names.values())
