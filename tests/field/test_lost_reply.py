@@ -27,6 +27,8 @@ USUAL = {
 }
 FEW = 14.0
 """s without a reading: a gateway's queue is waited for 2.5 s, a time-out of half a second paid with 10."""
+ONE = 5.0
+"""The same where no other was lost of late: the second try waits for a second, and for its poll's turn."""
 MINUTE = 60.0
 
 
@@ -74,6 +76,32 @@ async def test_a_lost_reply_costs_a_few_seconds_however_soon_the_next_one_follow
 
 
 @pytest.mark.parametrize("bus", USUAL.values(), ids=[*USUAL])
+@pytest.mark.parametrize("meters", [1, 3, 12])
+async def test_a_reply_lost_now_and_then_is_asked_for_again_within_seconds(bus: Bus, meters: int) -> None:
+    async with well(bus, meters) as (port, bench):
+        for _ in range(3):
+            port.lose[1] = 1
+            assert await away(bench) <= ONE
+            await asyncio.sleep(MINUTE)
+
+
+@pytest.mark.parametrize("bus", USUAL.values(), ids=[*USUAL])
+async def test_a_meter_polled_each_ten_seconds_lacks_one_reading_for_one_reply(bus: Bus) -> None:
+    async with well(bus, 3, "10s") as (port, bench):
+        bench.readings.clear()
+        port.lose[1] = 1
+        await asyncio.sleep(MINUTE)
+        assert [bool(each.missing) for each in bench.of("m1")].count(True) == 1
+
+
+async def test_a_second_try_that_would_take_seconds_is_saved_for() -> None:
+    bus = TcpBus(name="bus", type="tcp", host="h", timeout="3s")
+    async with well(bus, 3) as (port, bench):
+        port.lose[1] = 1
+        assert await away(bench) > MINUTE / 2
+
+
+@pytest.mark.parametrize("bus", USUAL.values(), ids=[*USUAL])
 async def test_it_waits_for_no_share_that_dead_meters_have_used_up(bus: Bus) -> None:
     async with well(bus, 12) as (port, bench):
         port.dead |= {*range(4, 13)}
@@ -109,7 +137,12 @@ async def test_many_that_die_together_are_not_asked_a_second_time_all_at_once(bu
 
 async def test_the_control_that_waits_as_for_a_dead_one_is_away_for_most_of_a_minute(monkeypatch) -> None:
     mark = PolledMeter.mark_lost
-    monkeypatch.setattr(PolledMeter, "mark_lost", lambda one, *said: mark(one, *said[:-1], 2 * worker.CAP))
+
+    def as_dead(one: PolledMeter, *said) -> None:
+        one.whole = 0
+        mark(one, *said)
+
+    monkeypatch.setattr(PolledMeter, "mark_lost", as_dead)
     async with well(TCP, 3) as (port, bench):
         port.lose[1] = 1
         assert await away(bench) > 0.5 * MINUTE

@@ -12,7 +12,7 @@ from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.bus.connection import BusConnection, Ended
 from gateway.field.bus.cost import Fit, prior
-from gateway.field.bus.station import FADE, Station, always_behind, patience_after
+from gateway.field.bus.station import ENOUGH, FADE, Station, always_behind, patience_after
 from gateway.field.facts import MeterFacts
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.learnt import Learnt
@@ -349,7 +349,7 @@ class Transactions(BusConnection):
         most = LATEST if self.bus.timeout is None else min(LATEST, (OWED - 1) * self.bus.timeout)
         if station.in_vain:
             return least
-        if self._pays or len(self._stations) == 1:
+        if self._pays or (len(self._stations) == 1 and station.answers < ENOUGH):
             return most
         # It is rather the meter's end than a gateway that serves one after the other; unless the next one is
         # not answered either.

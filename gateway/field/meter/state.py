@@ -25,6 +25,10 @@ _FAST = Due(fast=True)
 _BOTH = Due(fast=True, slow=True)
 WELL = 3
 """Polls in a row without a silence after which one is no sign of what the meter does not have."""
+AGAIN, CHEAP = 1.0, 20.0
+"""s after which a reply that was lost is asked for again while nothing is owed to the others; and the longest
+wait in place of which: a time-out of a second is paid for with that.
+"""
 EXCHANGE = 180.0
 """s at least that it takes to put another meter in a meter's place."""
 SHORTEST_ANSWER = 5
@@ -180,9 +184,11 @@ class PolledMeter:
         return True
 
     def mark_lost(self, error: BusError, now: float, wait: float, second: float) -> None:
-        """It did not answer: leave it alone for `wait` s; one that was well for `second` s, and
-        for the rest of `wait` when it is silent again. Said when it happens a second time.
+        """It did not answer: leave it alone for `wait` s; one that was well for `second` s, which a cheap
+        request need not save for where its silences before are paid for, and for the rest of `wait` when it
+        is silent again. Said when it happens a second time.
         """
+        second = min(second, AGAIN) if second <= CHEAP and now >= self._paid_at else second
         self.error = error
         self._failures += 1
         self.second_try, self.whole = self._failures == 1 and self.whole >= WELL, 0
