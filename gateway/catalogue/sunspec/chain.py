@@ -63,7 +63,7 @@ _COUNTED: Final = {160: 8}
 _BESIDE: Final = (-2, -1, 1, 2)
 """How far from where its length puts it the next model of a device stands that counts otherwise; first
 one that counts the head."""
-_MOST_LOOKS = 12
+_MOST_GLANCES = 12
 """Reads of a chain beside where its lengths lead."""
 _NEARBY: Final = (39999, 40001, 49999, 50001, 1)
 """Where devices have the marker whose makers counted from the other end; asked only of a device that
@@ -129,7 +129,7 @@ async def find(discovery: Discovery, read: Read) -> int:
 async def walk(at: int, read: Read) -> tuple[list[Model], BusError | None]:
     """Every model from `at` on, and what ended the chain when it was no end by the book. Raises BusDown."""
     models: list[Model] = []
-    empty, looks, sure = 0, iter(range(_MOST_LOOKS)), True
+    empty, glances, sure = 0, iter(range(_MOST_GLANCES)), True
     try:
         head = await _head(at, read)
         while head[0] not in {0, END} and len(models) < _MOST_MODELS and empty < _MOST_EMPTY:
@@ -137,7 +137,7 @@ async def walk(at: int, read: Read) -> tuple[list[Model], BusError | None]:
             models.append(model)
             empty = 0 if model.length else empty + 1
             try:
-                at, head = await _next(model, read, looks)
+                at, head = await _next(model, read, glances)
             finally:
                 models[-1] = await _ended(model, at, head, read)
             sure = model.sure and (model.by_book or at != model.end)
@@ -161,17 +161,17 @@ async def _ended(model: Model, at: int, head: list[int], read: Read) -> Model:
     return model._replace(end=model.start + HEADER + length)
 
 
-async def _next(model: Model, read: Read, looks: Iterator[int]) -> tuple[int, list[int]]:
+async def _next(model: Model, read: Read, glances: Iterator[int]) -> tuple[int, list[int]]:
     """Where the next model stands, and its head. Raises BusError when the chain ends without one.
 
     Where the length is not the book's, the places by the book come first, then the one that is said, then
-    those beside it as long as there are `looks`. Only the head of a model that the book has is believed
+    those beside it as long as there are `glances`. Only the head of a model that the book has is believed
     where nobody said it, and its end where the book has it.
     """
     said, end, error = model.end, None, None
     for at in () if model.by_book else model.ends(_lengths(model.id, model.length)):
         found = await _glance(at, read)
-        if _known(found) or (next(looks, None) is not None and await _leads_on(at, found, read)):
+        if _known(found) or (next(glances, None) is not None and await _leads_on(at, found, read)):
             return at, found
         end = at if found == _THE_END else end
     try:
@@ -186,7 +186,7 @@ async def _next(model: Model, read: Read, looks: Iterator[int]) -> tuple[int, li
     fewer = model.ends(range(least, model.length, step)) if step else []
     beside = [] if model.by_book else [said + shift for shift in _BESIDE]
     silent = isinstance(error, NoReply | BadFrame)
-    for at, _ in zip([] if silent else [*beside, *fewer], looks, strict=False):
+    for at, _ in zip([] if silent else [*beside, *fewer], glances, strict=False):
         found = await _glance(at, read)
         if _known(found) or (at in fewer and found == _THE_END):
             return at, found
