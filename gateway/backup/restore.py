@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from gateway.backup.contents import CONFIGURATION, MANIFEST, NAME, VERSION
 from gateway.backup.envelope import Opener, Unsealed
-from gateway.common.files import replacing
+from gateway.common.files import SECRETS, replacing
 from gateway.config import load_config
 from gateway.errors import BackupError, ConfigError
 
@@ -145,12 +145,16 @@ def _make(state: Path) -> tuple[int, int]:
 
 
 def _put(file: Path, to: Path, owner: tuple[int, int] | None, home: Path) -> None:
-    """Put a file where it belongs, whole or not at all; what is no state is root's and the group's."""
+    """Put a file where it belongs, whole or not at all; what is no state is root's and the group's, or root's
+    alone.
+    """
+    alone = to.parent == SECRETS
+    group = 0 if alone else home.stat().st_gid
     if not to.parent.exists():
-        to.parent.mkdir(parents=True, mode=0o750)
+        to.parent.mkdir(parents=True, mode=0o700 if alone else 0o750)
         if os.geteuid() == 0:
-            os.chown(to.parent, 0, home.stat().st_gid)
-    mode = 0o640 if owner is None else 0o600
-    whose = (owner or (0, home.stat().st_gid)) if os.geteuid() == 0 else None
+            os.chown(to.parent, 0, group)
+    mode = 0o640 if owner is None and not alone else 0o600
+    whose = (owner or (0, group)) if os.geteuid() == 0 else None
     with file.open("rb") as kept, replacing(to, mode=mode, owner=whose) as target:
         shutil.copyfileobj(kept, target)

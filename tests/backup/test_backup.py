@@ -202,6 +202,27 @@ def test_everything_comes_back_with_its_rights_and_what_is_left_out_is_named(sit
     assert {path.name for path in (tmp_path / "state").iterdir()} == {"learnt.json", "history.db"}
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_what_was_roots_alone_is_so_again(site, tmp_path, monkeypatch, there):
+    """Passwords that systemd hands over, named by the configuration as they lie."""
+    secrets = site.parent / "secrets"
+    monkeypatch.setattr(sys.modules[restore.__module__], "SECRETS", secrets)
+    secrets.mkdir(mode=0o700)
+    (site.parent / "city.password").rename(secrets / "city.password")
+    site.write_text(site.read_text().replace("city.password", "secrets/city.password"))
+    target = io.BytesIO()
+    write_backup(site, load_config(site), Sealer.to_recipient(target, RECIPIENT))
+    for place in (site.parent, tmp_path / "state"):
+        shutil.rmtree(place)
+    if there:
+        secrets.mkdir(mode=0o700, parents=True)
+    restore(io.BytesIO(target.getvalue()), opener_for(secret=SECRET), site)
+    file = secrets / "city.password"
+    assert file.read_text() == "very secret words\n"
+    assert [stat.S_IMODE(place.stat().st_mode) for place in (secrets, file)] == [0o700, 0o600]
+    assert {place.stat().st_uid for place in (secrets, file)} == {os.geteuid()}
+
+
 def command(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gateway", *map(str, words), "--lang", "en"], capture_output=True, text=True,
