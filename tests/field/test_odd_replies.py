@@ -15,7 +15,7 @@ from odd_devices import Client, ask_all, line_to, station
 
 from gateway.errors import BadFrame, BusError, NoReply, Refused
 from gateway.field.port import request
-from gateway.field.port.mbap import STRIDE, next_number
+from gateway.field.port.mbap import NUMBERS, STRIDE, next_number
 
 
 def numbering(name: str) -> Callable[[int], int]:
@@ -84,11 +84,27 @@ async def test_swapped_numbers_are_learnt_whatever_number_the_port_begins_with(w
         assert await ask_all(line, station(line)) == (12, 0)
 
 
+@pytest.mark.parametrize("name", ["the highest bit cleared", "with a sign"])
+async def test_a_gateway_that_has_fifteen_bits_for_a_number_is_read_as_any_other(name: str) -> None:
+    def kept(number: int) -> int:
+        return number & 0x7FFF if name == "the highest bit cleared" else min(number, 0x7FFF)
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(kept(request.number), request.unit, request.answer)
+
+    async with line_to(serve, timeout="300ms") as (line, _):
+        who = station(line)
+        assert await ask_all(line, who, 20) == (80, 0)
+        assert (line.port.form.number, who.counters.resyncs) == ("asked", 0)
+
+
 def test_every_number_of_two_different_bytes_is_used_once_before_one_comes_again() -> None:
     numbers = [0x1234]
     while (following := next_number(numbers[-1])) != numbers[0]:
         numbers.append(following)
-    assert sorted(numbers) == [each for each in range(0x10000) if each >> 8 != each & 0xFF]
+    assert sorted(numbers) == [each for each in range(NUMBERS) if each >> 8 != each & 0xFF]
 
 
 async def test_the_first_number_for_ever_is_a_constant_one_and_no_late_reply(monkeypatch) -> None:

@@ -14,11 +14,12 @@ REPLY = 9
 """Bytes in front of the registers of an answer: header, function, byte count."""
 EXCEPTION = 9
 """Bytes of an exception, whatever its header says."""
-STRIDE = 40503
+STRIDE = 7735
 """From one number to the next: odd, so that all come round, and large, so that a gateway whose numbers are
 off by a few, or one behind, never has the right one by accident.
 """
-_SMALL = 0x1000
+_SMALL, NUMBERS = 0x1000, 0x8000
+"""Numbers of requests are below `NUMBERS`: some gateways keep them with a sign, or clear the highest bit."""
 _SHORTEST, _LONGEST = 2, 254
 """What the length field may say: unit and function; or 253 bytes behind the unit."""
 _BEHIND = 6
@@ -46,14 +47,14 @@ def first_number() -> int:
     """Where a port begins. Gateways that do not repeat our numbers give 1 for ever, or count from 1: it is
     not near.
     """
-    return _SMALL + secrets.randbelow(0x10000 - _SMALL)
+    return _SMALL + secrets.randbelow(NUMBERS - _SMALL)
 
 
 def next_number(number: int) -> int:
     """The number of the next request, with two bytes that differ: of any other nothing tells whether a reply
     has them swapped. So it is never 0, which stands for no number.
     """
-    following = (number + STRIDE) % 0x10000
+    following = (number + STRIDE) % NUMBERS
     return following if following >> 8 != following & 0xFF else next_number(following)
 
 
