@@ -74,6 +74,8 @@ class RegisterLine:
                         key, [*FLAGS, *OPTIONS], f"options are {', '.join(FLAGS)}, {'=, '.join(OPTIONS)}="
                     ),
                 )
+            if key in self.options or key in self.flags:
+                raise Mistake(self.name, f"says {key} twice", "leave one of them out")
             if equals:
                 self.options[key] = value
             else:
@@ -116,7 +118,7 @@ class RegisterLine:
             attribute=attribute,
             alone="alone" in self.flags,
             starts="starts" in self.flags,
-            sentinels=self._patterns(words, attribute=attribute),
+            sentinels=self._patterns(words, sign_bit, attribute=attribute),
             sign_bit=sign_bit,
             mask=self._mask(words, sign_bit),
             scale_at=scale_at,
@@ -270,7 +272,7 @@ class RegisterLine:
             )
         return choices[self.options[key]]
 
-    def _patterns(self, words: int, *, attribute: bool) -> tuple[int | range, ...]:
+    def _patterns(self, words: int, sign_bit: int | None, *, attribute: bool) -> tuple[int | range, ...]:
         text = self.options.get("na")
         if text == "none":
             return ()
@@ -289,6 +291,10 @@ class RegisterLine:
                 "write the raw pattern of the registers as an unsigned number",
             )
         more = ends(self.kind, words, attribute=attribute)
+        if sign_bit is not None:
+            more = tuple(
+                pattern for pattern in more if pattern != 1 << sign_bit
+            )  # minus nothing is an amount
         if "_factor" in self.name and words:
             more = (
                 *more,
