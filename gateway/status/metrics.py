@@ -180,7 +180,12 @@ def _journal(now: Snapshot) -> Iterator[Metric]:
         (),
         [((), None if journal.room_days is None else journal.room_days * 86400)],
     )
-    yield _counter("submeter_readings_taken", "Readings stored since the start", (), [((), journal.taken)])
+    yield _counter(
+        "submeter_readings_taken",
+        "Readings stored since the journal was begun",
+        (),
+        [((), journal.taken)],
+    )
     yield _counter(
         "submeter_readings_not_taken",
         "Readings that could not be stored since the start",

@@ -176,6 +176,20 @@ def test_live_readings_go_on_where_the_past_ends(directory, reader, tmp_path) ->
     history.close()
 
 
+def test_apparent_energy_is_never_less_than_active_energy(directory) -> None:
+    meters = json.loads((directory / MEMORY).read_text())["registers"]
+    told = 0
+    for meter, circuit in meters.items():
+        for name, kvah in circuit.items():
+            if name.startswith("apparent_energy"):
+                suffix = name.removeprefix("apparent_energy")
+                ways = ("import", "export")
+                active = sum(circuit.get(f"active_energy_{way}{suffix}", 0.0) for way in ways)
+                assert active <= kvah, (meter, name)
+                told += 1
+    assert told > 20
+
+
 def test_what_a_register_showed_at_the_beginning_is_what_its_meter_begins_with() -> None:
     assert set(begin(1)) == set(REGISTERS)
     assert all(value >= 0 for value in begin(1).values())

@@ -135,6 +135,23 @@ async def test_the_technical_page():
         assert said in text
 
 
+@pytest.mark.parametrize(
+    ("language", "begun", "start"),
+    [("en", "begun", "since the start"), ("tr", "Kayıt dosyası", "Başlangıçtan")],
+)
+async def test_what_is_counted_since_the_file_was_begun_is_not_called_of_this_start(language, begun, start):
+    now = replace(SNAPSHOT, journal=replace(SNAPSHOT.journal, taken=123, not_taken=456))
+    async with client(now) as http:
+        html = (await http.get("/system", params={"lang": language})).text
+        told = (await http.get("/metrics")).text
+    rows = {value: name for name, value in re.findall(r"<dt>([^<]*)</dt><dd>(\d+)</dd>", html)}
+    assert begun in rows["123"]
+    assert start not in rows["123"]
+    assert start in rows["456"]
+    (help_,) = re.findall("# HELP submeter_readings_taken_total (.*)", told)
+    assert "begun" in help_
+
+
 async def test_nothing_comes_from_elsewhere_and_nothing_is_inline():
     for path in ROUTES:
         shown = await page(path)

@@ -166,7 +166,23 @@ def remember(path: Path, registers: Mapping[Register, int], t: int, seed: int) -
                     if each == part or each.startswith(f"{part}_"):
                         circuit[each] *= factor
         circuit[name] = wh / 1000
+    for meter in {meter for meter, _name in registers}:
+        memory["registers"][meter] |= _apparent(memory["registers"][meter])
     path.write_text(json.dumps(memory))
+
+
+def _apparent(circuit: Mapping[str, float]) -> dict[str, float]:
+    """Registers of apparent energy that fit those of active and reactive energy beside them."""
+
+    def both(kind: str, suffix: str) -> float:
+        return sum(circuit.get(f"{kind}_energy_{way}{suffix}", 0.0) for way in ("import", "export"))
+
+    names = [name for name in circuit if name.startswith("apparent_energy")]
+    suffixes = [name.removeprefix("apparent_energy") for name in names]
+    return {
+        f"apparent_energy{suffix}": abs(complex(both("active", suffix), both("reactive", suffix)))
+        for suffix in suffixes
+    }
 
 
 def _parts(name: str) -> tuple[str, ...]:
