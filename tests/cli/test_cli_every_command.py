@@ -4,12 +4,17 @@ impossible: at 60 columns, in both languages.
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from cli_screens import COMMANDS, show
+
+from gateway import cli
 
 COLUMNS = 60
 NOWHERE = ["--broker", "mqtt://127.0.0.1:1"]
@@ -58,6 +63,33 @@ SCREENS = {
     "wiring without a journal": "wiring CONFIG SOCKET",
     "wiring of nonsense": "wiring --from HOUSE/nonsense.txt CONFIG",
 }
+
+
+BESIDE = {"care", "demo", "fleet", "receive", "sign", "drivers new", "journal salvage"}
+"""Commands of the platform, and others that know no gateway's configuration."""
+
+
+def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            yield from leaves(child, f"{name} {child.name}")
+    else:
+        yield name, command
+
+
+def test_every_command_that_knows_a_gateways_configuration_takes_its_file() -> None:
+    found = [
+        each
+        for name in cli.COMMANDS
+        for each in leaves(importlib.import_module(f"gateway.cli.{name}").command, name)
+    ]
+    without = {
+        name
+        for name, command in found
+        if not any("-c" in option.opts for option in command.params if isinstance(option, click.Option))
+    }
+    assert len(found) > 40, "the control"
+    assert {name if name in BESIDE else name.split(" ")[0] for name in without} == BESIDE
 
 
 @pytest.fixture
