@@ -22,7 +22,8 @@ from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
 from gateway.cli.report_facts import JudgedWiring, SiteFacts, report_content
 from gateway.commissioning.report import as_html, open_report, seal_html, seal_json
-from gateway.commissioning.wiring import judge_wiring, read_journalled
+from gateway.commissioning.wiring import judge_meters, parts_of, read_journalled
+from gateway.config import Config
 from gateway.errors import GatewayError
 from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus
 from gateway.host import fingerprint, make_key, same_fingerprint
@@ -121,7 +122,7 @@ def gather(client: ControlClient, by: str = "", note: str = "") -> tuple[SiteFac
     key = make_key(directory)
     asked = time.time() * 1000
     readings = {str(answer["meter"]): answer for answer in client.read()}
-    wiring = _wiring(client, [meter.id for meter in config.meters if meter.enabled])
+    wiring = _wiring(client, config)
     trips = round_trips(client, asked, TRIP)
     tasks = [MeterTask(meter, drivers[meter.driver]) for meter in config.meters if meter.enabled]
     learnt = Learnt(directory / LEARNT_FILE)
@@ -132,14 +133,15 @@ def gather(client: ControlClient, by: str = "", note: str = "") -> tuple[SiteFac
     ), directory  # fmt: skip
 
 
-def _wiring(client: ControlClient, meters: list[str]) -> dict[str, JudgedWiring]:
+def _wiring(client: ControlClient, config: Config) -> dict[str, JudgedWiring]:
     """The verdicts that the journal of the last hours allows, of meters with three phases."""
     batches = list(newest_batches(DaemonSource(client), HOURS))
-    found = {meter: read_journalled(batches, meter) for meter in meters}
+    found = {meter.id: read_journalled(batches, meter.id) for meter in config.meters if meter.enabled}
+    wanted = [meter for meter, each in found.items() if PHASES in each.columns]
+    verdicts = judge_meters(found, wanted, parts_of(config))
     return {
-        meter: JudgedWiring(judge_wiring(each.columns), each.rows, each.first, each.last)
-        for meter, each in found.items()
-        if PHASES in each.columns
+        meter: JudgedWiring(verdict, found[meter].rows, found[meter].first, found[meter].last)
+        for meter, verdict in verdicts.items()
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,16 @@ from gateway.cli.journal_source import journal_source, newest_batches
 from gateway.cli.language import N_, _, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
-from gateway.commissioning.wiring import Recorded, WiringVerdict, judge_wiring, read_journalled, read_recorded
-from gateway.config import load_config
+from gateway.commissioning.wiring import (
+    Recorded,
+    WiringVerdict,
+    judge_meters,
+    judge_wiring,
+    parts_of,
+    read_journalled,
+    read_recorded,
+)
+from gateway.config import Config, load_config
 from gateway.errors import ConfigError, ControlError, GatewayError
 from gateway.host import CONFIG
 
@@ -65,24 +74,34 @@ def command(
     socket: Path | None = None,
 ) -> None:
     """Print the verdict and exit with its code."""
+    config = _configured(file)
     try:
         if recorded is not None:
             found = {meter or "": _from_file(recorded, meter)}
+            verdicts = {name: judge_wiring(each.columns) for name, each in found.items()}
         else:
-            found = _from_journal(meter, hours, file, socket)
+            parents = parts_of(config) if config else {}
+            verdicts, found = _from_journal(meter, hours, file, socket, parents)
     except ControlError:
         raise
     except GatewayError as error:
         say(f"submeter: {in_words(str(error))}", err=True)
         sys.exit(NOT_READ)
-    verdicts = {name: judge_wiring(each.columns) for name, each in found.items()}
     if as_json:
         answers = {name: _as_json(verdict, found[name]) for name, verdict in verdicts.items()}
         print(json.dumps(next(iter(answers.values())) if len(answers) == 1 else answers, ensure_ascii=False))
     else:
-        _say(verdicts, found, _timezone(file))
+        _say(verdicts, found, config.gateway.timezone if config else "UTC")
     codes = {verdict.code for verdict in verdicts.values()}
     sys.exit(1 if 1 in codes else 3 if 3 in codes else 0)
+
+
+def _configured(file: Path | None) -> Config | None:
+    """The gateway's configuration; None where there is none that can be used."""
+    try:
+        return load_config(file or CONFIG)
+    except ConfigError:
+        return None
 
 
 def _from_file(file: Path, meter: str | None) -> Recorded:
@@ -98,13 +117,16 @@ def _from_file(file: Path, meter: str | None) -> Recorded:
 
 
 def _from_journal(
-    meter: str | None, hours: float, config: Path | None, socket: Path | None
-) -> dict[str, Recorded]:
-    """What the journal holds of the meter, or of each; what it lacks is read. Raises GatewayError."""
-    with journal_source(socket, None, config) as source:
+    meter: str | None, hours: float, file: Path | None, socket: Path | None, parents: Mapping[str, str]
+) -> tuple[dict[str, WiringVerdict], dict[str, Recorded]]:
+    """Verdicts on the meter, or on each, by what the journal holds; what it lacks is read. `parents`: of
+    which meter another one is a part. Raises GatewayError.
+    """
+    with journal_source(socket, None, file) as source:
         batches = list(newest_batches(source, hours))
     names = {name for batch in batches for table in batch.get("tables", ()) for name in table["meter"]}
-    found = {name: read_journalled(batches, name) for name in ([meter] if meter else sorted(names))}
+    every = {name: read_journalled(batches, name) for name in sorted({*names, *([meter] if meter else [])})}
+    found = {name: each for name, each in every.items() if name == (meter or name)}
     if meter is None:
         found = {name: each for name, each in found.items() if "active_power_l2" in each.columns}
     elif found[meter].rows < ENOUGH and (client := control_client(socket)) is not None:
@@ -115,7 +137,7 @@ def _from_journal(
             f"the journal holds no values{f' of {meter}' if meter else ''} that tell of its wiring",
             hint="name a meter that is being read, or give recorded values: --from FILE.csv",
         )
-    return found
+    return judge_meters(every | found, found, parents), found
 
 
 def _live(client: ControlClient, meter: str) -> Recorded:
@@ -151,14 +173,6 @@ def _as_json(verdict: WiringVerdict, found: Recorded) -> dict[str, Any]:
     }
     period = {"first": found.first, "last": found.last, "rows": found.rows} if found.first else {}
     return {**answer, "findings": findings, **period}
-
-
-def _timezone(file: Path | None) -> str:
-    """Of the gateway's configuration; UTC where there is none that can be used."""
-    try:
-        return load_config(file or CONFIG).gateway.timezone
-    except ConfigError:
-        return "UTC"
 
 
 def _say(verdicts: dict[str, WiringVerdict], found: dict[str, Recorded], timezone: str) -> None:

@@ -37,6 +37,11 @@ _FINDINGS: Final = {
         "On input {input} the apparent power is {ratio:.3g} times U·I: a transformer ratio is in "
         "one of them only. Compare the meter's ratio with the plate."
     ),
+    "swapped_meters": N_(
+        "{part} shows {more:.3g} kW and {whole}, of which it is a part, only {less:.3g} kW: the two meters "
+        "are exchanged, a transformer ratio is wrong, or parent: is. Compare the serial numbers on the "
+        "cases. (Generation below {whole} that no meter measures looks the same.)"
+    ),
     "unit": N_(
         "The powers are 1000 times U·I: they look like W, var and VA; the vocabulary has kW, kvar and kVA."
     ),

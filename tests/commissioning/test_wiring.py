@@ -16,7 +16,8 @@ from gateway.cli.journal import write as export
 from gateway.cli.wiring_words import WIDTH
 from gateway.commissioning.wiring.hypotheses import PRIOR, RIGHT, Angles, posterior
 from gateway.commissioning.wiring.journalled import read_journalled
-from gateway.commissioning.wiring.recorded import read_recorded
+from gateway.commissioning.wiring.recorded import Recorded, read_recorded
+from gateway.commissioning.wiring.tree import judge_meters
 from gateway.commissioning.wiring.verdict import judge_wiring
 from gateway.errors import GatewayError
 from tests.bench.wiring_sites import MISTAKES, TYPICAL, WIDE, Site, draw, names
@@ -427,3 +428,51 @@ def test_what_the_journal_exports_is_understood(tmp_path: Path, monkeypatch) -> 
         read_recorded(file)
     with pytest.raises(GatewayError, match="no values of other"):
         read_recorded(file, "other")
+
+
+def tree(part: float, whole: float, mistake=GOOD) -> dict[str, Recorded]:
+    """A meter and the one above it, of the same site, with so much of its load each."""
+
+    def recorded(share: float, how) -> Recorded:
+        columns = {
+            name: [value * share if name.startswith(("active", "reactive", "apparent", "current")) else value
+                   for value in column]
+            for name, column in site().record(how).items()
+        }  # fmt: skip
+        return Recorded(columns, 40, 1000, 2_401_000)
+
+    return {"part": recorded(part, GOOD), "whole": recorded(whole, mistake)}
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "mistake", "told"),
+    [
+        (1.0, 0.2, GOOD, True),
+        (0.2, 1.0, GOOD, False),
+        (1.0, 0.96, GOOD, False),
+        (0.5, 1.0, ((2, 1, 3), (1, 1, 1)), False),
+        (0.5, 1.0, ((1, 2, 3), (1, -1, 1)), False),
+    ],
+    ids=["exchanged", "right", "alike", "whole exchanged phases", "whole reversed"],
+)
+def test_a_part_that_carries_more_than_the_whole_is_in_its_place(part, whole, mistake, told) -> None:
+    verdicts = judge_meters(tree(part, whole, mistake), ["part", "whole"], {"part": "whole"})
+    assert (("swapped_meters", None) in kinds(verdicts["part"])) == told
+    assert ("swapped_meters", None) not in kinds(verdicts["whole"])
+    assert (verdicts["part"].code == 1) == told
+    alone = judge_meters(tree(part, whole, mistake), ["whole"], {"part": "whole"})["whole"]
+    assert (("swapped_meters", None) in kinds(alone)) == told
+
+
+def test_of_meters_that_were_not_read_together_nothing_is_told() -> None:
+    found = tree(1.0, 0.2)
+    found["whole"].first, found["whole"].last = 90_000_000, 92_400_000
+    assert judge_meters(found, ["part"], {"part": "whole"})["part"].code == 0
+
+
+def test_where_the_whole_feeds_in_nothing_is_told() -> None:
+    found = tree(1.0, 0.2)
+    columns = found["whole"].columns
+    for k in (1, 2, 3):
+        columns[f"active_power_l{k}"] = [-p for p in columns[f"active_power_l{k}"]]
+    assert ("swapped_meters", None) not in kinds(judge_meters(found, ["part"], {"part": "whole"})["part"])

@@ -29,7 +29,7 @@ class WiringFinding:
     """Something seen: its kind, the input (1, 2, 3) that it is about or None, and what its words need.
 
     Kinds: `reversed`, `other_phase`, `import_export`, `phase_order`, `missing_voltage`, `zero_current`,
-    `ct_ratio`; `unit` and `cannot_know` are no faults.
+    `ct_ratio`, `swapped_meters`; `unit` and `cannot_know` are no faults.
     """
 
     kind: str
