@@ -294,8 +294,8 @@ def _open(result: TriedTable, checks: str) -> None:
         say(text + _("; take the one whose name stands on the case"), "  ")
     if left := result.weighed.left:
         text = ngettext(
-            "%(n)s other table could not be compared: the meter answers too slowly or fell silent",
-            "%(n)s other tables could not be compared: the meter answers too slowly or fell silent",
+            "%(n)s other table could not be compared: the meter is slow or silent, or its answers get lost",
+            "%(n)s other tables could not be compared: the meter is slow or silent, or its answers get lost",
             left,
         )
         say(text % {"n": left}, "  ")

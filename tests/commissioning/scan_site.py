@@ -57,7 +57,9 @@ class DriverImage:
         self.words.update(identity_words(driver.identity))
 
     def read(self, function: int, address: int, count: int) -> Served:
-        """The words, or a refusal."""
+        """The words, or a refusal: of a function that it does not know, or of registers that it lacks."""
+        if all(function != known for known, _ in self.words):
+            raise ModbusError(1)
         try:
             return Served([self.words[function, at] for at in range(address, address + count)])
         except KeyError:

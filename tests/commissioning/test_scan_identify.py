@@ -117,7 +117,7 @@ async def test_what_the_meter_says_of_its_maker_decides_among_twins() -> None:
     [
         ("inepro-pro380", 0.5),
         ("inepro-pro1", 0.6),
-        ("sungrow-sh-meter", 0.4),
+        ("sungrow-sh-meter", 0.55),
         ("sofar-g3-meter", 0.3),
         ("entes-mpr3x", 0.8),
         ("dynaflox-ultrad", 0.6),
@@ -243,3 +243,43 @@ async def test_the_transformers_that_a_meter_is_set_to_are_read(set_to, ratio) -
     values = dict(zip(("ct_primary", "ct_secondary"), map(str, set_to), strict=True))
     meter.image.words.update(build(rows, values))
     assert (await identify(meter.ask, LIBRARY)).ratio == ratio
+
+
+class Refusing(Meter):
+    """A meter that refuses with one code whatever it lacks; with None as the standard has it."""
+
+    def __init__(self, driver: Driver, code: int | None) -> None:
+        super().__init__(driver)
+        self.code = code
+
+    async def ask(self, function: int, address: int, count: int) -> list[int]:
+        try:
+            return await super().ask(function, address, count)
+        except Refused as error:
+            raise Refused("no such register", self.code or error.code) from None
+
+
+@pytest.mark.parametrize("name", ["siemens-mag6000", "deye-string", "dynaflox-ultrad"])
+async def test_of_a_function_that_a_meter_does_not_know_no_more_is_asked(name: str) -> None:
+    driver = next(driver for driver in PLAIN if driver.name == name)
+    plain, alike, unknown = Refusing(driver, None), Refusing(driver, 2), Refusing(driver, 1)
+    found = [await identify(meter.ask, LIBRARY) for meter in (plain, alike, unknown)]
+    assert found[0].candidates == found[1].candidates == found[2].candidates
+    own = {row.function for row in driver.rows if row.words}
+    others = [place for place in plain.places if place[0] not in own]
+    assert len(others) <= 4
+    assert plain.asked < alike.asked
+    # One that says so of every register that it lacks means nothing by it.
+    assert unknown.asked == alike.asked
+
+
+@pytest.mark.parametrize("name", ["wirenboard-map12e", "wirenboard-map12e-3"])
+async def test_twins_are_told_by_the_places_that_only_one_of_them_has(name: str) -> None:
+    driver = next(driver for driver in PLAIN if driver.name == name)
+    one, asked = await scanned(driver)
+    assert [each.name for each in one.candidates] == [name]
+    assert asked <= 34
+    again = Meter(driver)
+    found = await identify(again.ask, LIBRARY, before=[one])
+    assert found.candidates == one.candidates
+    assert again.asked <= 16

@@ -49,7 +49,7 @@ async def test_an_unknown_setting_costs_two_minutes_at_most(seed: int) -> None:
     assert line.now <= LIKELY
 
 
-@pytest.mark.parametrize("place", [*range(len(RATES)), 41, 201, 281])
+@pytest.mark.parametrize("place", [*range(len(RATES)), 41, 185, 201, 281, 433, 1361])
 async def test_a_known_setting_costs_what_its_silent_addresses_cost_and_little_more(place: int) -> None:
     meters = drawn("known", place, ON_A_LINE)
     line, found = await searched(meters, [meters[0].setting])

@@ -4,6 +4,7 @@ it is a part.
 
 from __future__ import annotations
 
+import random
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -144,6 +145,40 @@ async def test_what_could_not_be_compared_is_said(stack: ExitStack, monkeypatch:
     )
     assert result.weighed.left > 0
     assert not result.good
+
+
+class LosingMeter(Meter):
+    """A meter of whose answers a share is lost on the line."""
+
+    def __init__(self, driver: Driver, share: float, seed: int) -> None:
+        super().__init__(driver, identity=False)
+        self.share, self.chance = share, random.Random(seed)
+
+    def read(self, function: int, address: int, count: int) -> Served:
+        if self.chance.random() < self.share:
+            raise ModbusError(11)  # what a converter says for a silence
+        return super().read(function, address, count)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_lost_answer_speaks_for_no_table(stack: ExitStack, seed: int) -> None:
+    """The meter is of another table than the tried one: the line does not make that one fit."""
+    meter = LosingMeter(load_driver("carlogavazzi-em340"), 0.2, seed)
+    result = await tried(stack, load_driver("carlogavazzi-em540"), meter)
+    assert not result.good
+    names = {sister.driver.name for sister in result.rivals}
+    assert result.silent or "carlogavazzi-em340" in names or result.weighed.left
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_right_table_is_not_said_to_be_wrong_on_a_line_that_loses_answers(
+    stack: ExitStack, seed: int
+) -> None:
+    meter = LosingMeter(load_driver("eastron-sdm630"), 0.2, seed)
+    result = await tried(stack, load_driver("eastron-sdm630"), meter)
+    assert not result.silent
+    assert result.possible
+    assert result.proposals == []
 
 
 async def test_the_same_map_under_another_name_is_no_rival(stack: ExitStack) -> None:

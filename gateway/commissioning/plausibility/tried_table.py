@@ -5,22 +5,26 @@ it so.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 from gateway.catalogue import Driver, recognised
 from gateway.commissioning.plausibility.fit import Ask, TableProposal, collect, propose
 from gateway.commissioning.plausibility.physics import PhysicsCheck, fits, judge, rising, unweighed
+from gateway.commissioning.plausibility.reader import Reader
 from gateway.commissioning.plausibility.sisters import Sister, TableComparison, Tell, weigh_against
 from gateway.config import Bus, Meter
-from gateway.errors import BusError
-from gateway.field import BusWorker, MeterTask
+from gateway.errors import BadFrame, BusError, NoReply
+from gateway.field import BusWorker, MeterTask, PolledMeter
 from gateway.model import NOT_READY, Reading
 
 _METER = "tried"
 _NOBODY = {"exception_10", "exception_11"}
 """What a gateway says for a meter that does not answer it."""
+_READINGS = 3
+"""Polls of which the best counts, where answers get lost."""
+_LOST = {NoReply.reason, BadFrame.reason} | _NOBODY
 _LOWEST = -0x7000
 """Raw numbers of an s16 below it are rather an amount with a sign bit."""
 
@@ -100,38 +104,52 @@ async def try_table(
     worker = BusWorker(bus, [task], lambda _: None)
     meter = worker.meter(_METER)
     try:
-        began = time.monotonic()
         tell(f"reading the meter at address {address}")
-        first = await meter.read()
+        first = await _read(meter)
         result = TriedTable(meter.driver, first, dict(meter.attributes))
         result.trouble = str(meter.error) if meter.error and first.missing else ""
         refused = first.missing.startswith("exception") and first.missing not in _NOBODY | NOT_READY
         result.silent = bool(first.missing) and not refused
         if not meter.reachable or result.silent:
             return result
-        ask = meter.words
-        result.findings = [*await _identity(driver, ask), *judge(first.values, first.absent)]
+        insist = Reader(meter.words).insist
+        result.findings = [*await _identity(driver, insist), *judge(first.values, first.absent)]
         if seconds > 0 and not first.missing:
             tell(f"waiting {seconds:g} s, to see the counters rise")
             await asyncio.sleep(seconds)
-            last = await meter.read()
-            result.findings += _rises(result.driver, first, last, time.monotonic() - began)
+            last = await _read(meter)
+            result.findings += _rises(result.driver, first, last)
         result.findings += _ends(result.driver, first)
         unread = (each.text for each in result.findings if each.names == ("identity",) and each.good is None)
         result.refused = next(unread, "")
         if not driver.discovery:
             result.weighed = await weigh_against(
-                result.driver, library, ask, tell=tell, findings=result.findings
+                result.driver, library, meter.words, tell=tell, findings=result.findings
             )
         if not result.possible and not driver.discovery:
             tell("looking for other word orders, kinds of number, addresses and functions")
             try:
-                result.proposals = propose(result.driver, await collect(result.driver.rows, ask))
+                result.proposals = propose(result.driver, await collect(result.driver.rows, insist))
             except BusError as error:
                 result.trouble = str(error)
         return result
     finally:
         await worker.stop()
+
+
+async def _read(meter: PolledMeter) -> Reading:
+    """A poll; where answers get lost, the one of several that brought the most."""
+    best = await meter.read()
+    for _ in range(_READINGS - 1):
+        if not _lost(best) or not meter.reachable:
+            break
+        best = min(best, await meter.read(), key=_lost)
+    return best
+
+
+def _lost(reading: Reading) -> float:
+    """How many values are missing because nobody heard the answer; all of them when nothing came."""
+    return inf if reading.missing in _LOST else sum(reason in _LOST for reason in reading.absent.values())
 
 
 async def _identity(driver: Driver, ask: Ask) -> list[PhysicsCheck]:
@@ -195,9 +213,9 @@ def _ends(driver: Driver, reading: Reading) -> list[PhysicsCheck]:
     return found
 
 
-def _rises(driver: Driver, first: Reading, last: Reading, seconds: float) -> list[PhysicsCheck]:
+def _rises(driver: Driver, first: Reading, last: Reading) -> list[PhysicsCheck]:
     """Counters of active energy beside the mean power between two readings."""
-    found = []
+    found, seconds = [], (last.uptime - first.uptime) / 1000
     rows = {row.name: row for row in driver.rows}
     for way, sign in (("import", 1.0), ("export", -1.0)):
         name = f"active_energy_{way}"

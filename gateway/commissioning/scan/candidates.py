@@ -5,14 +5,15 @@ out, and how well those fit that are left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.catalogue import Driver, Row, Span
 from gateway.commissioning.plausibility.fit import read_from
 from gateway.commissioning.plausibility.physics import judge
-from gateway.commissioning.plausibility.sisters import OVERLAP, Place, Reader, WeighedTable, places
+from gateway.commissioning.plausibility.reader import Place, Reader
+from gateway.commissioning.plausibility.sisters import OVERLAP, WeighedTable, places
 
 _MOST_LACKS: Final = 0.1
 """Share of a table's rows that a meter may refuse and still be of that table: options, older firmware."""
@@ -159,7 +160,9 @@ async def tried(table: CandidateTable, reader: Reader, *, enough: int = STRONG) 
     first = keys(table.rows)
     more = tuple(row for row in table.rows if compared(row.name)) or table.rows
     for rows in (first[:1], first, more):
-        if not await filled(table.rows, rows, reader):
+        # By then the first rows bear the table out: what stands between the others is most likely there.
+        along = table.registers if rows is more else ()
+        if not await filled(table.rows, rows, reader, along=along):
             return []
         fit = weighed(table, rows, reader, enough=enough)
         if fit.against or not fit.whole:
@@ -219,16 +222,22 @@ async def all_tried(tables: Iterable[CandidateTable], fits: list[TableFit], read
     return fits
 
 
-async def filled(every: tuple[Row, ...], wanted: tuple[Row, ...], reader: Reader) -> bool:
-    """Read these rows; False as soon as the meter lacks so many of every row of the table that it is of
-    another one.
+async def filled(
+    every: tuple[Row, ...],
+    wanted: tuple[Row, ...],
+    reader: Reader,
+    *,
+    along: Collection[tuple[int, int]] = (),
+) -> bool:
+    """Read these rows, over small gaps with the registers that may come `along`; False as soon as the meter
+    lacks so many of every row of the table that it is of another one.
     """
     most = _MOST_LACKS * len(every)
 
     def hopeless() -> bool:
         return sum(reader.lacks(row.spans) for row in every) > most
 
-    await reader.fill((span for row in wanted for span in row.spans), hopeless)
+    await reader.fill((span for row in wanted for span in row.spans), hopeless, along=along)
     return not hopeless()
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeVar
+from itertools import starmap
+from typing import Final, Literal
 
-from gateway.catalogue import Driver, resolve
+from gateway.catalogue import Driver, Span, resolve
 from gateway.commissioning.plausibility.fit import Ask, read_from
 from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
-from gateway.commissioning.plausibility.sisters import Place, Reader, claimed
+from gateway.commissioning.plausibility.reader import Place, Reader, undoubted
+from gateway.commissioning.plausibility.sisters import claimed
 from gateway.commissioning.scan.candidates import (
     CandidateTable,
     TableFit,
@@ -51,9 +53,6 @@ _PATIENCE: Final = 10
 _TOLD: Final = frozenset({"serial_number", "ct_ratio", "ct_primary", "ct_secondary"})
 """Attributes that are asked for: what a technician compares with the case and with the plates."""
 _MOST_RATIO: Final = 5000
-_ROUNDS: Final = 8
-"""Times that what was not answered is asked for again."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ async def identify(
     async def by_all() -> tuple[How, list[Driver]]:
         return await _told_apart(drivers, known, reader, on_a_line=on_a_line)
 
-    (how, found), borne_out = await _undoubted(by_all, reader, lambda told: _spelt(told[1]))
+    (how, found), borne_out = await undoubted(by_all, reader, lambda told: _spelt(told[1]))
     doubtful = not borne_out and (bool(found) or reader.loses)
     found = found if borne_out else []
     sure = how == "identity" and len(found) == 1
@@ -124,25 +123,9 @@ async def identify(
         return Identified(says=told, refused=reader.refusals, complaint=_complaint(reader), doubtful=doubtful)
     found = _as_it_says(found, told)
     if how == "identity" and len(found) > 1:
-        fewer, borne_out = await _undoubted(lambda: _rows_there(found, reader), reader)
+        fewer, borne_out = await undoubted(lambda: _rows_there(found, known.values(), reader), reader)
         found = fewer if borne_out else found
     return await _with_values(how, found, reader, told)
-
-
-async def _undoubted(
-    conclude: Callable[[], Awaitable[T]], reader: Reader, proven: Callable[[T], bool] = lambda _: False
-) -> tuple[T, bool]:
-    """What is concluded, again when a lost answer is there after all; and whether no answer is missing that
-    it may stand on. What is `proven` stands on none.
-    """
-    outcome = await conclude()
-    for _ in range(_ROUNDS):
-        if proven(outcome) or not reader.doubts:
-            break
-        if await reader.ask_again():
-            outcome = await conclude()
-    unasked = reader.loses and reader.spent
-    return outcome, proven(outcome) or not (reader.doubts or unasked)
 
 
 def _spelt(found: list[Driver]) -> bool:
@@ -201,7 +184,7 @@ async def _told_apart(
     if any(fit.strong and fit.driver.name in known for fit in fits):
         bases: Sequence[int] = ()
     else:
-        bases = _BASES[:1] if any(fit.strong for fit in fits) else _BASES
+        bases = _BASES[:1] if any(fit.sure(reader) for fit in fits) else _BASES
     if devices := await _sunspec(drivers, bases, reader):
         return "identity", devices
     return "physics", [fit.driver for fit in fits]
@@ -285,8 +268,13 @@ def _as_it_says(found: list[Driver], says: str) -> list[Driver]:
     return named or found
 
 
-async def _rows_there(found: list[Driver], reader: Reader) -> list[Driver]:
+async def _rows_there(found: list[Driver], known: Iterable[Identified], reader: Reader) -> list[Driver]:
     """Of twins those whose rows the meter has; all when that tells nothing."""
+    for model in known:
+        if {*model.candidates} < {*found} and await _lacks_as_well(model, found, reader):
+            return [*model.candidates]
+    if only := await _by_own_places([CandidateTable(driver) for driver in found], reader):
+        return [only]
     fits = []
     for driver in found:
         rows = readings(driver)
@@ -294,6 +282,39 @@ async def _rows_there(found: list[Driver], reader: Reader) -> list[Driver]:
             fits.append(weighed(CandidateTable(driver), rows, reader))
     whole = [fit.driver for fit in fits if fit.whole and not fit.against]
     return whole or found
+
+
+async def _by_own_places(twins: list[CandidateTable], reader: Reader) -> Driver | None:
+    """The one of them of which the meter has two places that the fewest others have, when of each other one
+    it lacks both such places; None when that does not tell.
+    """
+    count = Counter(span for table in twins for span in table.spans)
+    found = []
+    for table in twins:
+        fewest = min(count[span] for span in table.spans)
+        own = [span for span in table.spans if count[span] == fewest < len(twins)]
+        has = [await reader.answers(span) for span in (own[0], own[-1])] if len(own) > 1 else [True, False]
+        if all(has):
+            found.append(table.driver)
+        elif any(has):
+            return None
+    return found[0] if len(found) == 1 else None
+
+
+async def _lacks_as_well(model: Identified, found: list[Driver], reader: Reader) -> bool:
+    """Whether a meter that names itself as one of this line does refuses what has told that one's twins, too:
+    a place of each.
+    """
+    mine = [CandidateTable(driver) for driver in model.candidates]
+    for twin in found:
+        if twin in model.candidates:
+            continue
+        table = CandidateTable(twin)
+        spans = [span for span in starmap(Span, model.refused) if table.has(span)]
+        told = next((span for span in spans if not any(each.has(span) for each in mine)), None)
+        if told is None or await reader.answers(told) or reader.spent:
+            return False
+    return True
 
 
 async def _with_values(how: How, found: list[Driver], reader: Reader, says: str) -> Identified:
@@ -307,7 +328,8 @@ async def _with_values(how: How, found: list[Driver], reader: Reader, says: str)
             return Identified(
                 how, tuple(found), says=says, refused=reader.refusals, complaint=_complaint(reader)
             )
-    await reader.fill(span for row in readings(driver) if compared(row.name) for span in row.spans)
+    shown = (span for row in readings(driver) if compared(row.name) for span in row.spans)
+    await reader.fill(shown, along=CandidateTable(driver).registers)
     rows = tuple(row for row in readings(driver) if reader.has(row.spans) or compared(row.name))
     values, absent = read_from(rows, reader.words)
     told = await _attributes(driver, reader)
