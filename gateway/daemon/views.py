@@ -99,7 +99,7 @@ def _meter(
         interval=meter.interval,
         since=_since(state, live, health, moment),
         age=moment.age(live.answered),
-        values=_values(live, driver, meter, moment),
+        values=_values(live, (health.driver if health else None) or driver, meter, moment),
         missing=live.missing,
         error=health.error if health else "",
         attributes=assembly.attributes(meter.id),

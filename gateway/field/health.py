@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
+from gateway.catalogue import Driver
 from gateway.errors import Cause
 from gateway.field.facts import Fact
 
@@ -138,6 +139,8 @@ class MeterHealth:
     """The register by which its table's meters are known, when it does not have it."""
     facts: tuple[Fact, ...] = ()
     """What is known of it beside its table: learnt or configured."""
+    driver: Driver | None = None
+    """Its table, with the rows that it has shown to have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from types import SimpleNamespace
 
 import pytest
 
-from gateway.catalogue import load_driver
+from gateway.catalogue import Driver, load_driver
 from gateway.config import Config
 from gateway.daemon import views
 from gateway.daemon.last_values import LastValues, MeterValues
@@ -121,6 +122,7 @@ def shown(
     exchange: tuple[str, str, int] | None = None,
     unidentified: bool = False,
     standing_still: frozenset[str] = frozenset(),
+    as_shown: Driver | None = None,
     **meter,
 ):
     entry = {"id": "m", "bus": "l", "address": 1, "driver": DRIVER, "interval": "2s", "slow_interval": "30s"}
@@ -141,6 +143,7 @@ def shown(
     )
     health = SimpleNamespace(
         nameless="",
+        driver=as_shown,
         meter="m",
         state=state,
         since=90.0,
@@ -209,6 +212,16 @@ def test_a_value_that_no_row_has_is_shown_with_the_fast_interval() -> None:
     view = shown(read(active_power=1.0, voltage_l3n=230.0))
     assert view.value("voltage_l3n").interval == 2.0
     assert view.value("voltage_l3n").decimals is None
+
+
+def test_a_slow_value_that_only_this_meters_variant_has_is_shown_with_the_slow_interval() -> None:
+    table = load_driver("siemens-mag6000")
+    as_shown = replace(table, rows=table.variants[0].rows)
+    view = shown(read(volume=3143.856, volume_flow=0.06), driver="siemens-mag6000", as_shown=as_shown)
+    volume = view.value("volume")
+    assert (volume.interval, volume.decimals) == (30.0, 3)
+    assert replace(volume, age=80.0).quality == "good", "it is read every 30 s"
+    assert view.value("volume_flow").interval == 2.0
 
 
 def test_a_poll_that_brought_nothing_is_the_reason_of_every_value() -> None:

@@ -336,6 +336,7 @@ class PolledMeter:
             stranger=reader.stranger,
             nameless=reader.nameless,
             facts=reader.facts.known(),
+            driver=reader.driver,
         )
 
     def _become(self, state: PollState, now: float) -> None:
