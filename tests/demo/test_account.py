@@ -216,6 +216,8 @@ def test_rounding_is_forgiven_as_far_as_the_register_goes():
     assert tolerance("ev", "active_energy_import", 1000.0) >= by_name["active_energy_import"].factor / 2
     assert tolerance("main", "active_power", 10.0) < 0.0006
     assert tolerance("main", "active_power", 10.0) >= 0.0005
+    of_a_variant = resolutions({"water": load_driver("siemens-mag6000")})
+    assert 0.0005 <= of_a_variant("water", "volume", 1000.0) < 0.002
     assert tolerance("main", "no_such_quantity", 1.0) == 0.0
 
 
@@ -235,6 +237,7 @@ def test_the_demo_configuration_is_one_that_the_gateway_accepts(tmp_path):
     assert [meter.id for meter in config.meters] == [meter.id for meter in METERS]
     assert config.gateway.commit_interval == 1.0
     assert {meter.parent for meter in config.meters} == {None, "main"}
+    assert [meter.id for meter in config.meters if meter.parent is None] == ["main", "water"]
     quiet = gateway_config(
         tmp_path, {"plant": ("h", 1), "roof": ("h", 2)}, broker=1, listen="h:1", meters_on=False
     )

@@ -12,6 +12,7 @@ from gateway.catalogue.encode import build
 from gateway.demo.simulator.building import (
     FLOORS,
     SUBMETERS,
+    WATER,
     Building,
     Time,
     compensation,
@@ -89,6 +90,23 @@ def test_registers_are_the_integral_of_power(seed, t, span):
         assert math.isclose(
             after["active_energy_total"], after["active_energy_import"] + after["active_energy_export"]
         )
+
+
+def test_water_flows_while_people_are_there_and_its_register_is_the_integral():
+    building = Building(2, start=MONDAY)
+    night, at = building.values(WATER, MONDAY), MONDAY
+    assert night.keys() == {"volume", "volume_flow"}
+    assert 0 < night["volume_flow"] < 0.15
+    volume = night["volume"]
+    while at < MONDAY + 3600:  # in steps of the building's own
+        volume += building.values(WATER, at)["volume_flow"] / 3600
+        at += 1.0
+    assert building.values(WATER, at)["volume"] == pytest.approx(volume, rel=1e-9)
+    assert volume - night["volume"] > 0.05
+    noon = Building(2, start=MONDAY + 8 * 3600)
+    before = noon.values(WATER, MONDAY + 8 * 3600)["volume"]
+    used = noon.values(WATER, MONDAY + 9 * 3600)["volume"] - before
+    assert used > 3 * (volume - night["volume"])
 
 
 @settings(max_examples=40, deadline=None)

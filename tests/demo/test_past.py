@@ -13,6 +13,7 @@ import pytest
 from gateway.catalogue import load_driver
 from gateway.demo.show.past import MEMORY, ZONE, begin, live, make_past
 from gateway.demo.show.past_building import (
+    DRIPS,
     LIMIT,
     NIGHT,
     REGISTERS,
@@ -97,7 +98,7 @@ def test_the_parts_are_a_little_less_than_the_building(reader) -> None:
         return sum(each.sum for each in reader.sums(meter, f"active_energy_{way}", day, day))
 
     used = of("main") - of("main", "export") + of("pv", "export")
-    parts = sum(of(meter.id) for meter in METERS if meter.id not in {"main", "pv"})
+    parts = sum(of(meter.id) for meter in METERS if meter.parent and meter.id != "pv")
     assert 1.01 < used / parts < 1.05
     assert of("pv", "export") > 0
 
@@ -117,8 +118,33 @@ def test_the_night_load_is_one_that_the_engine_tells(reader) -> None:
     assert not building_load.has_risen(bases[-3], bases[:-3])
 
 
+def test_water_is_used_by_people_and_a_cistern_runs_at_night_since_a_few_days(reader) -> None:
+    def of(back: int) -> tuple[int, int]:
+        """Litres of a day, and of its three hours after midnight."""
+        day = TODAY - timedelta(back)
+        values = [each.value for each in reader.intervals("water", "volume", day, day)]
+        assert len(values) == 96
+        return sum(values) // 1000, sum(values[:12]) // 1000
+
+    nights = [of(back)[1] for back in range(1, 20)]
+    dripping, before = nights[: DRIPS - 1], nights[DRIPS - 1 :]
+    assert min(dripping) > 150
+    assert max(before) < 40
+    weekdays = {(TODAY - timedelta(back)).weekday(): of(back)[0] for back in range(8, 15)}
+    assert 2500 < weekdays[0] < 6000
+    assert weekdays[6] < weekdays[0] / 5
+
+
 @pytest.mark.parametrize(
-    "day", [date(2026, 11, 3), date(2026, 11, 16), date(2026, 2, 24), date(2026, 12, 30)]
+    "day",
+    [
+        date(2026, 11, 3),
+        date(2026, 11, 16),
+        date(2026, 11, 27),
+        date(2026, 2, 24),
+        date(2026, 8, 28),
+        date(2026, 12, 30),
+    ],
 )
 def test_a_breach_is_coming_on_any_day_of_a_month(day) -> None:
     now = int(datetime(day.year, day.month, day.day, 8, tzinfo=UTC).timestamp()) * 1000
@@ -153,6 +179,9 @@ def test_live_readings_go_on_where_the_past_ends(directory, reader, tmp_path) ->
     lived = live(("main", "pv"), of_the_history(reader), NOW, MONTHS, 1)
     for (meter, name), value in lived.registers.items():
         assert round(memory["registers"][meter][name] * 1000) == value
+    [water] = live(("water",), of_the_history(reader), NOW, MONTHS, 1).registers.values()
+    assert round(memory["registers"]["water"]["volume"] * 1_000_000) == water
+    assert water % 1000 == 0, "its register shows litres: a reading is never below the past"
     for file in (directory / "journal").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     history = History(tmp_path, Calendar(ZONE))

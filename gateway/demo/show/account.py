@@ -320,7 +320,11 @@ def resolutions(drivers: Mapping[str, Driver]) -> Tolerance:
     """How far each value may be rounded on its way, by meter: half a step of the register and half a step
     of its decimals.
     """
-    rows = {(meter, row.name): row for meter, driver in drivers.items() for row in driver.rows}
+    rows = {
+        (meter, row.name): row
+        for meter, driver in drivers.items()
+        for row in (*(row for variant in driver.variants for row in variant.rows), *driver.rows)
+    }
 
     def tolerance(meter: str, quantity: str, value: float) -> float:
         row = rows.get((meter, quantity))

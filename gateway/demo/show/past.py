@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 ZONE = ZoneInfo("Europe/Istanbul")
 MONTHS = 13
-GROUPS = (("main", "pv", "server"), ("hvac", "lighting", "sockets", "elevator", "kitchen", "ev"))
-"""Which meters a process computes: as many registers each."""
+GROUPS = (("main", "pv", "server"), ("hvac", "lighting", "sockets", "elevator", "kitchen", "ev", "water"))
+"""Which meters a process computes: about as many registers each."""
 MEMORY = "registers.json"
 """What the simulated meters go on from."""
 
@@ -54,7 +54,7 @@ class KeptIntervals:
 class LivedMeters:
     """What came of some meters: of each register the first quarter hour (ms UTC), what it and all that
     follow took, and their letters; what the engine knows of them; and what they show at the end (Wh,
-    varh).
+    varh, ml).
     """
 
     intervals: dict[Register, tuple[int, list[int], str]]
@@ -107,7 +107,7 @@ def _read(engines: Mapping[str, MeterSeries], register: Register, t: int, shown:
 def begin(seed: int) -> dict[Register, int]:
     """What the registers showed at the beginning: the building's meters have hung there for years."""
     circuits = Building(seed, start=0.0).remember()["registers"]
-    return {(meter, name): round(circuits[meter].get(name, 0.0) * 1000) for meter, name in REGISTERS}
+    return {(meter, name): round(circuits[meter].get(name, 0.0) * _units(name)) for meter, name in REGISTERS}
 
 
 def make_past(directory: Path, until: int, *, months: int = MONTHS, seed: int = 1) -> int:
@@ -156,16 +156,16 @@ def remember(path: Path, registers: Mapping[Register, int], t: int, seed: int) -
     those of the whole.
     """
     memory = Building(seed, start=t / 1000).remember()
-    for (meter, name), wh in registers.items():
-        circuit = memory["registers"][meter]
+    for (meter, name), units in registers.items():
+        circuit, shown = memory["registers"][meter], units / _units(name)
         for part in _parts(name):
             was = circuit.get(part)
             if was:
-                factor = wh / 1000 / was
+                factor = shown / was
                 for each in circuit:
                     if each == part or each.startswith(f"{part}_"):
                         circuit[each] *= factor
-        circuit[name] = wh / 1000
+        circuit[name] = shown
     for meter in {meter for meter, _name in registers}:
         memory["registers"][meter] |= _apparent(memory["registers"][meter])
     path.write_text(json.dumps(memory))
@@ -183,6 +183,11 @@ def _apparent(circuit: Mapping[str, float]) -> dict[str, float]:
         f"apparent_energy{suffix}": abs(complex(both("active", suffix), both("reactive", suffix)))
         for suffix in suffixes
     }
+
+
+def _units(quantity: str) -> int:
+    """How many base units are one of the vocabulary's: 1000 Wh a kWh."""
+    return int(10 ** base_unit(quantity).digits)
 
 
 def _parts(name: str) -> tuple[str, ...]:

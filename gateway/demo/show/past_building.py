@@ -1,7 +1,8 @@
 """What the demo's building used, quarter hour by quarter hour, over the months before the demo began:
-seasons, a PV roof, a night load that nobody has noticed yet, and capacitors that have begun to fail.
+seasons, a PV roof, a night load and a cistern that runs and nobody has noticed yet, and capacitors that have
+begun to fail.
 
-Deterministic by seed. Powers in kW and kvar, registers in whole Wh and varh.
+Deterministic by seed. Powers in kW and kvar, registers in whole Wh, varh and ml.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from gateway.demo.simulator.water import DRIP, WATER_MEAN
 from gateway.energy import QUARTER, Calendar
 
 Register = tuple[str, str]
@@ -22,6 +24,8 @@ SILENT: Final = ("kitchen", 9, range(40, 64))
 """A sub meter that did not answer: its id, days before the end, and the quarter hours of that day."""
 NIGHT: Final = ("hvac", 12, 4.5)
 """What somebody has left on at night: the meter, since how many days, kW."""
+DRIPS: Final = 6
+"""Days since which a cistern runs."""
 FAILING: Final = 45
 """Days since which a stage of the capacitors is missing."""
 BREACH: Final = 5
@@ -29,6 +33,8 @@ BREACH: Final = 5
 LIMIT: Final = 0.20
 """Of inductive to active energy, for 50 kVA and more."""
 _SOUND, _CAPACITIVE = 0.145, 0.055
+_WEIGHTS: Final = (1.0, 1.0, 1.0, 1.0, 1.0, 0.55, 0.4)
+"""Of the days of a week, by what is drawn."""
 _POWER: Final[dict[str, Callable[[float, float, float], float]]] = {
     "hvac": lambda work, season, _hour: 3.0 + 18.0 * work * season,
     "lighting": lambda work, season, _hour: 0.8 + 8.5 * work * (0.6 + 0.4 * season),
@@ -49,12 +55,13 @@ REGISTERS: Final[tuple[Register, ...]] = (
     ("main", "reactive_energy_q4"),
     ("pv", "active_energy_export"),
     *((name, "active_energy_import") for name in _POWER),
+    ("water", "volume"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PastQuarter:
-    """A quarter hour from `start` (ms UTC): what each register gained in it, in Wh and varh."""
+    """A quarter hour from `start` (ms UTC): what each register gained in it, in Wh, varh and ml."""
 
     start: int
     gained: Mapping[Register, int]
@@ -67,6 +74,7 @@ def quarters(calendar: Calendar, until: int, months: int, seed: int) -> Iterator
     UTC).
     """
     rng = random.Random(seed)  # noqa: S311 - repeatable weather, not secrets
+    taps = random.Random(f"{seed}/water")  # noqa: S311 - likewise
     today = calendar.place(until // QUARTER * QUARTER)[0]
     day = months_before(today, months)
     while day <= today:
@@ -75,7 +83,7 @@ def quarters(calendar: Calendar, until: int, months: int, seed: int) -> Iterator
         inductive = _inductive(day, today) * (0.97 + 0.06 * rng.random())
         night = NIGHT[2] if day > today - timedelta(NIGHT[1]) else 0.0
         closed = day in calendar.holidays
-        silent = day == today - timedelta(SILENT[1])
+        silent, dripping = day == today - timedelta(SILENT[1]), day > today - timedelta(DRIPS)
         for slot, start in enumerate(calendar.quarters(day)):
             if start + QUARTER > until:
                 return
@@ -84,9 +92,10 @@ def quarters(calendar: Calendar, until: int, months: int, seed: int) -> Iterator
             power = {name: of(work, season, hour) * rng.uniform(0.93, 1.07) for name, of in _POWER.items()}
             power[NIGHT[0]] += night * (1.0 - work)
             sun = 28.0 * clouds * _sun(hour) * (1.1 - 0.5 * _winter(day))
-            yield PastQuarter(
-                start, _gained(power, sun, inductive), SILENT[0] if silent and slot in SILENT[2] else ""
-            )
+            gained = _gained(power, sun, inductive)
+            flow = WATER_MEAN * work * taps.uniform(0.6, 1.4) + (DRIP if dripping else 0.0)
+            gained["water", "volume"] = round(flow * 250) * 1000  # its register shows litres
+            yield PastQuarter(start, gained, SILENT[0] if silent and slot in SILENT[2] else "")
         day += timedelta(1)
 
 
@@ -110,9 +119,15 @@ def _inductive(day: date, today: date) -> float:
     of this month, and not yet to one today.
     """
     if day > today - timedelta(FAILING):
-        length = months_of_years.monthrange(today.year, today.month)[1]
-        return LIMIT * max(1.03, min(1.14, 0.98 * length / today.day))
+        return LIMIT * max(1.03, min(1.14, 0.97 / _used_by_then(today)))
     return LIMIT * 1.12 if (day.year, day.month) == _month(today, BREACH) else _SOUND
+
+
+def _used_by_then(today: date) -> float:
+    """What part of its month's energy a building has used at the end of a day: weekends take little."""
+    length = months_of_years.monthrange(today.year, today.month)[1]
+    weights = [_WEIGHTS[today.replace(day=n).weekday()] for n in range(1, length + 1)]
+    return sum(weights[: today.day]) / sum(weights)
 
 
 def breach(until: int, calendar: Calendar) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.catalogue import Driver, Row, load_driver
+from gateway.catalogue import Driver, load_driver
 from gateway.demo.simulator.slave import OrdinalPlace
 
 GATEWAY = "demo-belediye"
@@ -18,7 +18,9 @@ UPLINK = "city"
 
 @dataclass(frozen=True, slots=True)
 class SiteMeter:
-    """A meter of the site; `circuit` is what it measures in the building."""
+    """A meter of the site; `circuit` is what it measures in the building, `variant` which one of its table
+    it is.
+    """
 
     id: str
     name: str
@@ -27,6 +29,8 @@ class SiteMeter:
     driver: str
     circuit: str
     feeds: str
+    parent: str = "main"
+    variant: str = ""
 
 
 ANALYSER = "demo-analyser"
@@ -37,7 +41,7 @@ _QUADRANTS = """\
   0x0152     float32  reactive_energy_q4                    kvarh  slow    decimals=2
 """
 METERS = (
-    SiteMeter("main", "Ana sayaç", "line1", 1, ANALYSER, "main", "Bina girişi"),
+    SiteMeter("main", "Ana sayaç", "line1", 1, ANALYSER, "main", "Bina girişi", parent=""),
     SiteMeter("hvac", "Havalandırma", "line1", 2, "abb-b23", "hvac", "Klima santrali"),
     SiteMeter("lighting", "Aydınlatma", "line1", 3, "schneider-iem3155", "lighting", "Kat aydınlatmaları"),
     SiteMeter("server", "Sunucu odası", "line2", 1, "eastron-sdm120", "server", "Sunucu odası"),
@@ -46,6 +50,17 @@ METERS = (
     SiteMeter("kitchen", "Mutfak", "plant", 2, "schneider-iem3155", "kitchen", "Yemekhane"),
     SiteMeter("ev", "Araç şarj", "plant", 3, "abb-b23", "ev", "Otopark"),
     SiteMeter("pv", "Güneş", "roof", 1, "carlogavazzi-em340", "pv", "Çatı PV"),
+    SiteMeter(
+        "water",
+        "Su",
+        "plant",
+        4,
+        "siemens-mag6000",
+        "water",
+        "Şebeke suyu girişi",
+        parent="",
+        variant="totalizer 1 counts forward",
+    ),
 )
 LABELS = {"line1": "Zemin kat panosu", "line2": "Kat panoları", "plant": "Tesis odası", "roof": "Çatı"}
 """What people call the lines."""
@@ -80,6 +95,7 @@ def simulator_spec(directory: Path, stamps: dict[str, OrdinalPlace], *, seed: in
                 "image": {
                     "driver": meter.driver,
                     "circuit": meter.circuit,
+                    "variant": meter.variant or None,
                     "directory": str(directory / "drivers"),
                     "attributes": {"serial_number": str(10_200_300 + number)},
                 },
@@ -142,11 +158,10 @@ def gateway_config(
     lines.append("meters:")
     for meter in METERS:
         interval = pace.line if meter.bus in LINES else pace.tcp
-        parent = "null" if meter.id == "main" else "main"
         lines.append(
             f"  - {{id: {meter.id}, name: {meter.name}, bus: {meter.bus}, address: {meter.address}, "
             f"driver: {meter.driver}, "
-            f"interval: {interval}, parent: {parent}, feeds: {meter.feeds}, enabled: "
+            f"interval: {interval}, parent: {meter.parent or 'null'}, feeds: {meter.feeds}, enabled: "
             f"{str(meters_on).lower()}}}"
         )
     lines += [
@@ -224,11 +239,10 @@ def free_place(driver: Driver) -> tuple[int, int]:
     """
     function = driver.limits.function
     taken: set[int] = {address for first, last in driver.limits.holes for address in range(first, last + 1)}
-    rows: list[Row] = [*driver.rows, *(row for variant in driver.variants for row in variant.rows)]
-    spans = [span for row in rows for span in row.spans]
+    rows = [*driver.rows, *(row for variant in driver.variants for row in variant.rows)]
+    spans = [span for row in rows for span in row.spans if span.function == function]
     for span in spans:
-        if span.function == function:
-            taken.update(range(span.address, span.end))
+        taken.update(range(span.address, span.end))
     ends = [
         sorted(
             span.end
@@ -240,7 +254,7 @@ def free_place(driver: Driver) -> tuple[int, int]:
         for pace in ("fast", "slow")
     ]
     # Not right at the start: after a disturbance the gateway probes with short reads of the first rows.
-    for end in [*ends[0][3:], *ends[1]]:
+    for end in [*ends[0][3:], *ends[1], max(span.end for span in spans)]:
         address = end + (driver.limits.even and end % 2)
         if not taken & {address, address + 1}:
             return function, address

@@ -16,9 +16,12 @@ from functools import cache, lru_cache
 from typing import Any
 
 from gateway.demo.simulator.circuit import QUARTER, Circuit, Power, Voltages
+from gateway.demo.simulator.water import WATER_MEAN, WaterPipe, water_flow
 
 SUBMETERS = ("hvac", "lighting", "sockets", "server", "elevator", "kitchen", "ev", "pv", "compensation")
 """What hangs below `main`; `sockets` splits further into floor-1 … floor-64."""
+WATER = "water"
+"""The circuit that is a pipe."""
 FLOORS = 64
 _DAY = 86400
 _MOST_STEPS = 1000
@@ -84,18 +87,22 @@ class Building:
         self._index = math.floor((time.time() if start is None else start) / step)
         self._now = self._index * step
         self._circuits: dict[str, Circuit] = {}
-        for name in ("main", *SUBMETERS):
+        for name in ("main", *SUBMETERS, WATER):
             self.circuit(name)
 
     def circuit(self, name: str) -> Circuit:
-        """A circuit by name: main, a sub-meter, or floor-N. Raises KeyError."""
+        """A circuit by name: main, a sub-meter, floor-N, or water. Raises KeyError."""
         known = self._circuits.get(name)
         if known is not None:
             return known
-        if name not in {"main", *SUBMETERS, *(f"floor-{number}" for number in range(1, FLOORS + 1))}:
+        if name not in {"main", *SUBMETERS, WATER, *(f"floor-{number}" for number in range(1, FLOORS + 1))}:
             raise KeyError(name)
-        circuit = Circuit(name, 1 if name == "server" else 3)
-        circuit.registers.update(_past(*_lifetime(self.seed, name), phases=circuit.phases))
+        if name == WATER:
+            whole = round(_hours(self.seed) * WATER_MEAN / 3, 3)  # a third of the week somebody is there
+            circuit: Circuit = WaterPipe(name, registers={"volume": whole})
+        else:
+            circuit = Circuit(name, 1 if name == "server" else 3)
+            circuit.registers.update(_past(*_lifetime(self.seed, name), phases=circuit.phases))
         self._circuits[name] = circuit
         self._flow()
         return circuit
@@ -148,9 +155,14 @@ class Building:
 
     def _flow(self) -> None:
         """Set every circuit's power for the present step."""
-        powers = loads(self.seed, self._index * self.step)
+        t = self._index * self.step
+        powers = loads(self.seed, t)
         for name, circuit in self._circuits.items():
-            if name == "main":
+            if isinstance(circuit, WaterPipe):
+                circuit.flow = water_flow(
+                    presence(*_local(t)), lambda name, period: noise(self.seed, name, t, period)
+                )
+            elif name == "main":
                 circuit.power = _sum([*powers.values()])
             elif name in powers:
                 circuit.power = powers[name]
@@ -300,6 +312,11 @@ def _share(seed: int, floor: int) -> float:
     return raw[floor - 1] / sum(raw)
 
 
+def _hours(seed: int) -> float:
+    """How long the meters have hung there."""
+    return _YEAR * (1 + 2 * _draw(seed, "years", 0))
+
+
 @cache
 def _lifetime(seed: int, name: str) -> tuple[float, complex]:
     """What has flowed through a circuit's meter so far: kWh given, and kWh drawn + j kvarh of its usual kind
@@ -308,7 +325,7 @@ def _lifetime(seed: int, name: str) -> tuple[float, complex]:
     The sub-meters hang there for one to three years, the main meter for a year longer: its register is above
     the sum of theirs, although it did not see what the building used of its PV.
     """
-    hours = _YEAR * (1 + 2 * _draw(seed, "years", 0))
+    hours = _hours(seed)
     if name.startswith("floor-"):
         return 0.0, _lifetime(seed, "sockets")[1] * _share(seed, int(name.removeprefix("floor-")))
     if name != "main":
