@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from gateway.cli.bill_sums import MeteredBill, metered_bill, of_profile
+from gateway.cli.bill_sums import IMPORT, MeteredBill, metered_bill, of_profile
 from gateway.cli.language import N_, _, locale, ngettext
-from gateway.cli.load_profile import LoadProfile, read_profile
+from gateway.cli.load_profile import CAPACITIVE, INDUCTIVE, LoadProfile, read_profile
 from gateway.cli.options import config_option
 from gateway.cli.prose import say, wrapped
 from gateway.config import Config, Meter, load_config
@@ -49,7 +49,9 @@ its days are then compared one by one. The comparison is kept for the report on 
 @click.option("--t3", type=float, help=N_("kWh of band t3."))
 @click.option("--inductive", type=float, help=N_("Inductive reactive energy, kvarh."))
 @click.option("--capacitive", type=float, help=N_("Capacitive reactive energy, kvarh."))
-@click.option("--meter", metavar="ID", help=N_("Our meter; else the first without a parent."))
+@click.option(
+    "--meter", metavar="ID", help=N_("Our meter; else the first without a parent that counts energy.")
+)
 @config_option
 def command(
     *, profile: Path | None, first: str | None, last: str | None, meter: str | None, file: Path | None,
@@ -70,12 +72,8 @@ def command(
     if until < since:
         raise click.UsageError(_("--to is before --from"))
     config = load_config(file or CONFIG)
-    own = next((each for each in config.meters if each.id == meter or (not meter and not each.parent)), None)
-    if own is None:
-        has = ", ".join(each.id for each in config.meters) or "–"
-        text = _("there is no such meter") + (f": {meter}" if meter else "")
-        raise GatewayError(text, hint=_("it has %(meters)s") % {"meters": has})
     with closing(HistoryReader(config.journal.directory)) as history:
+        own = _own(config, meter, history)
         if profile is not None:
             read = read_profile(profile, ZoneInfo(config.gateway.timezone))
             _not_understood(read)
@@ -83,6 +81,20 @@ def command(
         else:
             found = metered_bill(history, config, own.id, (since, until), given)
     _print(config, own, found)
+
+
+def _own(config: Config, wanted: str | None, history: HistoryReader) -> Meter:
+    """The meter that a bill is of: without a wish the first of the building's that counts what is drawn.
+    Raises GatewayError.
+    """
+    counting = {meter for meter, quantity in history.registers() if quantity == IMPORT}
+    found = [each for each in config.meters if each.id == wanted or (not wanted and not each.parent)]
+    own = next((each for each in found if each.id in counting), found[0] if found else None)
+    if own is None:
+        has = ", ".join(each.id for each in config.meters) or "–"
+        text = _("there is no such meter") + (f": {wanted}" if wanted else "")
+        raise GatewayError(text, hint=_("it has %(meters)s") % {"meters": has})
+    return own
 
 
 def _day(text: str, option: str) -> date:
@@ -114,21 +126,20 @@ def _print(config: Config, own: Meter, found: MeteredBill) -> None:
         "own": _percent(tree.uncertainty(place, 10**6) / 10**4), "billed": _percent(BILLED),
     })  # fmt: skip
     heads = (_("meter"), _("bill"), _("apart"))
-    print(f"  {'':<10} {heads[0]:>12} {heads[1]:>12} {heads[2]:>9}")
+    print(f"  {'':<17} {heads[0]:>12} {heads[1]:>12} {heads[2]:>9}")
     for name, wh in found.measured.items():
         said = found.billed.get(name)
-        unit = "kvarh" if name in {"inductive", "capacitive"} else "kWh"
         own_sum = locale().number(wh / 1000, 1)
-        parts = [f"  {name:<10}", f"{f'≥ {own_sum}' if found.missing else own_sum:>12}"]
+        parts = [f"  {_called(name):<17}", f"{f'≥ {own_sum}' if found.missing else own_sum:>12}"]
         if said is not None:
             parts += [f"{locale().number(said, 1):>12}", _apart(wh, said)]
-        print(" ".join(parts), unit)
+        print(" ".join(parts))
         if said is not None:
             amount = BilledAmount(name, wh, round(said * 1000), _allowed(said, tree.uncertainty(place, wh)))
             amounts.append(amount)
             _explain(amount)
     for name in sorted(found.billed.keys() - found.measured.keys()):
-        say(_("%(name)s is not measured here") % {"name": name})
+        say(_("%(name)s is not measured here") % {"name": _called(name)})
     _days(found, place)
     if amounts:
         made = time.time_ns() // 1_000_000
@@ -138,13 +149,19 @@ def _print(config: Config, own: Meter, found: MeteredBill) -> None:
         say(_("kept for the report on the page: /report/%(year)s") % {"year": found.last.year})
 
 
+def _called(name: str) -> str:
+    """An amount of a bill with its unit; bands are called as their options are."""
+    kinds = {INDUCTIVE: _("inductive"), CAPACITIVE: _("capacitive")}
+    return f"{kinds[name]}, kvarh" if name in kinds else f"{name}, kWh"
+
+
 def _percent(share: float) -> str:
-    return f"{locale().number(share, 2)} %"
+    return locale().percent(share / 100, 2)
 
 
 def _apart(wh: int, said: float) -> str:
     share = (wh / 1000 - said) * 100 / said if said else 0.0
-    return f"{locale().number(share, 1):>7} %"
+    return f"{locale().percent(share / 100, 1):>9}"
 
 
 def _allowed(said: float, own: int) -> int:

@@ -64,7 +64,13 @@ def command(
         raise click.BadParameter(
             _("%(word)s is no counter of the vocabulary") % {"word": quantity}, param_hint="--quantity"
         )
-    zone = ZoneInfo(timezone)
+    if not why.strip():
+        raise click.BadParameter(_("say why in a sentence"), param_hint="--why")
+    try:
+        zone = ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        text = _("%(word)s is no time zone: write it like Europe/Istanbul") % {"word": timezone}
+        raise click.BadParameter(text, param_hint="--timezone") from None
     first, last = (_time(text, zone) for text in (since, until))
     if last <= first:
         raise click.UsageError(_("TO is not after FROM"))
@@ -84,7 +90,9 @@ def command(
 def _time(text: str, zone: ZoneInfo) -> int:
     """Ms UTC."""
     try:
-        t = round(datetime.fromisoformat(text).replace(tzinfo=zone).timestamp() * 1000)
+        local = datetime.fromisoformat(text)
+        # A time with a zone of its own is another one here.
+        t = 1 if local.tzinfo else round(local.replace(tzinfo=zone).timestamp() * 1000)
     except ValueError:
         t = 1
     if t % QUARTER:

@@ -23,6 +23,10 @@ from gateway.errors import GatewayError, Problem
 
 ACTIVE, INDUCTIVE, CAPACITIVE = "active", "inductive", "capacitive"
 _ENCODINGS: Final = ("utf-8-sig", "cp1254")
+_WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
+"""How a file of UTF-16 begins: the "Unicode text" of Excel."""
+_WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How a file of Excel begins: .xlsx, .xls."""
 _MOST: Final = 16 * 1024 * 1024
 """Bytes: a year of quarter hours has two million."""
 _LENGTHS: Final = (15, 30, 60)
@@ -35,7 +39,7 @@ _HEADS: Final = (
     # Word in a head without its blanks and Turkish letters → what the column is; the first that fits. What is
     # given back to the grid is another column.
     (("veris", "verilen", "uretim", "export", "ihrac"), ""),
-    (("enduktif", "inductive"), INDUCTIVE),
+    (("enduktif", "induktif", "inductive"), INDUCTIVE),
     (("kapasitif", "capacitive"), CAPACITIVE),
     (("kvarh", "reaktif", "reactive"), INDUCTIVE),
     (("kwh", "aktif", "active", "tuketim", "cekis", "consumption"), ACTIVE),
@@ -74,6 +78,9 @@ def read_profile(path: Path, zone: ZoneInfo) -> LoadProfile:
     except OSError as error:
         text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": error.strerror}
         raise GatewayError(text, hint=_("look at the name and the rights of the file")) from error
+    if content.startswith(_WORKBOOKS):
+        text = _("%(path)s is an Excel workbook") % {"path": path}
+        raise GatewayError(text, hint=_("open it in Excel or LibreOffice, and save it as CSV"))
     lines = [line.rstrip("\r") for line in _decoded(content).split("\n")]
     head = next((number for number, line in enumerate(lines) if _columns(line)), None)
     if head is None:
@@ -84,6 +91,8 @@ def read_profile(path: Path, zone: ZoneInfo) -> LoadProfile:
 
 
 def _decoded(content: bytes) -> str:
+    if content.startswith(_WIDE):
+        return content.decode("utf-16", errors="replace")
     for encoding in _ENCODINGS[:-1]:
         try:
             return content.decode(encoding)
@@ -139,6 +148,10 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
     for number, cells in enumerate(table, head + 2):
         if not any(cells):
             continue
+        if any(cells[len(heads) :]):
+            # 12,5 between commas is two columns: not 12.
+            bad.append(_bad(path, number, _("it has more columns than there are heads")))
+            continue
         try:
             at, midnight = _time(cells, columns)
             amounts = {
@@ -166,8 +179,8 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
     back = length if ends else timedelta()
     rows: dict[int, ProfileRow] = {}
     for number, at, amounts in found:
-        start = int((at - back).replace(tzinfo=zone).timestamp()) * 1000
-        if start in rows:
+        start = next((each for each in _starts(at, back, zone) if each not in rows), None)
+        if start is None:
             bad.append(_bad(path, number, _("its time stands there twice")))
             continue
         rows[start] = ProfileRow(start, amounts)
@@ -176,6 +189,15 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
 
 def _bad(path: Path, number: int, what: str) -> Problem:
     return Problem(str(path), number, "", what, _("correct the line, or leave it out: the others are used"))
+
+
+def _starts(at: datetime, back: timedelta, zone: ZoneInfo) -> list[int]:
+    """When a row with the local time `at` may begin (ms UTC), `back` before it: of an hour that is there
+    twice, when the clock is set back, both.
+    """
+    first, second = (round(at.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
+    times = [first, second] if second > first else [first]
+    return [(each - round(back.total_seconds())) * 1000 for each in times]
 
 
 def _time(cells: Sequence[str], columns: dict[str, int]) -> tuple[datetime, bool]:

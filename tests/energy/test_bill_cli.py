@@ -52,11 +52,11 @@ def test_bands_and_reactive_energy_stand_beside_the_bill(config) -> None:
     words = ["--t1", "1364", "--t2", "620", "--t3", "1200", "--inductive", "446.4"]
     done, text = bill(config, *words)
     assert done.exit_code == 0, done.output
-    assert "t1 1,364.0 1,364.0 0.0 % kWh" in text
-    assert "t2 620.0 620.0 0.0 % kWh" in text
-    assert "17.3 % kWh more than the classes of both meters allow" in text
-    assert "inductive 446.4 446.4 0.0 % kvarh" in text
-    assert "capacitive 59.5 kvarh" in text
+    assert "t1, kWh 1,364.0 1,364.0 0.0%" in text
+    assert "t2, kWh 620.0 620.0 0.0%" in text
+    assert "17.3% more than the classes of both meters allow" in text
+    assert "inductive, kvarh 446.4 446.4 0.0%" in text
+    assert "capacitive, kvarh 59.5" in text
     assert text.count("more than the classes") == 1
     assert "2026-10-09 96" in text
     assert "2026-10-10" not in text
@@ -67,13 +67,22 @@ def test_of_days_that_are_not_known_our_meter_counted_at_least_so_much(config, t
     done = CliRunner().invoke(cli, [*words, "2026-11-01"])
     text = " ".join(done.output.split())
     assert done.exit_code == 0, done.output
-    assert "t1 ≥ 1,364.0 1,408.0" in text
+    assert "t1, kWh ≥ 1,364.0 1,408.0" in text
     assert "nothing is known of 24.0 h: our meter counted at least so much" in text
     assert bills(tmp_path)[0].missing == 96
     done = CliRunner().invoke(cli, [*words, "2026-10-31"])
     assert "≥" not in done.output
     assert "nothing is known" not in done.output
     assert [bill.missing for bill in bills(tmp_path)] == [0, 96]
+
+
+def test_a_water_meter_that_stands_first_is_not_the_one_that_is_billed(config) -> None:
+    water = "  - {id: water, bus: line, driver: siemens-mag6000, address: 9}\n"
+    config.write_text(config.read_text().replace("meters:\n", "meters:\n" + water))
+    done, text = bill(config, "--t1", "1364")
+    assert done.exit_code == 0, done.output
+    assert "t1, kWh 1,364.0 1,364.0 0.0%" in text
+    assert "water" not in text
 
 
 def test_a_difference_within_both_classes_is_left_alone(config) -> None:
@@ -89,7 +98,7 @@ def test_what_cannot_be_compared_is_said(config) -> None:
     )
     assert "--to is before --from" in done.output
     done, text = bill(config, "--meter", "hvac", "--t1", "5", "--inductive", "3")
-    assert "inductive is not measured here" in text
+    assert "inductive, kvarh is not measured here" in text
 
 
 @pytest.mark.parametrize("amount", ["-5", "nan", "inf"])

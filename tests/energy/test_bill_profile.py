@@ -177,6 +177,56 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path, text, words) -> None:
         read_profile(path, ZONE)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "begin"),
+    [("utf-16", ""), ("utf-8", "\ufeffsep=;\r\n"), ("cp1254", "Müşteri: Şişli İlçesi;;\r\n")],
+)
+def test_a_file_as_excel_writes_it(tmp_path, encoding, begin) -> None:
+    path = tmp_path / "osos.csv"
+    head = "Tarih;Saat;Çekiş (kWh);Reaktif İndüktif;Reaktif Kapasitif\r\n"
+    rows = "".join(f"01.10.2026;{hour:02}:00;1.204,5;0,5;0,1\r\n" for hour in range(24))
+    path.write_bytes((begin + head + rows).encode(encoding))
+    profile = read_profile(path, ZONE)
+    assert profile.not_understood == []
+    assert len(profile.rows) == 24
+    assert profile.rows[3].amounts == {"active": 1204.5, "inductive": 0.5, "capacitive": 0.1}
+
+
+@pytest.mark.parametrize("begin", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_workbook_is_told_from_a_file_of_text(tmp_path, begin) -> None:
+    path = tmp_path / "osos.xlsx"
+    path.write_bytes(begin + bytes(range(256)))
+    with pytest.raises(GatewayError, match=r"is an Excel workbook.*save it as CSV"):
+        read_profile(path, ZONE)
+
+
+def test_a_decimal_comma_between_commas_is_no_column_of_its_own(tmp_path) -> None:
+    path = tmp_path / "osos.csv"
+    path.write_text("date,hour,kWh\n" + "".join(f"2026-10-01,{hour:02}:00,12,5\n" for hour in range(24)))
+    with pytest.raises(
+        GatewayError, match=r"24 of 24 lines.*osos\.csv:2: it has more columns than there are heads"
+    ):
+        read_profile(path, ZONE)
+    quoted = "".join(f'2026-10-01,{hour:02}:00,"12,5",\n' for hour in range(24))
+    path.write_text("date,hour,kWh\n" + quoted)  # and an empty column at the end, as Excel leaves one
+    assert {row.amounts["active"] for row in read_profile(path, ZONE).rows} == {12.5}
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["begins", "ends"])
+@pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])
+def test_on_a_day_when_the_clock_is_changed_no_hour_is_lost_or_twice(tmp_path, ends, day, hours) -> None:
+    """As a meter in a country with summer time writes it: an hour is there twice, or not at all."""
+    berlin = ZoneInfo("Europe/Berlin")
+    midnight = int(datetime(day.year, day.month, day.day, tzinfo=berlin).timestamp())
+    shown = [midnight + 900 * (k + ends) for k in range(hours * 4)]
+    text = "".join(f"{datetime.fromtimestamp(t, berlin):%d.%m.%Y;%H:%M};{k}\n" for k, t in enumerate(shown))
+    path = tmp_path / "osos.csv"
+    path.write_text("Tarih;Saat;kWh\n" + text)
+    profile = read_profile(path, berlin)
+    assert profile.not_understood == []
+    assert [row.start for row in profile.rows] == [(midnight + 900 * k) * 1000 for k in range(hours * 4)]
+
+
 def test_the_days_that_explain_the_difference(tmp_path, config) -> None:  # noqa: F811
     """Our meter slept through the 9th and the distributor's sees more on the 20th."""
     path = tmp_path / "osos.csv"
@@ -184,7 +234,7 @@ def test_the_days_that_explain_the_difference(tmp_path, config) -> None:  # noqa
     path.write_text(semicolons(lines(kwh=lambda day, _hour: more.get(day, 4.0))))
     done, said = run(config, path)
     assert done.exit_code == 0, said
-    assert "accuracy: our meter 1.12 %, the distributor's 0.50 %" in said
+    assert "accuracy: our meter 1.12%, the distributor's 0.50%" in said
     assert "days that explain the difference" in said
     # 24 h · 4 kWh against 24 h · 9 kWh.
     assert "2026-10-20 96.0 216.0 −120.0" in said

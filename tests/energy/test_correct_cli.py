@@ -14,6 +14,11 @@ WHY = ["--why", "x"]
     ("words", "said"),
     [
         (["2026-10-29T14:05", HOUR[1], "--value", "1", *WHY], "2026-10-29T14:05 is no quarter"),
+        (["2026-10-29T14:00Z", HOUR[1], "--value", "1", *WHY], "2026-10-29T14:00Z is no quarter"),
+        (["2026-10-29T14:00+01:00", HOUR[1], "--value", "1", *WHY], "14:00+01:00 is no quarter"),
+        ([*HOUR, "--value", "1", "--why", "  "], "say why in a sentence"),
+        ([*HOUR, "--value", "1", *WHY, "--timezone", "Mars/Olympus"], "Mars/Olympus is no time zone"),
+        ([*HOUR, "--value", "1", *WHY, "--timezone", "../etc"], "../etc is no time zone"),
         (["yesterday", HOUR[1], "--value", "1", *WHY], "yesterday is no quarter"),
         ([HOUR[1], HOUR[1], "--value", "1", *WHY], "TO is not after FROM"),
         ([*HOUR, "--value", "-1", *WHY], "-1 is no amount"),
