@@ -313,6 +313,30 @@ async def test_a_view_that_is_of_one_range_takes_no_other(building, range_) -> N
 # ---- pictures
 
 
+@pytest.mark.parametrize(
+    ("query", "head"),
+    [("day=2026-11-20", "Saat"), ("month=2026-11", "Gün"), ("year=2026&by=month", "Ay")],
+)
+async def test_above_the_names_of_bars_stands_what_they_are(building, query, head) -> None:
+    async with client(building) as visitor:
+        html = (await visitor.get(f"/energy?{query}&lang=tr")).text
+    heads = re.findall(r'<table class="nums[^"]*"><thead><tr><th scope="col">([^<]*)', html)
+    assert heads[0] == head
+    assert head in heads[1:], "that of the sun, too"
+
+
+async def test_the_hours_of_a_week_stand_below_each_other_with_the_days_side_by_side(building) -> None:
+    async with client(building) as visitor:
+        html = (await visitor.get("/energy?lang=tr")).text
+    table = html.partition("Tablo: gün × saat")[2].partition("</table>")[0]
+    heads = re.findall(r'<th scope="col">([^<]*)', table)
+    assert heads == ["Saat", "Pzt", "Sal", "Çar", "Per", "Cum", "Cmt", "Paz"]
+    rows = [row.split("<td>") for row in table.split("<tr>")[2:]]
+    assert [len(row) for row in rows] == [8] * 24
+    noon, night = (float(rows[hour][1].replace(",", ".")) for hour in (12, 3))
+    assert noon > night, "Monday"
+
+
 def test_a_scale_has_two_to_six_lines_at_round_numbers_and_reaches_the_top() -> None:
     for most in (0.02, 0.9, 1.0, 7.3, 99, 100, 101, 1234, 98_765):
         axis = charts.scale(most)

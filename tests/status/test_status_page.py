@@ -112,7 +112,7 @@ async def test_values_stand_in_tables_with_one_age_each_and_what_differs_says_so
     assert "Power 3 s ago" in shown.text
     assert "Meter readings 24 s ago" in shown.text
     assert "231.4 230.2 232.1" in shown.text
-    cells = re.findall(r"<td class=\"num( \w+)?\">([^<]+)", await html("/meter/server?lang=en"))
+    cells = re.findall(r"<td role=\"cell\" class=\"num( \w+)?\">([^<]+)", await html("/meter/server?lang=en"))
     assert len([text for quality, text in cells if quality]) == 16
     assert {quality for quality, text in cells if text == "–"} == {" absent"}
 

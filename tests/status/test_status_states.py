@@ -76,6 +76,7 @@ def test_nothing_is_wider_than_the_screen_and_everything_is_said_in_the_language
             path,
             look,
         )
+        assert driver.execute_script(PUSHED) == [], (path, look)
         shown, said = (
             driver.execute_script(OUTSIDE),
             driver.execute_script("return document.body.innerText"),
@@ -89,6 +90,11 @@ def test_nothing_is_wider_than_the_screen_and_everything_is_said_in_the_language
         assert [entry["message"] for entry in driver.get_log("browser")] == [], (path, look)
 
 
+PUSHED = """
+    return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth + 1)
+      .map((e) => [e.getAttribute('aria-label'), e.scrollWidth, e.clientWidth]);
+"""
+"""Tables of which a part is beyond the edge of the screen."""
 OUTSIDE = """
     const outside = [];
     for (const e of document.querySelectorAll('main :is(text, p, li, dd, h1, h2, b)')) {

@@ -227,11 +227,15 @@ def heat_map(view: EnergyView, figures: Figures, meter: str, f: Locale) -> None:
         rows, says=_("Mean of the last four weeks, weekday by hour, %(unit)s") % said, number=number
     )
     decimals = 1 + measure.more
+    # Hours below each other: seven days stand side by side on a phone, too.
     table = tuple(
-        (f.weekday(day), *(f.number(value, decimals) if value is not None else "" for value in means))
-        for day, (_name, means) in enumerate(rows)
+        (
+            f"{hour:02}",
+            *("" if (value := means[hour]) is None else f.number(value, decimals) for _, means in rows),
+        )
+        for hour in range(24)
     )
-    heads = (_("Weekday"), *(f"{hour:02}" for hour in range(24)))
+    heads = (_("Hour"), *(name for name, _means in rows))
     weekdays = [value for _, means in rows[:5] for value in means if value is not None]
     night = [value for _, means in rows for value in means[:5] if value is not None]
     title = _("Nights take %(night)s %(unit)s, working days up to %(day)s %(unit)s") % {

@@ -271,6 +271,12 @@ def bar_name(period: Period, key: tuple[date, int], f: Locale) -> str:
             return f.month(day)
 
 
+def bar_head(period: Period, f: Locale) -> str:
+    """What stands above the names of the bars."""
+    _ = f.gettext
+    return {"day": _("Day"), "month": _("Month")}.get(period.step, _("Time"))
+
+
 def tick(period: Period, key: tuple[date, int], f: Locale) -> str:
     """The label below a bar; most have none."""
     day, slot = key

@@ -122,7 +122,7 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
     elif not like:
         below = first_comparison(figures, f)
     bar = bullet(used, mean or used, mark=float(usual.mean) if usual else None)
-    name = _("Today until %(time)s") % {"time": f.time(figures.end)}
+    name = _("Today %(until)s") % {"until": f.until(figures.end)}
     least = "" if known.whole else _("at least")
     return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?day={figures.today}")
 
@@ -214,7 +214,7 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
     closed = building_load.is_closed(day, figures.calendar, figures.facts.open_days)
     base = building_load.base_load(figures.quarters(figures.used(day, day)), figures.calendar, closed=closed)
     if base is not None:
-        more = _("never switched off: %(share)s of yesterday") % {"share": f.percent(base.share)}
+        more = _("never switched off: %(share)s of yesterday") % {"share": f.of_whole(base.share)}
         rows.append((_("At night"), f"{f.number(base.power / 1000, 1)} kW", more, f"{address}#night"))
     return rows
 
