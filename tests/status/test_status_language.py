@@ -167,6 +167,9 @@ def test_suffixes_are_in_harmony_with_the_word_that_is_spoken(number):
         said = tr().since(midnight + 9 * HOUR + number * MINUTE)
         expected = ("t" if hard else "d") + ("an" if back else "en")
         assert said == f"09:{number:02}'{expected if number else 'dan'} beri"
+        until = tr().until(midnight + 9 * HOUR + number * MINUTE)
+        to = ("y" if linking else "") + ("a" if back else "e")
+        assert until == f"09:{number:02}'{to if number else 'a'} kadar"
 
 
 def test_a_full_date_has_its_day_in_each_language():
@@ -174,8 +177,28 @@ def test_a_full_date_has_its_day_in_each_language():
     assert en().full(NOW) == "Saturday 21 November 2026, 19:25:00"
 
 
-def test_since_in_english():
+def test_since_and_until_in_english():
     assert en().since(NOW - MINUTE) == "since 19:24"
+    assert en().until(NOW) == "until 19:25"
+
+
+@pytest.mark.parametrize(
+    ("part", "decimals", "turkish"),
+    [
+        (0.18, 0, "%18'i"),
+        (0.9, 0, "%90'ı"),
+        (1.0, 0, "%100'ü"),
+        (0.0, 0, "%0'ı"),
+        (12.0, 0, "%1.200'ü"),
+        (0.124, 1, "%12,4'ü"),
+        (0.9907, 2, "%99,07'si"),
+        (0.9940, 2, "%99,40'ı"),
+        (0.99, 2, "%99,00'ı"),
+    ],
+)
+def test_a_share_of_what_was_named_has_the_suffix_of_its_last_word(part, decimals, turkish):
+    assert tr().of_whole(part, decimals) == turkish
+    assert en().of_whole(part, decimals) == en().percent(part, decimals)
 
 
 @pytest.mark.parametrize(

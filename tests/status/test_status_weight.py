@@ -112,7 +112,7 @@ WORDS = {
     "/": "kWh",
     "/energy": "Ölçülmeyen",
     "/reactive": "kvarh",
-    "/quality": "Sayaç sayaç",
+    "/quality": "Sayaçlara göre",
     "/report": "Açık konular",
     "/system": "Teknik ayrıntılar",
     "/meter/main": "kW",

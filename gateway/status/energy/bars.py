@@ -19,6 +19,7 @@ from gateway.status.energy.shown import (
     EnergyView,
     Measure,
     Picture,
+    bar_head,
     bar_name,
     kwh,
     measure_of,
@@ -160,7 +161,7 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     sum_head, beside_head = (
         text % {"unit": measure.unit} for text in (_("Sum, %(unit)s"), _("Compared, %(unit)s"))
     )
-    heads = (_("Time"), *bands, sum_head, beside_head, _("Quality"))
+    heads = (bar_head(period, f), *bands, sum_head, beside_head, _("Quality"))
     table = _without_empty(DataTable(heads, tuple(rows))) if rows else DataTable(heads, ())
     if period.step == "hour" and period.days > 1:
         sums = {key: mine.total for key, mine in groups.items()}
@@ -378,7 +379,7 @@ def band_sums(view: EnergyView, figures: Figures, period: Period, days: DaySums,
     for name in ("t2", "t1", "t3", *(each for each in parts if each not in CSS_OF_BAND)):
         if name in parts:
             hours = _hours(figures, period.first, name)
-            text = _("%(share)s of all") % {"share": f.percent(parts[name] / total)}
+            text = _("%(share)s of all") % {"share": f.of_whole(parts[name] / total)}
             amount = sum_in_short(kwh(parts[name], f), whole=whole)
             view.bands.append(
                 Band(CSS_OF_BAND.get(name, "fa"), f"{names[name]} {hours}".strip(), amount, text)

@@ -313,4 +313,4 @@ def _headline(view: QualityView, days: list[DayQuality], f: Locale) -> None:
     view.title = ngettext(
         "%(n)s day of a meter is incomplete", "%(n)s days of meters are incomplete", bad
     ) % {"n": bad}
-    view.lead = _("%(share)s of all quarter hours are known.") % {"share": f.percent(share, 2)}
+    view.lead = _("%(share)s of all quarter hours are known.") % {"share": f.of_whole(share, 2)}

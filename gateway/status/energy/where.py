@@ -24,6 +24,7 @@ from gateway.status.energy.shown import (
     EnergyView,
     Picture,
     Share,
+    bar_head,
     bar_name,
     kwh,
     measure_of,
@@ -55,7 +56,7 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
     for part in below:
         note = ""
         if part.partial and part.known <= _AS_GOOD_AS_ALL:
-            note = _("%(share)s of the time is known") % {"share": f.percent(part.known)}
+            note = _("%(share)s of the time is known") % {"share": f.of_whole(part.known)}
         if not part.known:
             view.shares.append(
                 Share(part.meter.label, part.meter.id, part.depth, "–", "", 0.0, _("nothing is known of it"))
@@ -90,7 +91,7 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
     both = [part.share for part in below if part.meter.id in {share.id for share in top}]
     if len(top) == 2 and None not in both:
         view.shares_title = _("%(share)s of the energy goes to two places: %(one)s and %(two)s") % {
-            "share": f.percent(sum(each or 0.0 for each in both)),
+            "share": f.of_whole(sum(each or 0.0 for each in both)),
             "one": top[0].name,
             "two": top[1].name,
         }
@@ -182,7 +183,7 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
     if share is not None:
         title = _("The sun gave %(kwh)s kWh, %(share)s of it was used in the building") % {
             "kwh": amount,
-            "share": f.percent(max(0.0, share)),
+            "share": f.of_whole(max(0.0, share)),
         }
     table = _sun_table(period, given, used, fed, f)
     view.sun = Picture(title, svg, table, unit(period, f), (_("Hollow: fed to the grid."),))
@@ -194,7 +195,12 @@ def _sun_table(period: Period, given: WhByBar, used: WhByBar, fed: WhByBar, f: L
     if period.step == "hour" and period.days > 1:
         parts = ((_("generated"), given), (_("used in the building"), used), (_("fed to the grid"), fed))
         return hours_table(period, parts, f)
-    heads = (_("Time"), _("Generated, kWh"), _("Used in the building, kWh"), _("Fed to the grid, kWh"))
+    heads = (
+        bar_head(period, f),
+        _("Generated, kWh"),
+        _("Used in the building, kWh"),
+        _("Fed to the grid, kWh"),
+    )
     rows = tuple(
         (bar_name(period, key, f), *(kwh(each[key], f) for each in (given, used, fed)))
         for key in bars_of(period)
@@ -238,7 +244,7 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         more = _("; %(meter)s rose most") % {"meter": found.meter} if found.meter else ""
         if facts.contract_kw and not meter:
             more += "; " + _("%(share)s of the contracted %(kw)s kW") % {
-                "share": f.percent(found.power / 1000 / facts.contract_kw),
+                "share": f.of_whole(found.power / 1000 / facts.contract_kw),
                 "kw": f.number(facts.contract_kw, 0),
             }
         power = sum_in_short(measure.flow(found.power, 0, f), whole=whole)
@@ -250,7 +256,7 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         figures.quarters(figures.of(meter, day, day)), figures.calendar, closed=closed
     )
     if base is not None and (base.power or figures.is_electricity):
-        share = {"share": f.percent(base.share)}
+        share = {"share": f.of_whole(base.share)}
         name, text = _("Base load"), _("never switched off: %(share)s of yesterday") % share
         if not figures.is_electricity:
             name, text = _("Never less"), _("also at night: %(share)s of yesterday") % share

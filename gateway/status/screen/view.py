@@ -169,8 +169,8 @@ def _today(shown: LobbyScreen, day: ScreenDay, f: Locale) -> None:
     if day.missing:
         says = _("at least: %(hours)s h are not known") % {"hours": f.number(day.missing / 4, 1)}
     elif day.usual:
-        said = {"kwh": kwh(day.usual, f), "time": f.time(day.until)}
-        says = _("usual until %(time)s: %(kwh)s") % said
+        said = {"kwh": kwh(day.usual, f), "until": f.until(day.until)}
+        says = _("usual %(until)s: %(kwh)s") % said
     shown.today = ScreenNumber(_("Today"), kwh(day.used, f), "kWh", says)
     if day.loads is not None:
         mine = day.loads.today

@@ -66,6 +66,10 @@ _FROM = {
     10: "dan", 20: "den", 30: "dan", 40: "tan", 50: "den", 60: "tan", 70: "ten", 80: "den", 90: "dan",
     100: "den", 10**3: "den", 10**6: "dan", 10**9: "dan", 10**12: "dan",
 }  # fmt: skip
+_TO = {
+    0: "a", 1: "e", 2: "ye", 3: "e", 4: "e", 5: "e", 6: "ya", 7: "ye", 8: "e", 9: "a",
+    10: "a", 20: "ye", 30: "a", 40: "a", 50: "ye",
+}  # fmt: skip
 _OF_THEM = {
     0: "ı", 1: "i", 2: "si", 3: "ü", 4: "ü", 5: "i", 6: "sı", 7: "si", 8: "i", 9: "u",
     10: "u", 20: "si", 30: "u", 40: "ı", 50: "si", 60: "ı", 70: "i", 80: "i", 90: "ı",
@@ -176,6 +180,14 @@ class Locale:
         text = self.number(part * 100, decimals)
         return f"%{text}" if self.language == "tr" else f"{text}%"
 
+    def of_whole(self, part: float, decimals: int = 0) -> str:
+        """A part of 1 of what the sentence has named: %61'i, %12,4'ü; plain in English."""
+        text = self.percent(part, decimals)
+        if self.language != "tr":
+            return text
+        spoken = text.rpartition(",")[2] if "," in text else text.lstrip("%−").replace(".", "")
+        return f"{text}'{_OF_THEM[_last_word(int(spoken))]}"
+
     def size(self, count: int) -> str:
         """Bytes in the largest fitting unit."""
         value, unit = float(count), "B"
@@ -264,6 +276,13 @@ class Locale:
             return self.gettext("since %(time)s") % {"time": text}
         then = self._local(ms)
         return f"{text}'{_FROM[_last_word(then.minute or then.hour)]} beri"
+
+    def until(self, ms: int) -> str:
+        """Up to when, whatever the day: until 14:02 / 14:02'ye kadar."""
+        text, then = self.time(ms), self._local(ms)
+        if self.language != "tr":
+            return self.gettext("until %(time)s") % {"time": text}
+        return f"{text}'{_TO[_last_word(then.minute or then.hour)]} kadar"
 
     def span(self, seconds: float) -> str:
         """A span in its largest useful unit: 8 s, 12 min, 5 h, 3 days."""
