@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -476,3 +477,37 @@ def test_where_the_whole_feeds_in_nothing_is_told() -> None:
     for k in (1, 2, 3):
         columns[f"active_power_l{k}"] = [-p for p in columns[f"active_power_l{k}"]]
     assert ("swapped_meters", None) not in kinds(judge_meters(found, ["part"], {"part": "whole"})["part"])
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [("en", "the two meters are exchanged"), ("tr", "iki sayaç birbirinin yerinde")],
+)
+@pytest.mark.parametrize("asked", [(), ("whole",), ("part",)])
+def test_the_journal_and_the_tree_tell_of_two_meters_in_each_other_s_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lang: str, said: str, asked: tuple[str, ...]
+) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        "gateway: {id: g-1}\nbuses:\n  - {name: a, type: tcp, host: 127.0.0.1}\nmeters:\n"
+        "  - {id: whole, bus: a, address: 1, driver: eastron-sdm630}\n"
+        "  - {id: part, bus: a, address: 2, driver: eastron-sdm630, parent: whole}\n"
+    )
+    found = tree(1.0, 0.2)
+    told = [
+        {**one, "tables": [*one["tables"], *other["tables"]]}
+        for one, other in zip(
+            journalled(found["part"].columns, "part"),
+            journalled(found["whole"].columns, "whole"),
+            strict=True,
+        )
+    ]
+    monkeypatch.setattr("gateway.cli.wiring.journal_source", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr("gateway.cli.wiring.newest_batches", lambda *_: iter(told))
+    monkeypatch.setattr("gateway.cli.wiring.control_client", lambda _: None)
+    shown = CliRunner(env={"COLUMNS": "60"}).invoke(
+        cli, ["wiring", *asked, "-c", str(config), "--lang", lang]
+    )
+    assert shown.exit_code == 1, shown.output
+    assert " ".join(shown.stdout.split()).count(said) == 1
+    assert max(map(len, shown.stdout.splitlines())) <= WIDTH
