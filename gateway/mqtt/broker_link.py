@@ -27,6 +27,8 @@ RELEARN = 3600.0
 """Seconds after which MQTT 5, our client id or a retained Last Will are tried again at a broker that had
 refused them.
 """
+UNANSWERED = 2
+"""Connections that end instead of an answer to CONNECT before it is tried without a retained Last Will."""
 ASK_AGAIN = 600.0
 """Seconds after which a topic is subscribed to again although that had ended the connection."""
 
@@ -67,6 +69,10 @@ class Concessions:
         new = not self.leaves_out(code)
         self._without[code] = time.monotonic()
         return new
+
+    def take_back(self, code: int) -> None:
+        """It was not that: it is no longer left out."""
+        del self._without[code]
 
     def ended_at(self, topic: str | None) -> None:
         """The broker ended the connection instead of answering the subscription to this topic, or to it
@@ -123,8 +129,9 @@ class BrokerLink:
     """A Link to one broker. `protocol: auto` tries MQTT 5, then 3.1.1, and remembers what worked.
 
     What a broker does not like about CONNECT is left out at once and remembered, too: our client id (it may
-    give us one), a retained Last Will. One that ends the connection instead of answering SUBSCRIBE is asked
-    for one topic after the other.
+    give us one), a retained Last Will. A broker of 3.1.1 cannot say so: one that ends the connection twice
+    instead of answering CONNECT is tried without the latter. One that ends the connection instead of
+    answering SUBSCRIBE is asked for one topic after the other.
     """
 
     skipped = 0
@@ -138,6 +145,8 @@ class BrokerLink:
         self._synced = synced
         self._concessions = Concessions(broker.protocol)
         self._newest: PahoConnection | None = None
+        self._unanswered = 0
+        """Connections in a row that ended instead of an answer to CONNECT."""
         address = broker.address
         if not address.tls and not is_this_machine(address.host):
             better = {"mqtt": "mqtts", "ws": "wss"}[address.scheme]
@@ -165,10 +174,24 @@ class BrokerLink:
     ) -> PahoConnection:
         while True:
             try:
-                return await self._connect(version, listener, will, topics, last=last)
+                connection = await self._connect(version, listener, will, topics, last=last)
             except Unwelcome as error:
                 if not self._concessions.leave_out(error.code):
                     raise
+            except NoConnack:
+                self._unanswered += last
+                retained = will is not None and will.retain and not self._concessions.leaves_out(RETAIN)
+                if not last or self._unanswered < UNANSWERED or not retained:
+                    raise
+                self._concessions.leave_out(RETAIN)
+                try:
+                    return await self._connect(version, listener, will, topics, last=last)
+                except UplinkError:
+                    self._concessions.take_back(RETAIN)
+                    raise
+            else:
+                self._unanswered = 0
+                return connection
 
     async def _connect(
         self, version: str, listener: Listener, will: Outgoing | None, topics: Sequence[str], *, last: bool

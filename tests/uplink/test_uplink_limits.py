@@ -208,10 +208,12 @@ async def test_a_broker_with_qos_0_only_is_named_as_what_it_is(mosquitto):
 
 
 @pytest.mark.broker
-async def test_a_broker_without_retained_messages_gets_everything_unretained(mosquitto):
+@pytest.mark.parametrize("protocol", ["auto", "5.0", "3.1.1"])
+async def test_a_broker_without_retained_messages_gets_everything_unretained(mosquitto, protocol):
     broker = mosquitto("allow_anonymous true\nretain_available false\n")
+    settings = config(url=f"mqtt://127.0.0.1:{broker.port}", protocol=protocol)
     with platform(broker.port) as here:
-        async with Running(config(url=f"mqtt://127.0.0.1:{broker.port}"), outbox(3), timing=PATIENT) as run:
+        async with Running(settings, outbox(3), timing=PATIENT) as run:
             await until(lambda: here.seqs == [1, 2, 3])
             await until(lambda: here.of(TOPICS.state) and here.of(TOPICS.meters))
             assert "no retained messages" in run.stats.last_error

@@ -114,6 +114,28 @@ async def test_a_client_id_that_is_not_taken_is_left_to_the_broker(caplog):
         assert r"calls us 'auto-\\x077'" in caplog.text or r"calls us 'auto-\x077'" in caplog.text
 
 
+@pytest.mark.parametrize("times", [1, 3, 5])
+async def test_a_broker_that_hangs_up_whatever_is_asked_is_not_said_to_keep_nothing(times):
+    class NotUpYet(FakeBroker):
+        retained: ClassVar = []
+
+        async def on_connect(self, writer):
+            if self.connects <= times:
+                writer.close()
+                raise ConnectionError
+            await super().on_connect(writer)
+
+        async def _handle(self, kind, flags, body, writer):
+            if kind == 3:
+                self.retained.append(flags & 1)
+            await super()._handle(kind, flags, body, writer)
+
+    NotUpYet.retained.clear()
+    async with NotUpYet() as broker, Running(settings(broker, protocol="3.1.1"), outbox(3)) as run:
+        await until(lambda: run.stats.delivered_batches == 3 and any(broker.retained))
+        assert "no retained messages" not in run.stats.last_error
+
+
 async def test_a_retained_will_that_is_not_taken_is_left_out():
     class NoRetain(FakeBroker):
         flags: ClassVar = []
