@@ -70,7 +70,7 @@ class Concessions:
         self._without[code] = time.monotonic()
         return new
 
-    def take_back(self, code: int) -> None:
+    def readmit(self, code: int) -> None:
         """It was not that: it is no longer left out."""
         del self._without[code]
 
@@ -187,7 +187,7 @@ class BrokerLink:
                 try:
                     return await self._connect(version, listener, will, topics, last=last)
                 except UplinkError:
-                    self._concessions.take_back(RETAIN)
+                    self._concessions.readmit(RETAIN)
                     raise
             else:
                 self._unanswered = 0

@@ -264,7 +264,7 @@ class PahoConnection:
             if not self._connected and self.beat > deadline:
                 break
         if not self._connected:
-            return no_connack(tls=address.tls)
+            return no_connack(tls=address.tls, five=self.protocol == "5.0")
         known = {
             MQTTErrorCode.MQTT_ERR_KEEPALIVE: ("the broker has fallen silent", "silent"),
             MQTTErrorCode.MQTT_ERR_PROTOCOL: ("the broker broke the protocol", "broke_protocol"),

@@ -206,11 +206,16 @@ def said(reason: object, server: object = None) -> str:
     )
 
 
-def no_connack(*, tls: bool) -> UplinkError:
-    """The connection ended before the broker said anything."""
+def no_connack(*, tls: bool, five: bool) -> UplinkError:
+    """The connection ended before the broker said anything; MQTT `five` has words for why."""
     hint = "check that the port speaks MQTT" + (
         ", and whether the broker wants a client certificate (cert, key)" if tls else ""
     )
+    if not (tls or five):
+        hint = (
+            "check that the port speaks MQTT, and the broker's log: one of MQTT 3.1.1 that takes no QoS 1 "
+            "(mosquitto: max_qos) hangs up without a word"
+        )
     return NoConnack("the broker closed the connection instead of answering", hint=hint, cause="no_answer")
 
 

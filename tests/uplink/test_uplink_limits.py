@@ -208,6 +208,15 @@ async def test_a_broker_with_qos_0_only_is_named_as_what_it_is(mosquitto):
 
 
 @pytest.mark.broker
+async def test_with_3_1_1_which_has_no_words_for_it_the_log_of_such_a_broker_is_referred_to(mosquitto):
+    broker = mosquitto("allow_anonymous true\nmax_qos 0\n")
+    settings = config(url=f"mqtt://127.0.0.1:{broker.port}", protocol="3.1.1")
+    async with Running(settings, outbox(3)) as run:
+        await until(lambda: "mosquitto: max_qos" in run.stats.last_error)
+        assert (run.stats.cause, run.stats.sent_batches) == ("no_answer", 0)
+
+
+@pytest.mark.broker
 @pytest.mark.parametrize("protocol", ["auto", "5.0", "3.1.1"])
 async def test_a_broker_without_retained_messages_gets_everything_unretained(mosquitto, protocol):
     broker = mosquitto("allow_anonymous true\nretain_available false\n")
