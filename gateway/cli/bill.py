@@ -94,6 +94,10 @@ def _own(config: Config, wanted: str | None, history: HistoryReader) -> Meter:
         has = ", ".join(each.id for each in config.meters) or "–"
         text = _("there is no such meter") + (f": {wanted}" if wanted else "")
         raise GatewayError(text, hint=_("it has %(meters)s") % {"meters": has})
+    if counting and own.id not in counting:
+        has = ", ".join(each.id for each in config.meters if each.id in counting)
+        text = _("%(meter)s has counted no energy that is drawn") % {"meter": own.label}
+        raise GatewayError(text, hint=_("it has %(meters)s") % {"meters": has})
     return own
 
 

@@ -25,16 +25,17 @@ def config(tmp_path):
         "  - {id: hvac, bus: line, driver: eastron-sdm630, address: 2, parent: main}\n"
     )
     history = History(tmp_path, ISTANBUL)
-    for quantity, value in (
-        ("active_energy_import", 1000),
-        ("reactive_energy_q1", 150),
-        ("reactive_energy_q4", 20),
+    for meter, quantity, value in (
+        ("main", "active_energy_import", 1000),
+        ("main", "reactive_energy_q1", 150),
+        ("main", "reactive_energy_q4", 20),
+        ("hvac", "active_energy_import", 300),
     ):
-        past = history.past("main", quantity)
+        past = history.past(meter, quantity)
         for day in DAYS:
             for start in ISTANBUL.quarters(day):
                 letter = "e" if day.day == 9 else "m"
-                past.put(Interval("main", quantity, start, value, letter), corrected=False)
+                past.put(Interval(meter, quantity, start, value, letter), corrected=False)
     history.save()
     history.close()
     return path
@@ -83,6 +84,10 @@ def test_a_water_meter_that_stands_first_is_not_the_one_that_is_billed(config) -
     assert done.exit_code == 0, done.output
     assert "t1, kWh 1,364.0 1,364.0 0.0%" in text
     assert "water" not in text
+    done, _ = bill(config, "--meter", "water", "--t1", "5")
+    assert done.exit_code == 1
+    assert "has counted no energy that is drawn → it has main, hvac" in str(done.exception)
+    assert len(bills(config.parent)) == 1
 
 
 def test_a_difference_within_both_classes_is_left_alone(config) -> None:
