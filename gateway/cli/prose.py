@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from gateway.cli.language import _
+from gateway.common.text import visible
 
 UNBOUNDED = 1_000_000
 """Columns of what is no terminal: a line for a line, for whoever searches it."""
@@ -56,10 +57,11 @@ def said(text: str, indent: str = "", mark: str = "") -> list[str]:
     """A message, of one line or more; `what → what to do` is one line if it fits, else the action begins a
     line of its own.
 
-    `mark` ("! ") stands before the first line, the others are indented as much.
+    `mark` ("! ") stands before the first line, the others are indented as much. What is not seen, in the name
+    of a file for one, is written as its code point.
     """
     told: list[str] = []
-    for line in text.split("\n"):
+    for line in (visible(each.replace("\t", " ")) for each in text.split("\n")):
         first, rest = indent + mark, indent + " " * max(len(mark), 2 if told or not mark else 0)
         what, arrow, action = line.strip().partition(_ARROW)
         own = line[: len(line) - len(line.lstrip())]

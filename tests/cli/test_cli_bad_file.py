@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 from cli_screens import COMMANDS
+from click.testing import CliRunner
 
 from gateway.cli import cli, main
 
@@ -146,3 +147,13 @@ def test_what_editors_of_windows_write_is_good(name: str, mark: bytes, end: str,
     file.write_bytes(mark + text.replace("\n", end).encode())
     code, said = told(line(name, file), open_folder)
     assert code == 0, said
+
+
+@pytest.mark.parametrize("text", ["gateway: {id: g}\n", "gateway: {id: G}\n"], ids=["good", "bad"])
+@pytest.mark.parametrize("odd", ["\x1b[2J", "\u202e", "\x9b31m"])
+def test_the_name_of_a_file_cannot_act_on_who_reads_it(tmp_path, text, odd):
+    path = tmp_path / f"a{odd}b.yaml"
+    path.write_text(text)
+    said = CliRunner().invoke(cli, ["check", "-c", str(path)])
+    assert "b.yaml" in said.output
+    assert not any(character in said.output for character in odd if not character.isprintable())
