@@ -72,7 +72,7 @@ def command(
     if until < since:
         raise click.UsageError(_("--to is before --from"))
     config = load_config(file or CONFIG)
-    with closing(HistoryReader(config.journal.directory)) as history:
+    with closing(HistoryReader(config.journal.directory, untouched=True)) as history:
         own = _own(config, meter, history)
         if profile is not None:
             read = read_profile(profile, ZoneInfo(config.gateway.timezone))

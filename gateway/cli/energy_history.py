@@ -22,7 +22,7 @@ def print_history(config: Path, meters: tuple[str, ...], day: date | None, *, as
     """A day, or the newest seven, of some meters or of all. Raises GatewayError."""
     found = load_config(config)
     zone = ZoneInfo(found.gateway.timezone)
-    with closing(HistoryReader(found.journal.directory)) as history:
+    with closing(HistoryReader(found.journal.directory, untouched=True)) as history:
         span = history.span()
         if span is None:
             say(_("no quarter hour has been computed yet"))

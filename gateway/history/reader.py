@@ -52,10 +52,11 @@ class HistoryReader:
     """Opens the history of a directory to be read. Raises HistoryError when there is none or it cannot be
     read.
 
-    It may be used by one thread at a time; a slow reader delays no writer.
+    It may be used by one thread at a time; a slow reader delays no writer. With `untouched` nothing in the
+    folder is made or changed while nobody has the history open: for a command, which ends soon.
     """
 
-    def __init__(self, directory: Path | str) -> None:
+    def __init__(self, directory: Path | str, *, untouched: bool = False) -> None:
         self.path = Path(directory) / FILE
         try:
             there = self.path.exists()
@@ -67,6 +68,8 @@ class HistoryReader:
                 hint="the gateway makes it within a minute of its start",
             )
         name = f"file:{quote(str(self.path))}?mode=ro"
+        if untouched and not self.path.with_name(f"{FILE}-wal").exists():
+            name += "&immutable=1"  # else SQLite makes a log and an index beside it, and leaves them there
         try:
             self._conn = sqlite3.connect(
                 name, uri=True, isolation_level=None, timeout=5, check_same_thread=False

@@ -498,3 +498,30 @@ def test_dense_readings_are_passed_over_except_after_a_quarter_hour() -> None:
     dense.forget("m")
     assert not passed(now + 2000), "its times count anew"
     assert passed(now + 2000, meter="n"), "those of others do not"
+
+
+@pytest.mark.parametrize("untouched", [True, False])
+def test_a_look_at_a_history_that_nobody_has_open_makes_and_changes_nothing(
+    tmp_path: Path, untouched: bool
+) -> None:
+    History(tmp_path, ISTANBUL).close()
+
+    def found() -> dict[str, tuple[int, bytes]]:
+        return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()}
+
+    before = found()
+    reader = HistoryReader(tmp_path, untouched=untouched)
+    assert reader.span() is None
+    during = found()
+    reader.close()
+    assert (found() == during == before) == untouched, "the control: SQLite leaves its log and its index"
+
+
+def test_a_look_at_a_history_that_is_open_sees_what_was_written_last(tmp_path: Path) -> None:
+    history = History(tmp_path, ISTANBUL)
+    day = date(2026, 10, 29)
+    history.keep_holidays("TR", 2025, 2027, [(day.toordinal(), "Cumhuriyet", "Republic", False)])
+    reader = HistoryReader(tmp_path, untouched=True)
+    assert list(reader.holidays()) == [day]
+    reader.close()
+    history.close()
