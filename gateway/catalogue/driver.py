@@ -240,6 +240,11 @@ class Identity:
     order: str = "big"
     not_all: bool = False
 
+    @property
+    def span(self) -> Span:
+        """What must be read to see it."""
+        return Span(self.function, self.address, self.words, self.alone)
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -287,6 +292,12 @@ class Driver:
     """Drivers whose meters have the same identity: nothing in the meter tells them apart."""
     no_import: str = ""
     """Why the table gives no active energy import."""
+    no_identity: str = ""
+    """Why no register tells its meters from others."""
+    values: Literal["", "primary"] = ""
+    """primary: they are in any case, because the table multiplies with the ratios that the meter holds."""
+    others: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Meters with a label like those of this table that have another one: by that table, as on the label."""
     notes: tuple[str, ...] = ()
     identity: Identity | None = None
     variants: tuple[Variant, ...] = ()

@@ -32,6 +32,8 @@ Text = Annotated[
 ]
 """What people read about a meter, on one line."""
 
+DriverName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+
 
 def _a_hole(value: object) -> object:
     """45063 or 45063-45064 or 0xB007-0xB008 as (first, last)."""
@@ -180,6 +182,12 @@ class TableHead(Part):
     covers: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False, max_length=512)] = ()
     twins: Annotated[tuple[str, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
     no_import: Text | None = None
+    no_identity: Text | None = None
+    values: Literal["primary"] | None = None
+    others: Annotated[
+        dict[DriverName, Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)]],
+        Field(strict=False, max_length=16),
+    ] = {}
     notes: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
     serial: SerialPart | None = None
     tcp: Annotated[int, Field(ge=1, le=65535)] | None = None

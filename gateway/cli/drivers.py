@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,17 @@ import click
 
 from gateway.catalogue import (
     Driver,
-    Row,
-    Variant,
     library,
     load_driver,
     load_file,
-    offered,
     own_rows,
     quantities,
     skeleton,
 )
 from gateway.catalogue.listing import (
-    NO,
     labelled,
     lacking,
     markdown,
-    port,
     serves,
     squashed,
     summary,
@@ -37,9 +31,10 @@ from gateway.catalogue.listing import (
     why_not,
 )
 from gateway.cli import drivers_try
+from gateway.cli.drivers_show import driver_lines
 from gateway.cli.language import N_, _, in_words, ngettext
 from gateway.cli.options import config_option
-from gateway.cli.prose import aligned, entry, said, say, wrapped
+from gateway.cli.prose import entry, said, say, wrapped
 from gateway.common.text import visible
 from gateway.config import load_config
 from gateway.errors import DriverError, GatewayError
@@ -163,6 +158,8 @@ def describe(driver: Driver) -> dict[str, Any]:
         "verified": driver.verified,
         "energy_import": "active_energy_import" in quantities(driver),
         "no_import": driver.no_import,
+        "no_identity": driver.no_identity,
+        "others": {name: list(labels) for name, labels in driver.others.items()},
         "serves": serves(quantities(driver)),
         "source": driver.source,
         "notes": list(driver.notes),
@@ -187,68 +184,6 @@ def describe(driver: Driver) -> dict[str, Any]:
 def show_command(model: str, directory: Path | None, file: Path | None) -> None:
     """Print one driver."""
     print("\n".join(driver_lines(find(model, own_tables(directory, file)))))
-
-
-def driver_lines(driver: Driver) -> list[str]:
-    """What a driver is, and a row for each value that it reads."""
-    limits = driver.limits
-    reads = _("function %(function)s, at most %(n)s registers") % {
-        "function": limits.function,
-        "n": limits.max_registers,
-    }
-    facts = [
-        (_("also"), ", ".join(driver.covers)),
-        (_("gives"), summary(driver)),
-        (
-            _("serves"),
-            "; ".join(
-                f"{name}: {answer}" for name, answer in serves(quantities(driver)).items() if answer != NO
-            ),
-        ),
-        (_("port"), port(driver.serial, driver.tcp_port)),
-        (_("reads"), reads),
-        (_("proof"), driver.verified),
-        (_("source"), driver.source),
-        (_("no kWh"), driver.no_import),
-        *((_("note"), note) for note in driver.notes),
-        *((_("variant"), _variant(variant)) for variant in driver.variants),
-    ]
-    if driver.discovery:
-        models = ", ".join(str(model_id) for model_id in driver.discovery.main)
-        found = _("walking the SunSpec models %(models)s, at each model's own place:") % {"models": models}
-        facts.append((_("found by"), found))
-    names = max(len(name) for name, _text in facts)
-    told = said(f"{driver.name}: {driver.maker} {driver.model}")
-    for name, text in facts:
-        told += entry(name, text, names) if text else []
-    told += ["", *aligned(_rows(driver.rows or offered(driver)))]
-    for variant in driver.variants:
-        known = _rows(driver.rows)
-        if more := [row for row in _rows(variant.rows) if row not in known]:
-            told += ["", *said(f"{variant.name}:"), *aligned(more)]
-    return [*told, "", *said(visible(driver.path))]
-
-
-def _rows(rows: Iterable[Row]) -> list[tuple[str, ...]]:
-    """Of each row where it stands, its type, its name, its unit and how often it is read."""
-    return [(place(row), row.type, row.name, f"{unit(row)} {row.pace}".strip()) for row in rows]
-
-
-def _variant(variant: Variant) -> str:
-    return _("%(name)s, when register %(register)s says so") % {
-        "name": variant.name,
-        "register": variant.when.address,
-    }
-
-
-def place(row: Row) -> str:
-    """Where a row stands: function and address, or that it is a sum."""
-    return f"{row.function}: {row.address} (0x{row.address:04X})" if row.words else _("sum")
-
-
-def unit(row: Row) -> str:
-    """The unit of a reading; what an attribute is called has none."""
-    return QUANTITIES[row.name].unit if row.name in QUANTITIES else ""
 
 
 def find(model: str, directory: Path) -> Driver:

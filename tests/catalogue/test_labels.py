@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from gateway.catalogue import load_file, shipped
 from gateway.catalogue.listing import labelled, markdown, why_not
 from gateway.catalogue.load import not_here
-from gateway.cli.drivers import command, unit
+from gateway.cli.drivers import command
+from gateway.cli.drivers_show import unit
 
 LIBRARY = [load_file(path) for path in shipped()]
 LABELS = {
@@ -104,6 +105,8 @@ LABELS = {
     "Finder 7M.38": "finder-7m38",
     "7E.23.8.230.0210": "finder-7e23",
     "Acrel ADL400": "acrel-adl400",
+    "Acrel DTSD1352": "acrel-adl400-ct",
+    "Shelly EM Gen4": "shelly-pro-em",
     "Kamstrup MULTICAL 403": "kamstrup-multical-403",
     "Kamstrup MULTICAL 603": "kamstrup-multical-603",
     "Sontex Supercal": "sontex-supercal-531",
@@ -240,7 +243,7 @@ ABSENT = {
     "iEM3110": "another bus",
     "Schneider PM3210": "another bus",
     "KOHLER AEL.MF.07": "IEC 62056-21",
-    "Acrel DTSD1352": "ratios",
+    "Acrel ADW210": "ratios",
     "OMNIPOWER": "Modbus module",
     "Janitza B23": "other meanings",
     "AcuRev 1310": "second source",
@@ -252,6 +255,9 @@ ABSENT = {
     "DCRG8": "their lists",
     "Lovato DCRJ8": "their lists",
     "DCRL 8": "their lists",
+    "RGK800": "the steps",
+    "S3EM-002CXCEU": "no Modbus",
+    "Shelly 1PM Gen4": "registers of a switch",
     "ION7650": "their lists",
     "A9MEM3165": "another bus",
     "A9MEM3275": "another bus",

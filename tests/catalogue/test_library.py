@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from gateway.catalogue import Driver, Row, load_file, quantities, resolve, shipped
 from gateway.catalogue.encode import build
-from gateway.catalogue.listing import same_maps
+from gateway.catalogue.listing import same_maps, squashed
 from gateway.catalogue.load import shipped_directory
 from gateway.config.yamlfile import parse_yaml
 from gateway.field.bus.cost import Cost
@@ -24,6 +24,7 @@ from gateway.model import QUANTITIES
 
 PATHS = shipped()
 COST = Cost(0.03, 0.0021)
+MOST_NAMELESS, MOST_UNKNOWN = 107, 44
 
 
 def loaded() -> list[Driver]:
@@ -202,6 +203,54 @@ def test_few_tables_lack_active_energy_import() -> None:
         if {"heat_energy", "volume"} & set(quantities(load_file(shipped_directory() / f"{name}.yaml")))
     }
     assert without - heat <= known
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_table_without_an_identity_says_why(path: Path) -> None:
+    """A scan cannot name its meters; a walk of SunSpec names what it finds by itself."""
+    driver = load_file(path)
+    names_itself = driver.identity is not None or driver.discovery is not None
+    assert names_itself or len(driver.no_identity) > 20, (
+        "use the register that tells the meter from others, or no_identity: with the reason"
+    )
+    assert not (names_itself and driver.no_identity)
+
+
+def test_no_more_tables_are_without_an_identity() -> None:
+    """Each has its reason in its head; of those that are not known a paper may still tell: aim at none."""
+    reasons = [driver.no_identity for driver in loaded() if driver.no_identity]
+    assert len(reasons) <= MOST_NAMELESS
+    assert sum(reason.startswith("not known: ") for reason in reasons) <= MOST_UNKNOWN
+
+
+MULTIPLIES = {"_ct", "_vt", "_factor", "_all"}
+"""Helper rows that hold a ratio of transformers."""
+
+
+def test_a_table_that_multiplies_with_the_meters_ratio_says_so() -> None:
+    """Else nobody is warned who has it multiplied twice."""
+    multiplying = {
+        driver.name
+        for driver in loaded()
+        for rows in (driver.rows, *(variant.rows for variant in driver.variants))
+        for row in rows
+        for part in row.parts
+        if part.times is not None and part.times.name.removesuffix("_") in MULTIPLIES
+    }
+    assert len(multiplying) > 3
+    assert {driver.name for driver in loaded() if driver.values == "primary"} == multiplying
+
+
+def test_a_label_that_has_another_table_is_one_of_that_table() -> None:
+    tables = {driver.name: driver for driver in loaded()}
+    named = 0
+    for driver in tables.values():
+        for other, labels in driver.others.items():
+            own = squashed(" ".join((driver.model, *driver.covers)))
+            theirs = squashed(" ".join((tables[other].model, *tables[other].covers)))
+            assert all(squashed(label) in theirs and squashed(label) not in own for label in labels)
+            named += len(labels)
+    assert named > 3
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
