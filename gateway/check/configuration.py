@@ -4,6 +4,7 @@ although others are wrong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,8 @@ def check(path: Path) -> Checked:
     warnings = [str(problem) for problem in lines(told for certain, told in sample if not certain)]
     warnings += map(str, lines(_assumed_addresses(document, tables.drivers)))
     warnings += map(str, lines(_uncertified(document)))
+    warnings += map(str, lines(_ratios_twice(document, tables.drivers)))
+    warnings += map(str, lines(_other_tables(document, tables.drivers)))
     warnings += _warnings(found.config) if found.config else []
     ports = list(map(str, lines(_ports(document))))
     fatal = [*found.problems, *tables.fatal]
@@ -206,8 +209,41 @@ def _assumed_addresses(document: Table, drivers: dict[str, Driver]) -> Iterator[
             yield ["meters", index, "address"], what, f"write address: {default}"
 
 
+def _ratios_twice(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
+    """Meters whose values are to be multiplied although their table does it with the meter's own ratio."""
+    for index, row in rows_of(document, "meters"):
+        driver = _table(row, drivers)
+        if row.get("values") == "secondary" and driver is not None and driver.values == "primary":
+            what = f"the table {driver.name} multiplies with the ratio that the meter holds already"
+            mend = "take values: and ct: out, and set the ratio in the meter to that of its transformers"
+            yield ["meters", index, "values"], what, mend
+
+
+def _other_tables(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
+    """Meters whose name says a model that has another table than theirs."""
+    for index, row in rows_of(document, "meters"):
+        driver = _table(row, drivers)
+        said = " ".join(value for key in ("id", "name") if isinstance(value := row.get(key), str))
+        for other, labels in driver.others.items() if driver is not None else ():
+            if (label := next((each for each in labels if _says(said, each)), None)) is not None:
+                what = f"{row['driver']} is not the table of {label}, as this meter is called"
+                mend = f"write driver: {other}; or give it another name, when the plate says another model"
+                yield ["meters", index, "driver"], what, mend
+
+
+def _says(name: str, label: str) -> bool:
+    """Whether a name has a label in it, whatever stands between its letters and its digits."""
+    parts = re.findall(r"[^\W\d_]+|\d+", label)
+    pattern = r"(?<![^\W_])" + r"[\W_]*".join(parts) + r"(?![^\W_])"
+    return bool(parts) and re.search(pattern, name, re.IGNORECASE) is not None
+
+
+def _table(row: Table, drivers: dict[str, Driver]) -> Driver | None:
+    return drivers.get(row["driver"]) if isinstance(row.get("driver"), str) else None
+
+
 def _factory(row: Table, drivers: dict[str, Driver]) -> int | None:
-    driver = drivers.get(row["driver"]) if isinstance(row.get("driver"), str) else None
+    driver = _table(row, drivers)
     return driver.serial.address if driver else None
 
 

@@ -188,6 +188,31 @@ def test_an_address_that_the_table_names_is_used_and_said(tmp_path) -> None:
     assert any("address: is missing: 1 is used" in text for text in found.warnings)
 
 
+def test_what_a_table_says_of_its_ratios_and_labels_is_held_against_the_configuration(tmp_path) -> None:
+    meters = [
+        meter("feeder", driver="chint-dtsu666", values="secondary", ct="200/5"),
+        meter("plain", address=2, driver="chint-dtsu666"),
+        meter("other", address=3, driver="eastron-sdm630", values="secondary", ct="200/5"),
+        meter("pano-3", address=4, driver="entes-mpr63") | {"name": "Pano 3: MPR-63 21"},
+        meter("mpr63-40", address=5, driver="entes-mpr63"),
+        meter("pano-4", address=6, driver="entes-mpr63") | {"name": "MPR63, 100 kW"},
+        meter("pano-5", address=7, driver="entes-mpr63") | {"name": "MPR63-210"},
+        meter("mpr63-41", address=8, driver="entes-mpr63-io"),
+    ]
+    found = check(written(tmp_path, buses=[line()], meters=meters))
+    assert found.problems == []
+    ours = [text for text in found.warnings if "meters[" in text]
+    assert [re.search(r"meters\[\d\]\.\w+", text)[0] for text in ours] == [
+        "meters[0].values",
+        "meters[3].driver",
+        "meters[4].driver",
+    ]
+    assert "multiplies with the ratio that the meter holds already" in ours[0]
+    assert "MPR63-21" in ours[1]
+    assert "write driver: entes-mpr63-io" in ours[1]
+    assert "MPR63-40" in ours[2]
+
+
 def test_the_samples_own_values_are_known(tmp_path) -> None:
     text = SAMPLE.read_text()
     assert all(value in text for value in (SAMPLE_ID, SAMPLE_NAME, SAMPLE_BROKER, SAMPLE_PORT, SAMPLE_SERIAL))

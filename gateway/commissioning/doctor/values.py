@@ -249,8 +249,9 @@ def _ratios(part: str, target: Target, driver: Driver, read: ValuesRead) -> list
     known = decode(ours, image).attributes if ours else {}
     found = []
     meter = target.configured
+    multiplied = _multiplied_by(driver, read) if driver.values == "primary" else None
     for what, typed in (("ct", meter.ct), ("vt", meter.vt)):
-        own = _ratio_of(known, what, typed)
+        own = _ratio_of(known, what, typed) if multiplied is None or what == "vt" else multiplied
         if own is None:
             continue
         facts: Facts = {"what": what, "meter_ratio": own, "typed": typed}
@@ -259,6 +260,12 @@ def _ratios(part: str, target: Target, driver: Driver, read: ValuesRead) -> list
         elif meter.values == "primary" and what in meter.model_fields_set and abs(own / typed - 1) > _RATIO:
             found.append(Diagnosis(part, "ratio", 0.95, "harms", target.id, (), facts))
     return found
+
+
+def _multiplied_by(driver: Driver, read: ValuesRead) -> float | None:
+    """The largest ratio in the meter that the table multiplies with; None when none was read."""
+    ratios = {part.times for row in driver.rows for part in row.parts if part.times and not part.times.codes}
+    return max(read_from(tuple(ratios), read.words)[0].values(), default=None)
 
 
 def _covered(row: Row, words: Words) -> bool:
