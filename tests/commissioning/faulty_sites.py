@@ -95,7 +95,11 @@ class LiveImage:
             raise ModbusError(3)
         if self.functions and function not in self.functions:
             raise ModbusError(self.code)
-        words = {**build(self.rows, self.values()), **identity_words(self.driver.identity)}
+        one, words = self.driver.identity, dict(build(self.rows, self.values()))
+        if one is not None and one.alone and one.span.comes_with(function, address, address + count):
+            return Served([*identity_words(one).values()])
+        if one is not None and not one.alone:
+            words |= identity_words(one)
         try:
             return Served([words[function, at] for at in range(address, address + count)])
         except KeyError:

@@ -20,7 +20,7 @@ from operator import and_
 from installation import Installation
 from pty_thread import PtyThread
 
-from gateway.catalogue import Driver, build
+from gateway.catalogue import Driver, Span, build
 from gateway.commissioning.scan import LineSetting, RawExchange, SerialProbe
 from gateway.demo.simulator.frames import rtu_frame, rtu_parts
 from gateway.demo.simulator.meter_image import identity_words
@@ -39,7 +39,7 @@ def plausible(name: str, *, single: bool, rng: random.Random) -> float:
 
 class DriverImage:
     """Every register of a table with plausible values, its identity and a serial number; what else is asked
-    for is refused.
+    for is refused. Who names itself only when nothing beside it is read gives its values otherwise.
     """
 
     def __init__(self, driver: Driver, serial: int = 12345678, seed: int = 1) -> None:
@@ -54,10 +54,27 @@ class DriverImage:
             else:
                 values[row.name] = "1"
         self.words = dict(build(driver.rows, values))
-        self.words.update(identity_words(driver.identity))
+        self._naming, self._apart = driver.identity, dict[Span, list[int]]()
+        self.renamed([*identity_words(driver.identity).values()])
+
+    def renamed(self, words: list[int] | None) -> None:
+        """Hold these where the meter names itself; None: that register is not there."""
+        if self._naming is None:
+            return
+        span = self._naming.span
+        if span.alone:
+            self._apart = {} if words is None else {span: words}
+            return
+        places = [(span.function, at) for at in range(span.address, span.end)]
+        for place in places:
+            self.words.pop(place, None)
+        self.words.update(zip(places, words or (), strict=False))
 
     def read(self, function: int, address: int, count: int) -> Served:
         """The words, or a refusal: of a function that it does not know, or of registers that it lacks."""
+        for span, words in self._apart.items():
+            if span.comes_with(function, address, address + count):
+                return Served([*words])
         if all(function != known for known, _ in self.words):
             raise ModbusError(1)
         try:

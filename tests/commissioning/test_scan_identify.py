@@ -179,10 +179,7 @@ async def test_a_meter_without_the_identity_that_not_all_have_is_known_by_its_va
     """Older firmware does not have the register; a rebrand holds something else."""
     meter, one = Meter(driver), driver.identity
     assert one is not None
-    for at in range(one.address, one.address + one.words):
-        meter.image.words.pop((one.function, at))
-        if holds is not None:
-            meter.image.words[one.function, at] = holds
+    meter.image.renamed(None if holds is None else [holds] * one.words)
     found = await identify(meter.ask, LIBRARY)
     assert driver.name in [each.name for each in found.candidates]
     assert found.how == "physics"
@@ -217,6 +214,25 @@ async def test_a_meter_beside_one_of_another_model_is_what_it_is_alone(name: str
     alone, _ = await scanned(driver)
     found = await identify(Meter(driver).ask, LIBRARY, before=before)
     assert {each.name for each in found.candidates} == {each.name for each in alone.candidates}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("carlogavazzi-em580", "carlogavazzi-et340"),
+        ("carlogavazzi-em580", "garo-gnm3t"),
+        ("carlogavazzi-em26", "carlogavazzi-em24"),
+        ("siemens-pac4200", "siemens-pac4220"),
+        ("siemens-pac2200", "siemens-pac4220"),
+        ("eastron-sdm530", "eastron-sdm630"),
+    ],
+)
+async def test_a_meter_that_can_be_read_as_the_one_before_is_asked_who_it_is(first: str, second: str) -> None:
+    """A sister on this line has its places and refuses what it refuses."""
+    tables = {driver.name: driver for driver in PLAIN}
+    one = await identify(Meter(tables[first]).ask, LIBRARY)
+    found = await identify(Meter(tables[second]).ask, LIBRARY, before=[one])
+    assert second in [each.name for each in found.candidates]
 
 
 @pytest.mark.parametrize("name", ["eastron-sdm72d-m-v2", "algodue-uem", "abb-m1m"])

@@ -56,6 +56,31 @@ async def test_a_meter_whose_answers_get_lost_is_itself_or_nobody(
     assert named >= (1 - most_unnamed) * len(drivers)
 
 
+NAMED_APART = [driver for driver in PLAIN if driver.identity and driver.identity.alone]
+
+
+@pytest.mark.parametrize("driver", NAMED_APART, ids=lambda driver: driver.name)
+async def test_values_beside_a_name_that_was_lost_are_not_taken_for_it(driver: Driver) -> None:
+    """Read with its neighbours the place of the name holds a voltage: that is no answer to who it is."""
+    for seed in range(8):
+        names = [each.name for each in (await told(driver, 0.3, seed, ignores=False)).candidates]
+        assert not names or driver.name in names, (seed, names)
+
+
+SPELT = [driver for driver in PLAIN if driver.identity and driver.identity.type == "text"]
+NAMELESS = [
+    driver for driver in PLAIN if driver.identity is None and any(driver.like == each.name for each in SPELT)
+]
+
+
+@pytest.mark.parametrize("driver", NAMELESS, ids=lambda driver: driver.name)
+async def test_a_meter_that_says_no_name_is_not_its_sister_that_would_say_one(driver: Driver) -> None:
+    """That the sister's table has a name in letters proves nothing when its values alone were read."""
+    for seed in range(12):
+        names = [each.name for each in (await told(driver, 0.3, seed, ignores=False)).candidates]
+        assert not names or driver.name in names, (seed, names)
+
+
 class LossyLine(WireLine):
     """A line whose meters answer one after the other, of which a share of the answers is lost, and another
     comes `late` s late.

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from math import inf
 from typing import Final, TypeVar
 
-from gateway.catalogue import Span
+from gateway.catalogue import Driver, Span
 from gateway.commissioning.plausibility.fit import Ask
 from gateway.errors import BadFrame, BusError, NoReply, NotReady, Refused
 
@@ -50,11 +50,13 @@ class Reader:
         patience: int = _PATIENCE,
         seconds: float = inf,
         there: Iterable[Place] = (),
+        apart: Iterable[Place] = (),
         lost: Callable[[], int] = lambda: 0,
     ) -> None:
         """`most` reads in all, within `seconds`; no more after `patience` in a row that were not answered.
-        `there`: places that the meter is known to have, though not what stands there now. `lost`: answers of
-        the meter that `ask` itself has missed until now, and got when it asked again.
+        `there`: places that the meter is known to have, though not what stands there now. `apart`: places
+        that hold something else when they are read with their neighbours. `lost`: answers of the meter that
+        `ask` itself has missed until now, and got when it asked again.
         """
         self.ask = ask
         self._most, self.patience = most, patience
@@ -64,7 +66,9 @@ class Reader:
         self._not_ready: set[Place] = set()
         self.complaint: Refused | None = None
         """The first refusal by which it has said that it is not ready, or has a fault of its own."""
-        self._there = frozenset(there)
+        self._there, self._apart = frozenset(there), frozenset(apart)
+        self._lone: set[tuple[int, int]] = set()
+        """Registers in `words` that were read apart from their neighbours, which belong to none of them."""
         self.reads = self.silences = 0
         self._silent: dict[Place, int] = {}
         """What is not answered yet, and how often it was asked for."""
@@ -104,7 +108,7 @@ class Reader:
     async def answers(self, span: Span) -> bool:
         """Whether the meter gives these registers, asked for where it is not known. Raises BusDown."""
         place = (span.function, span.address, span.words)
-        return place in self._there or self.has([span]) or await self.alone(*place) is not None
+        return place in self._there or self._came_with(span) or await self.alone(*place) is not None
 
     @property
     def spent(self) -> bool:
@@ -133,9 +137,19 @@ class Reader:
 
     def has(self, spans: Iterable[Span]) -> bool:
         """Whether all of these spans were read."""
-        return all(
-            (span.function, at) in self.words for span in spans for at in range(span.address, span.end)
-        )
+        return all(map(self._has, spans))
+
+    def _has(self, span: Span) -> bool:
+        places = {(span.function, at) for at in range(span.address, span.end)}
+        lone = self._is_apart(span) or places.isdisjoint(self._lone)
+        return lone and places <= self.words.keys()
+
+    def _is_apart(self, span: Span) -> bool:
+        return (span.function, span.address, span.words) in self._apart
+
+    def _came_with(self, span: Span) -> bool:
+        """Whether a read of others has brought what stands there when it is asked for by itself."""
+        return not self._is_apart(span) and self._has(span)
 
     async def fill(
         self,
@@ -181,8 +195,12 @@ class Reader:
                 parts = [[span] for span in sorted(group, key=telling, reverse=True)]
             for part in parts:
                 await self._read_group(part, enough, telling)
+        first = group[0]
+        place = (first.function, first.address, len(found or ()))
         for offset, word in enumerate(found or ()):
-            self.words[group[0].function, group[0].address + offset] = word
+            at = (first.function, first.address + offset)
+            self.words[at] = word
+            (self._lone.add if place in self._apart else self._lone.discard)(at)
 
     async def _read(self, function: int, address: int, count: int) -> list[int] | None:
         """The words; None when they are refused or not answered: then the place is among the silent ones."""
@@ -239,7 +257,7 @@ class Reader:
             if time.monotonic() > self._until:
                 break
             times, span = self._silent[place], Span(*place)
-            if self.has([span]):  # it has come with its neighbours
+            if self._came_with(span):
                 self._alone[place] = [self.words[span.function, at] for at in range(span.address, span.end)]
                 del self._silent[place]
             else:
@@ -285,3 +303,13 @@ async def undoubted(
             outcome = await conclude()
     unasked = reader.loses and reader.spent
     return outcome, proven(outcome) or not (reader.doubts or unasked)
+
+
+def apart(drivers: Iterable[Driver]) -> frozenset[Place]:
+    """Where their meters hold who they are only for those who read nothing beside it."""
+    return frozenset(
+        (one.function, one.address, one.words)
+        for driver in drivers
+        for one in (driver.identity, *(variant.when for variant in driver.variants))
+        if one is not None and one.alone
+    )

@@ -17,7 +17,7 @@ from typing import Final
 from gateway.catalogue import Driver, Identity, Row, Span, recognised
 from gateway.commissioning.plausibility.fit import Ask, read_from
 from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
-from gateway.commissioning.plausibility.reader import Place, Reader, Words, undoubted
+from gateway.commissioning.plausibility.reader import Place, Reader, Words, apart, undoubted
 
 OVERLAP: Final = 0.5
 _SECONDS: Final = 60.0
@@ -84,7 +84,7 @@ async def weigh_against(
     speaks neither for nor against a table.
     """
     others = [other for other in library if other.name != driver.name and not other.discovery]
-    reader = Reader(ask, seconds=_SECONDS)
+    reader = Reader(ask, seconds=_SECONDS, apart=apart([driver, *others]))
     tell("asking the meter what it is")
     mine = _readings(driver)
     for span in _spans(mine)[:1]:

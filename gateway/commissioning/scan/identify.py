@@ -16,7 +16,7 @@ from typing import Final, Literal
 from gateway.catalogue import Driver, Span, resolve
 from gateway.commissioning.plausibility.fit import Ask, read_from
 from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
-from gateway.commissioning.plausibility.reader import Place, Reader, undoubted
+from gateway.commissioning.plausibility.reader import Place, Reader, apart, undoubted
 from gateway.commissioning.plausibility.sisters import claimed
 from gateway.commissioning.scan.candidates import (
     CandidateTable,
@@ -108,13 +108,15 @@ async def identify(
     again, and where that does not help there is no conclusion.
     """
     drivers = list(library)
-    reader = Reader(ask, most=_MOST_READS, patience=_PATIENCE, there=there, lost=lost)
+    reader = Reader(ask, most=_MOST_READS, patience=_PATIENCE, there=there, apart=apart(drivers), lost=lost)
     known = {each.candidates[0].name: each for each in before if each.candidates}
 
     async def by_all() -> tuple[How, list[Driver]]:
         return await _told_apart(drivers, known, reader, on_a_line=on_a_line)
 
-    (how, found), borne_out = await undoubted(by_all, reader, lambda told: _spelt(told[1]))
+    (how, found), borne_out = await undoubted(
+        by_all, reader, lambda told: told[0] == "identity" and _spelt(told[1])
+    )
     doubtful = not borne_out and (bool(found) or reader.loses)
     found = found if borne_out else []
     sure = how == "identity" and len(found) == 1
@@ -129,7 +131,7 @@ async def identify(
 
 
 def _spelt(found: list[Driver]) -> bool:
-    """Whether the meter says its name in letters, which is no chance."""
+    """Of what was found by identity: whether the meter says its name in letters, which is no chance."""
     return any(driver.identity is not None and driver.identity.type == "text" for driver in found)
 
 
@@ -160,8 +162,10 @@ async def _told_apart(
             return "identity", named
         if not table.must_name:
             again, same = await tried_again(table, model.refused, left, reader)
-            if same:
-                return "physics", [*model.candidates]
+            if same and model.how != "identity":  # who has named itself is no proof for who does not
+                beside = [each for each in tables if each.beside(table)]
+                named = await _named(beside, tables, reader)
+                return ("identity", named) if named else ("physics", [*model.candidates])
             fits += again
     while left := still_open(left, fits, reader):
         usual = [table for table in left.values() if not on_a_line or _on_a_line(table.driver)]

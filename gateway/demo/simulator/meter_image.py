@@ -26,7 +26,8 @@ Values = Callable[[], Mapping[str, float | str]]
 
 class MeterImage:
     """The registers of a driver's table, made at each read from `values()`; gaps between rows read 0 as on
-    most meters.
+    most meters. `identity`: what it is known by; who says that only when nothing beside it is read gives its
+    values otherwise.
 
     As strict as the table says: what it calls a hole or alone, or longer than it allows, is refused.
     """
@@ -37,11 +38,11 @@ class MeterImage:
         values: Values,
         *,
         driver: Driver | None = None,
-        fixed: Mapping[tuple[int, int], int] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self._rows = tuple(rows)
         self._values = values
-        self._fixed = dict(fixed or {})
+        self._identity, self._fixed = identity, identity_words(identity)
         self._limits = driver.limits if driver else None
         self._ends = _ends(rows, self._fixed, even=driver is not None and driver.limits.even)
         self._touched = lru_cache(maxsize=256)(self._find)
@@ -49,12 +50,15 @@ class MeterImage:
     def read(self, function: int, address: int, count: int) -> Served:
         """The words as the meter would give them now. Raises ModbusError."""
         self._check(function, address, count)
+        apart = self._identity.span if self._identity and self._identity.alone else None
+        if apart is not None and apart.comes_with(function, address, address + count):
+            return Served([*self._fixed.values()])
+        fixed = {} if apart is not None else self._fixed
         touched, whole = self._touched(function, address, count)
         values = self._values()
         image = build(touched, values)
         words = [
-            image.get((function, at), self._fixed.get((function, at), 0))
-            for at in range(address, address + count)
+            image.get((function, at), fixed.get((function, at), 0)) for at in range(address, address + count)
         ]
         meant = {name: round(value, 9) for name in whole if isinstance(value := values.get(name), float)}
         return Served(words, meant)
@@ -128,7 +132,7 @@ class Plant:
         def values() -> Mapping[str, float | str]:
             return {**self.building.values(circuit, self.now()), **attributes}
 
-        return MeterImage(rows, values, driver=driver, fixed=identity_words(identity))
+        return MeterImage(rows, values, driver=driver, identity=identity)
 
 
 def chosen(driver: Driver, variant: str | None = None) -> tuple[tuple[Row, ...], Identity | None]:
