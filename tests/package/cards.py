@@ -190,10 +190,10 @@ def remounted(story: Story, package: Path, folder: Path) -> str:
         seldom("after the boot")
         assert machine.show("Result", "submeter-card") == "success"
         machine.run("systemctl", "stop", "submeter-gateway")
-        assert partition.commit == partition.FOUND, f"it was stopped, and commits every {partition.commit} s"
+        seldom("after the stop", partition.FOUND)  # its unit is stopped with the gateway, and ends by itself
         machine.run("systemctl", "start", "submeter-gateway")
         story.goes_on("the start")
-        assert partition.commit == SELDOM
+        seldom("after the start")
         for spared, wanted in ((False, partition.FOUND), (True, SELDOM)):
             story.configure("1s", card={"remount": spared})
             machine.run("systemctl", "restart", "submeter-card")
@@ -208,7 +208,7 @@ def remounted(story: Story, package: Path, folder: Path) -> str:
         story.goes_on("a kill of the machine")
         seldom("after a kill of the machine")
         machine.run("systemctl", "stop", "submeter-gateway")
-        assert partition.commit == partition.FOUND
+        seldom("at the end", partition.FOUND)
         machine.start_again()
     return (
         f"card.remount on an ext4 of its own: the unit lets it commit every {SELDOM} s while the gateway "
