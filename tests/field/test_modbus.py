@@ -125,14 +125,20 @@ async def test_silence_is_no_reply_within_the_time_allowed(bus_and_faults) -> No
         assert 0.09 < asyncio.get_running_loop().time() - began < 10
 
 
-async def test_tcp_drops_a_late_reply_by_its_number() -> None:
+@pytest.mark.parametrize(("owed", "count"), [(1, 2), (12, 125)])
+async def test_tcp_drops_late_replies_by_their_numbers(owed: int, count: int) -> None:
+    """Twelve long ones together are more than is taken from a connection at once."""
+
     async def tardy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # The first question is answered when the second one is there, before it.
-        for request in [await reader.readexactly(12), await reader.readexactly(12)]:
+        # Questions are answered when the last one is there, before it.
+        said = b""
+        for request in [await reader.readexactly(12) for _ in range(owed + 1)]:
             words = b"".join(
-                word.to_bytes(2, "big") for word in pattern(1, int.from_bytes(request[8:10], "big"), 2)
+                word.to_bytes(2, "big") for word in pattern(1, int.from_bytes(request[8:10], "big"), count)
             )
-            writer.write(request[:4] + bytes((0, 7, request[6], request[7], 4)) + words)
+            head = request[:4] + (3 + 2 * count).to_bytes(2, "big") + request[6:8] + bytes((2 * count,))
+            said += head + words
+        writer.write(said)
         await writer.drain()
 
     server = await asyncio.start_server(tardy, "127.0.0.1", 0)
@@ -142,10 +148,11 @@ async def test_tcp_drops_a_late_reply_by_its_number() -> None:
             TcpBus(name="b", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1])
         ) as port,
     ):
-        with pytest.raises(NoReply):
-            await port.read(1, 4, 1000, 2, 0.1)
-        assert words_of(await port.read(1, 4, 2000, 2, 10.0)) == pattern(1, 2000, 2)
-        assert port.strays == 13
+        for _ in range(owed):
+            with pytest.raises(NoReply):
+                await port.read(1, 4, 1000, count, 0.05)
+        assert words_of(await port.read(1, 4, 2000, count, 10.0)) == pattern(1, 2000, count)
+        assert port.strays == owed * (9 + 2 * count)
 
 
 async def test_what_is_not_modbus_closes_the_connection() -> None:

@@ -23,6 +23,10 @@ from gateway.field.port.direction import Direction
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
 
+AT_ONCE = 512
+"""Bytes that are taken from a connection at once: an answer has 260. What a gateway owes may come together, and
+is looked at piece by piece.
+"""
 Receive = Callable[[bytes], int]
 """What is done with the bytes so far; gives how many are done with."""
 _rtu = FramerRTU(DecodePDU(is_server=False))
@@ -43,16 +47,21 @@ def has_right_crc(frame: bytes) -> bool:
     return bool(FramerRTU.check_CRC(frame[:-2], frame[-2] << 8 | frame[-1]))
 
 
-class Transport(ModbusProtocol):
-    """pymodbus' transport, with its bytes and its end handed to the port."""
+class Transport(ModbusProtocol, asyncio.BufferedProtocol):
+    """pymodbus' transport, with its bytes and its end handed to the port. A connection's bytes come by
+    `buffer_updated`, those of a serial line by `data_received`.
+    """
 
     def __init__(
         self, bus: Bus, receive: Receive, whole: Receive | None, lost: Callable[[Exception | None], None]
     ) -> None:
         super().__init__(_parameters(bus), is_server=False)
+        # A piece behind what was left of the one before: pymodbus throws all away where there is more.
+        self.max_buffer_size = 2 * AT_ONCE
         self._bus = bus
         self._data, self._whole, self._lost = receive, whole, lost
         self._direction: Direction | None = None
+        self._room = bytearray(AT_ONCE)
 
     async def open(self) -> None:
         """Connect, with the kernel's words when that fails: pymodbus' own `connect` swallows them. Raises
@@ -88,6 +97,14 @@ class Transport(ModbusProtocol):
         # In the thread of the direction pin.
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             self.loop.call_soon_threadsafe(lambda: self._lost(error))
+
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's signature
+        """Where a connection puts what comes next."""
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes have come from a connection."""
+        self.data_received(bytes(self._room[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """What has come; the whole answer to a request needs no buffer."""
