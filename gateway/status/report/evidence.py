@@ -190,11 +190,15 @@ def open_points(
         text = _("Measuring began on %(day)s: nothing is known of the days before it.")
         found.append(text % {"day": f.day(span[0], year=True)})
     found += _data_points(figures, period, f)
-    passed = [line.first for line in lines if breaches(figures, line) and not forgiven(figures, line)]
-    if period.span == "year" and passed:
+    passed = [line for line in lines if breaches(figures, line) and not forgiven(figures, line)]
+    over = [line.first for line in passed if line.last < figures.today]
+    if period.span == "year" and over:
         text = _("%(month)s: a reactive limit was passed; look whether the bill has it.")
-        months = [*(f.month(each, year=False) for each in passed[:-1]), f.month(passed[-1])]
+        months = [*(f.month(each, year=False) for each in over[:-1]), f.month(over[-1])]
         found.append(text % {"month": ", ".join(months)})
+    for line in passed[len(over) :]:
+        text = _("%(month)s: a limit of reactive energy is passed so far; its page says what can be saved.")
+        found.append(text % {"month": f.month(line.first)})
     found += _missing_facts(figures, f)
     if not bills:
         found.append(

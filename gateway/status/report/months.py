@@ -209,6 +209,8 @@ def verdict(figures: Figures, line: ReportLine, f: Locale) -> tuple[str, bool]:
     passed = ", ".join(words[kind] for kind, _ratio, _limit in found)
     if forgiven(figures, line):
         return _("%(kind)s passed, forgiven") % {"kind": passed}, False
+    if line.last >= figures.today:
+        return _("%(kind)s passed so far") % {"kind": passed}, True
     return _("%(kind)s passed") % {"kind": passed}, True
 
 
