@@ -14,7 +14,7 @@ from gateway.cli.language import N_, in_words
 from gateway.cli.options import config_option, only_config
 from gateway.daemon import Daemon, Waiting
 from gateway.errors import ConfigError
-from gateway.host import begin_start
+from gateway.host import PollingLoop, begin_start
 
 TURN = 0.0005
 """s that a thread may compute before another one has its turn; Python's own is ten times as long."""
@@ -43,7 +43,8 @@ def command(words: tuple[str, ...], file: Path | None, log_level: str, *, wait: 
     sys.setswitchinterval(TURN)
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format=_format())
     try:
-        asyncio.run(_run(only_config(words, file), wait=wait))
+        with asyncio.Runner(loop_factory=PollingLoop) as runner:
+            runner.run(_run(only_config(words, file), wait=wait))
     except ConfigError as error:
         print(in_words(str(error)), file=sys.stderr)
         sys.exit(

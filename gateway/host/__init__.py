@@ -2,6 +2,7 @@
 
 from gateway.host.card import SELDOM, CardState, card_state, put_back, remount
 from gateway.host.clock import RELEASED_MS, Clock, clock_offset, kernel_synced, uptime_ms
+from gateway.host.event_loop import PollingLoop, give_way
 from gateway.host.identity import fingerprint, known_fingerprint, make_key, same_fingerprint, write_secret
 from gateway.host.machine import MachineFiles, Mount
 from gateway.host.memory import begin_start, keep_lean, keep_what_is_there
@@ -25,10 +26,12 @@ __all__ = [
     "PinSource",
     "Pins",
     "PinsError",
+    "PollingLoop",
     "begin_start",
     "card_state",
     "clock_offset",
     "fingerprint",
+    "give_way",
     "keep_lean",
     "keep_what_is_there",
     "kernel_synced",

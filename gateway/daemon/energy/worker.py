@@ -25,7 +25,7 @@ from gateway.config import Config
 from gateway.daemon.energy.nightly import NightlyCopy
 from gateway.daemon.energy.opening import Committing, committed, concerns, open_projection, parts_of
 from gateway.errors import GatewayError, HistoryDamaged, HistoryError, JournalError
-from gateway.host import Clock
+from gateway.host import Clock, give_way
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Interval, Reading, Sealed
 
@@ -38,8 +38,6 @@ CHUNK = 60
 """Batches that are taken in between two looks at the world."""
 FROM_JOURNAL = 240
 """Batches that are read from the journal at once: threads wait for one another four times for each piece."""
-REST = 0.15
-"""Of the time that the engine worked it rests, while it catches up."""
 QUEUE = 500
 """Committed batches that wait for the engine in memory; beyond, it reads them from the journal."""
 LIVE_BYTES = 16 * 1024
@@ -274,13 +272,11 @@ class EnergyWorker:
                         rest = SELDOM - (time.monotonic() - self._took)
                         await wait_for_event(self._called, max(GATHER, rest))
                 continue
-            worked = await self._in_thread(self._take, batches)
+            await self._in_thread(self._take, batches, asyncio.get_running_loop())
             self._read = batches[-1][0].seq
-            if not self._live:
-                if time.monotonic() - said >= SAY:
-                    said, far = time.monotonic(), self.progress
-                    log.info("energy: %d of %d batches are intervals", far.taken, far.batches)
-                await asyncio.sleep(worked * REST)
+            if not self._live and time.monotonic() - said >= SAY:
+                said, far = time.monotonic(), self.progress
+                log.info("energy: %d of %d batches are intervals", far.taken, far.batches)
 
     async def _next(self) -> list[Committing]:
         """What comes next: from memory when nothing is missing in between, else from the journal."""
@@ -298,18 +294,17 @@ class EnergyWorker:
                     return [(each, None) for each in found]
         return []
 
-    def _take(self, batches: list[Committing]) -> float:
+    def _take(self, batches: list[Committing], polling: asyncio.AbstractEventLoop) -> None:
         began, projection = time.monotonic(), self._opened
         for each in batches:
             projection.take(committed(*each))
+            give_way(polling)
         self._took = time.monotonic()
-        worked = self._took - began
-        self._worked += worked
+        self._worked += self._took - began
         if not self._live and self._worked >= SAVE_WORK:
             self._worked = 0.0
             projection.save()
         self._after(projection)
-        return worked
 
     @property
     def _opened(self) -> Projection:
@@ -386,8 +381,7 @@ class EnergyWorker:
 
     async def _publish_rest(self) -> None:
         """Batches of intervals alone: when no slot takes them along, and, at a tenth of the rate of a
-        backlog, while there are more than a slot
-        takes.
+        backlog, while there are more than a slot takes.
         """
         while not self._stopping:
             waits = self._offered != ([], []) and time.monotonic() - self._offered_at >= PATIENCE

@@ -24,8 +24,8 @@ from gateway.field.port.direction import Direction
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
 
 AT_ONCE = 512
-"""Bytes that are taken from a connection at once: an answer has 260. What a gateway owes may come together, and
-is looked at piece by piece.
+"""Bytes that are taken from a connection at once: an answer has 260. What a gateway owes may come together,
+and is looked at piece by piece.
 """
 Receive = Callable[[bytes], int]
 """What is done with the bytes so far; gives how many are done with."""
