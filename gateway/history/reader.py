@@ -53,7 +53,8 @@ class HistoryReader:
     read.
 
     It may be used by one thread at a time; a slow reader delays no writer. With `untouched` nothing in the
-    folder is made or changed while nobody has the history open: for a command, which ends soon.
+    folder is made or changed while nobody has the history open, unless a killed gateway has left its log
+    there: for a command, which ends soon.
     """
 
     def __init__(self, directory: Path | str, *, untouched: bool = False) -> None:

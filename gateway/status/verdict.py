@@ -279,7 +279,7 @@ def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
         yield StatusFinding("journal", "readings_lost", level, count=count, at=journal.let_go_at)
     if lost_lately(now):
         yield StatusFinding("journal", "batches_lost", "warn", count=journal.lost, at=journal.lost_at)
-    if younger(journal.thinned_at, now, LOSS_MS):
+    if thinned_lately(now):
         yield StatusFinding(
             "journal", "readings_thinned", "warn", count=journal.thinned_readings, at=journal.thinned_at
         )
@@ -297,6 +297,11 @@ def lost_lately(now: Snapshot) -> bool:
     since makes no news old.
     """
     return now.journal.lost > 0 and _is_news(now.journal.lost_at, now)
+
+
+def thinned_lately(now: Snapshot) -> bool:
+    """Whether it is news that undelivered readings had to make room."""
+    return younger(now.journal.thinned_at, now, LOSS_MS)
 
 
 def _is_news(at: int | None, now: Snapshot) -> bool:

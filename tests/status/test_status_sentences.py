@@ -77,6 +77,22 @@ def test_delivered_with_and_without_confirmation():
     assert said(link(receipts=False)) == "Everything stored has been delivered."
 
 
+def test_what_had_to_make_room_or_waits_for_ever_is_not_called_delivered():
+    lot = {"thinned": 3, "thinned_readings": 24, "thinned_at": NOW - HOUR}
+    assert said(link(last_receipt=NOW - 4000), **lot) == "Everything that is still stored has been delivered."
+    fresh = {"backlog_batches": 1, "backlog_readings": 8, "backlog_oldest": NOW - 5000}
+    assert said(link(**fresh), **lot) == "The newest 8 readings are on their way."
+    assert said(link(**fresh, set_aside=3)) == "The newest 8 readings are on their way."
+
+
+def test_what_was_taken_before_the_clock_was_set_back_is_not_on_its_way():
+    ahead = {"backlog_batches": 90, "backlog_readings": 720, "backlog_oldest": NOW + HOUR}
+    assert said(link(**ahead)) == "720 readings have been waiting; there is room for 41 more days."
+    assert said(link(**ahead), room_days=None) == "720 readings have been waiting."
+    done = said(link(**ahead, done_at=NOW + 20 * MINUTE))
+    assert done == "720 readings waiting are being delivered, until about 19:45."
+
+
 def test_fresh_batches_are_on_their_way_old_ones_wait():
     assert said(link(backlog_batches=1, backlog_readings=8, backlog_oldest=NOW - 5000)).startswith(
         "The newest 8 readings are on their way"

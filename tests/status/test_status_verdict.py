@@ -204,7 +204,7 @@ def test_one_trouble_of_a_platform_hides_no_other(facts: Snapshot, causes: set[s
         (waiting("connecting", since=NOW - 5_000), ("the connection to the platform", "bağlantı kuruluyor")),
         (
             waiting(in_vain=5.0, last_receipt=None),
-            ("the platform has confirmed nothing yet", "platform henüz bir şey onaylamadı"),
+            ("has confirmed nothing since the start", "başlangıçtan beri bir şey onaylamadı"),
         ),
         (
             replace(journal(newest=NOW - HOUR), uptime=20.0, uplinks=()),
@@ -231,7 +231,7 @@ def test_what_is_waited_for_while_it_starts_is_said(facts: Snapshot, said: tuple
         ),
         (
             waiting(since=NOW - 5_000, in_vain=5.0),
-            ("has not confirmed yet what has waited for it", "bekleyenleri henüz onaylamadı"),
+            ("has not confirmed yet what has waited for it", "bekleyen okumaları henüz onaylamadı"),
         ),
         (bus(state="down", error="", since=NOW - 5_000), ("A line is being opened", "Bir hat açılıyor")),
         (

@@ -85,7 +85,9 @@ def _of_others(f: Locale) -> dict[str, str]:
         "EnrolmentRefused": _("The platform gives this gateway no certificate. Its operator knows why."),
         "CommandRefused": _("A command from afar was refused. Nothing was changed by it."),
         "ControlError": _("The running gateway could not be asked. Look whether its service runs."),
-        "GatewayError": _("The gateway reports something; its log tells it in full: journalctl -u submeter."),
+        "GatewayError": _(
+            "The gateway reports something; its log tells it in full: journalctl -u submeter-gateway."
+        ),
     }
 
 

@@ -51,7 +51,7 @@ def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
             level: Level = "bad" if verdict.state == "trouble" else "warn"
     if answering < len(active):
         return Notice(level, _not_all(active, f) % counts)
-    if any(finding.cause == "bus_lent" for finding in verdict.findings):
+    if any(finding.cause == "bus_lent" and finding.count for finding in verdict.findings):
         return Notice(level, _("Something needs attention: not every meter is being read."))
     one, all_ = (
         _("The meter answers, but something needs attention."),
@@ -102,7 +102,7 @@ def _starting(verdict: StatusVerdict, f: Locale, answering: int) -> str:
     if "connecting" in awaited:
         return _("Starting: the connection to the platform is being made.")
     if "first_delivery" in awaited:
-        return _("Starting: the platform has confirmed nothing yet.")
+        return _("Starting: the platform has confirmed nothing since the start.")
     if "delivery_awaited" in awaited:
         return all_answer + " " + _("The platform has not confirmed yet what has waited for it.")
     if "journal_starting" in awaited:

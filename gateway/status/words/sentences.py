@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from gateway.status.snapshot import BusView, FactView, Snapshot, UplinkView
 from gateway.status.uplink_findings import bound
-from gateway.status.verdict import lost_lately
+from gateway.status.verdict import lost_lately, thinned_lately
 from gateway.status.words import causes
 from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
@@ -152,8 +152,9 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
             count,
         )
         return text % {"n": f.whole(count)}
-    if view.state == "connected" and (oldest is None or now.taken - oldest <= bound(now, view.late_after)):
-        if lost_lately(now) or view.skipped or view.salvaged:  # not everything, or not yet
+    recent = oldest is None or abs(now.taken - oldest) <= bound(now, view.late_after)
+    if view.state == "connected" and recent:
+        if less_than_all(now) or view.skipped or view.salvaged or view.set_aside:
             text = ngettext(
                 "The newest reading is on its way.", "The newest %(n)s readings are on their way.", count
             )
@@ -164,28 +165,37 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
             count,
         )
         return text % {"n": f.whole(count)}
-    since = f.since(oldest) if oldest is not None else ""
+    # Of a time to come was what waited when the clock was set back.
+    since = f.since(oldest) if oldest is not None and oldest <= now.taken else ""
     if view.state == "connected" and view.done_at is not None:
         text = ngettext(
             "%(n)s reading waiting %(since)s is being delivered, until about %(time)s.",
             "%(n)s readings waiting %(since)s are being delivered, until about %(time)s.",
             count,
         )
-        return text % {"n": f.whole(count), "since": since, "time": f.moment(view.done_at)}
+        return _joined(text % {"n": f.whole(count), "since": since, "time": f.moment(view.done_at)}, since)
     days = now.journal.room_days
     if days is None:
-        return ngettext(
+        text = ngettext(
             "%(n)s reading has been waiting %(since)s.", "%(n)s readings have been waiting %(since)s.", count
-        ) % {
-            "n": f.whole(count),
-            "since": since,
-        }
+        )
+        return _joined(text % {"n": f.whole(count), "since": since}, since)
     text = ngettext(
         "%(n)s reading has been waiting %(since)s; %(room)s.",
         "%(n)s readings have been waiting %(since)s; %(room)s.",
         count,
     )
-    return text % {"n": f.whole(count), "since": since, "room": _room(days, f)}
+    return _joined(text % {"n": f.whole(count), "since": since, "room": _room(days, f)}, since)
+
+
+def _joined(text: str, since: str) -> str:
+    """A sentence without the blanks that a time leaves which is not known."""
+    return text if since else " ".join(text.split()).replace(" ;", ";").replace(" .", ".")
+
+
+def less_than_all(now: Snapshot) -> bool:
+    """Whether something was lost of late, or had to make room, so that not everything can be delivered."""
+    return lost_lately(now) or thinned_lately(now)
 
 
 def _nothing_waits(now: Snapshot, view: UplinkView, f: Locale) -> str:
@@ -209,6 +219,8 @@ def _nothing_waits(now: Snapshot, view: UplinkView, f: Locale) -> str:
         return text % {"n": f.whole(view.skipped)}
     if lost_lately(now):
         return _("What could be read back of a damaged file has been delivered, and everything since.")
+    if thinned_lately(now):
+        return _("Everything that is still stored has been delivered.")
     if view.receipts and view.last_receipt is not None:
         return _("Everything stored has been delivered; the platform confirmed it at %(time)s.") % {
             "time": f.clock(view.last_receipt)
