@@ -95,16 +95,18 @@ def write_files(
 
 
 def _named(path: Path, config: Config) -> Iterator[tuple[str, Path]]:
-    """What the configuration names: certificates, keys and passwords, and the technician's own tables."""
+    """What the configuration names: certificates, keys and passwords, the keys whose commands count, and the
+    technician's own tables.
+    """
     for uplink in config.uplinks:
         for name in ("password_file", "ca", "cert", "key"):
             if file := getattr(uplink, name):
                 yield "beside", path.parent / file
     if config.building.temperatures:
         yield "beside", Path(config.building.temperatures)
-    tables = Path(config.drivers.directory)
-    if tables.is_dir():
-        yield from (("beside", file) for file in sorted(tables.glob("*.yaml")))
+    if config.remote.commands:
+        yield from (("beside", file) for file in sorted(Path(config.remote.trust).glob("*.pub")))
+    yield from (("beside", file) for file in sorted(Path(config.drivers.directory).glob("*.yaml")))
 
 
 def _state(directory: Path) -> Iterator[tuple[str, Path]]:

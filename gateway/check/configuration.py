@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from gateway.catalogue import Driver, find, load_file, unknown
 from gateway.check import later
 from gateway.check.sample import sample_values
-from gateway.common.files import as_loaded
+from gateway.common.files import is_missing
 from gateway.common.trusted import trusted_keys
 from gateway.config import (
     MAX_PROBLEMS,
@@ -255,7 +255,7 @@ def _files(document: Table) -> Iterator[Told]:
         }
         if _waits(paths):
             del paths["cert"], paths["key"]
-        if "token_file" in paths and _is_missing(Path(paths["token_file"])):
+        if "token_file" in paths and is_missing(Path(paths["token_file"])):
             del paths["token_file"]  # it goes when it was of use
         for key, what, mend in later.mqtt.file_mistakes(paths):
             yield ["uplinks", index, key], what, mend
@@ -264,18 +264,7 @@ def _files(document: Table) -> Iterator[Told]:
 def _waits(paths: Mapping[str, str]) -> bool:
     """Whether certificate and key of an uplink have a place and are still to be made."""
     named = [Path(paths[key]) for key in ("cert", "key") if key in paths]
-    return len(named) == 2 and all(file.parent.is_dir() and _is_missing(file) for file in named)
-
-
-def _is_missing(file: Path) -> bool:
-    """Whether it is not there; what may not be looked at is told by who cannot read it."""
-    try:
-        as_loaded(file).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
+    return len(named) == 2 and all(file.parent.is_dir() and is_missing(file) for file in named)
 
 
 def _uncertified(document: Table) -> Iterator[Told]:

@@ -13,7 +13,7 @@ from gateway.cli.broker_options import broker_at, broker_options
 from gateway.cli.language import N_, _, in_words
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
-from gateway.common.files import read_secret
+from gateway.common.files import is_missing, read_secret
 from gateway.config import Config, Uplink, load_config
 from gateway.errors import EnrolmentError, EnrolmentRefused, GatewayError
 from gateway.host import CONFIG, STATE
@@ -115,7 +115,7 @@ def _by_tokens(config: Config, state: Path, seconds: float) -> int:
     codes = {0}
     for uplink in config.uplinks:
         token = Path(uplink.token_file or "")
-        if uplink.cert is None or Path(uplink.cert).exists() or not token.is_file():
+        if uplink.cert is None or not is_missing(Path(uplink.cert)) or not token.is_file():
             continue
         try:
             identity = _identity(config.gateway.id, uplink)

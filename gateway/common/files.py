@@ -75,6 +75,15 @@ def as_loaded(path: Path) -> Path:
     return path
 
 
+def is_missing(path: Path) -> bool:
+    """Whether a file is not there, `as_loaded`; one that may not be looked at is."""
+    try:
+        as_loaded(path).stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
+
+
 def read_regular(path: Path, most: int) -> bytes:
     """The bytes of a regular file of at most `most` bytes, `as_loaded`. Raises OSError, its `strerror` in
     words.

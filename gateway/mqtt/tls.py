@@ -126,9 +126,7 @@ def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
             yield (
                 key,
                 f"{path} may not be read by the user {_user()}",
-                "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
-                if Path(path).parent == SECRETS
-                else "chgrp submeter and chmod 640: the user of the service reads it",
+                _let_read(Path(path)),
             )
         except OSError as error:
             yield key, f"{path} cannot be read: {_reason(error)}", "write the name of a file that can be read"
@@ -157,6 +155,17 @@ def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
                 f"{paths['cert']} with the key {paths['key']} cannot be used: {_reason(error)}",
                 mend,
             )
+
+
+def _let_read(path: Path) -> str:
+    """What to do about a file that this user may not read: the service has those of `SECRETS` from systemd,
+    whoever calls a command has not.
+    """
+    if path.parent != SECRETS:
+        return "chgrp submeter and chmod 640: the user of the service reads it"
+    if "CREDENTIALS_DIRECTORY" in os.environ:
+        return "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
+    return "use sudo"
 
 
 def _user() -> str:

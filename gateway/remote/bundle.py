@@ -15,7 +15,6 @@ from gateway.config import Config
 _HIDDEN = "(hidden)"
 _SECRET_KEY = re.compile(r"pass|secret|token|key|user|credential|recipient|^cert$|^ca$", re.IGNORECASE)
 """Names of keys whose value is not shown, whatever it is: rather one too many."""
-_FILES = ("password_file", "key")
 _PEM_LINE = re.compile(r"^[A-Za-z0-9+/=]{16,}$", re.MULTILINE)
 MAX_FILE = 64 * 1024
 
@@ -23,8 +22,9 @@ MAX_FILE = 64 * 1024
 def make_bundle(config: Config, facts: dict[str, Any]) -> dict[str, Any]:
     """`facts` (JSON values) with the configuration and what is known of this machine; reads files.
 
-    Keys that may be secret are left out by their name; beside that, what stands in a password file, in a
-    private key or in such a key of the configuration is taken out of every text, wherever it came from.
+    Keys that may be secret are left out by their name; beside that, what stands in a file of a password or a
+    token, in a private key or in such a key of the configuration is taken out of every text, wherever it
+    came from.
     """
     plain = config.model_dump(mode="json", by_alias=True)
     whole = {**facts, "configuration": _without_secrets(plain), "machine": _machine(config)}
@@ -48,9 +48,9 @@ def _secrets(config: Config, plain: Any) -> set[str]:
     """Texts that must stand nowhere."""
     found: set[str] = set()
     for uplink in config.uplinks:
-        if uplink.password_file:
+        for file in filter(None, (uplink.password_file, uplink.token_file)):
             with contextlib.suppress(OSError, ValueError):
-                found.add(read_secret(Path(uplink.password_file)))
+                found.add(read_secret(Path(file)))
         if uplink.key:
             with contextlib.suppress(OSError):
                 text = read_regular(Path(uplink.key), MAX_FILE).decode("ascii", "replace")

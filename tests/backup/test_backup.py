@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -19,8 +20,10 @@ from click.testing import CliRunner
 
 from gateway.backup import Sealer, new_key, opener_for, restore, write_backup
 from gateway.backup.envelope import CHUNK, Unsealed
+from gateway.check import check
 from gateway.cli.backup import command as backup_command
 from gateway.cli.restore import command as restore_command
+from gateway.common.trusted import trusted_keys
 from gateway.config import load_config
 from gateway.demo.show.self_check import committed
 from gateway.errors import BackupError
@@ -200,6 +203,24 @@ def test_everything_comes_back_with_its_rights_and_what_is_left_out_is_named(sit
     with sqlite3.connect(tmp_path / "state/history.db") as db:
         assert db.execute("select count(*) from day").fetchone() == (5000,)
     assert {path.name for path in (tmp_path / "state").iterdir()} == {"learnt.json", "history.db"}
+
+
+def test_the_keys_whose_commands_count_come_back_so_that_the_service_begins(site, tmp_path):
+    trust = site.parent / "trust"
+    trust.mkdir()
+    (trust / "office.pub").write_text("ed25519:" + base64.b64encode(bytes(range(32))).decode())
+    (trust / "office.pub").chmod(0o644)
+    config = json.loads(site.read_text())
+    del config["uplinks"][0]["ca"]
+    config["remote"] = {"uplink": "city", "commands": ["read"], "trust": str(trust)}
+    site.write_text(json.dumps(config))
+    target = io.BytesIO()
+    assert write_backup(site, load_config(site), Sealer.to_recipient(target, RECIPIENT)) == []
+    for place in (site.parent, tmp_path / "state"):
+        shutil.rmtree(place)
+    restore(io.BytesIO(target.getvalue()), opener_for(secret=SECRET), site)
+    assert trusted_keys(trust) == {"office": bytes(range(32))}
+    assert not [each for each in check(site).mistakes if "trust" in str(each)]
 
 
 @pytest.mark.parametrize("there", [False, True])

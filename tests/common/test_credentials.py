@@ -10,7 +10,7 @@ import pytest
 
 from gateway.common import files
 from gateway.common.address import BrokerAddress
-from gateway.common.files import read_regular, read_secret
+from gateway.common.files import is_missing, read_regular, read_secret
 from gateway.mqtt import Broker, check_files, file_mistakes
 from gateway.mqtt import tls as tls_module
 from tests.certificates import certificate
@@ -55,8 +55,29 @@ def test_tls_takes_authority_certificate_and_key_from_there(given, tmp_path) -> 
     check_files(Broker("city", BrokerAddress.of("mqtts://localhost"), "a", username="u", **paths))
 
 
+def test_what_may_not_be_looked_at_is_not_missing(given, tmp_path, monkeypatch) -> None:
+    (given / "secrets_city.crt").write_text("given")
+    assert not is_missing(tmp_path / "secrets/city.crt")
+    assert is_missing(tmp_path / "secrets/other.crt")
+    assert is_missing(given / "secrets_city.crt/below")
+
+    def barred(*_: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", barred)
+        assert not is_missing(Path("/etc/submeter/city.crt"))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can go on as somebody else")
-def test_what_is_not_handed_over_yet_is_told_with_what_to_do(given, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("service", "mend"), [(True, "sudo systemctl restart submeter-gateway"), (False, "'use sudo'")]
+)
+def test_what_is_not_handed_over_yet_is_told_with_what_to_do(
+    given, tmp_path, monkeypatch, service: bool, mend: str
+) -> None:
+    if not service:
+        monkeypatch.delenv("CREDENTIALS_DIRECTORY")
     folder = tmp_path / "secrets"
     folder.mkdir()
     (folder / "new.password").write_text("word\n")
@@ -73,4 +94,4 @@ def test_what_is_not_handed_over_yet_is_told_with_what_to_do(given, tmp_path) ->
     os.waitpid(child, 0)
     os.close(writing)
     with os.fdopen(reading) as said:
-        assert "sudo systemctl restart submeter-gateway" in said.read()
+        assert mend in said.read()

@@ -139,3 +139,12 @@ def test_avahi_tells_the_port_of_the_page() -> None:
     group = ET.fromstring((ROOT / "systemd" / "submeter-gateway.avahi.service").read_bytes())
     assert group.findtext("service/type") == "_http._tcp"
     assert StatusSection().listen.rpartition(":")[2] == group.findtext("service/port")
+
+
+def test_a_removal_waits_for_the_card_before_its_program_goes() -> None:
+    """dpkg deletes /opt/submeter after this script; what the unit found is put back by a program in there."""
+    script = (ROOT / "packaging/debian/prerm").read_text()
+    stops = [line for line in script.splitlines() if "deb-systemd-invoke stop submeter-gateway" in line]
+    assert len(stops) == 1
+    assert "submeter-card.service" in stops[0]
+    assert "PartOf=submeter-gateway.service" in (ROOT / "systemd/submeter-card.service").read_text()
