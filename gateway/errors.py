@@ -227,6 +227,9 @@ MEND_REFUSED = {
 }
 """What whoever sent a command does after it was refused, by the reason; others say it with what was wrong."""
 
+SEE_LOG = "look into the log: journalctl -u submeter-gateway"
+"""Said instead of the mend for "failed" where diagnostics would fail as well: every signed command does."""
+
 
 class CommandRefused(GatewayError):
     """A command of remote care that is not carried out; nothing was changed. `reason` is what it is counted

@@ -93,8 +93,10 @@ def _send(
         if answer.state == "undone":
             text = _("%(gateway)s: it was taken back: %(error)s")
         what, _arrow, mend = answer.error.partition(" → ")
-        hint = mend or _("submeter care diagnostics fetches the gateway's log, which says more")
-        raise GatewayError(text % {"gateway": gateway, "error": what}, hint=hint)
+        more = _("submeter care diagnostics fetches the gateway's log, which says more")
+        if verb == "diagnostics":
+            more = _("look into the log: journalctl -u submeter-gateway")
+        raise GatewayError(text % {"gateway": gateway, "error": what}, hint=mend or more)
     return answer.result or {}
 
 

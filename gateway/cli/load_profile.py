@@ -188,7 +188,7 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
 
 
 def _bad(path: Path, number: int, what: str) -> Problem:
-    return Problem(str(path), number, "", what, _("correct the line, or leave it out: the others are used"))
+    return Problem(str(path), number, "", what, _("correct the line, or leave it out"))
 
 
 def _starts(at: datetime, back: timedelta, zone: ZoneInfo) -> list[int]:

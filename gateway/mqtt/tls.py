@@ -23,6 +23,8 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _HOST_NAME, _IP_ADDRESS = 62, 64
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _CA = "write the certificate of the authority that signed it in ca"
+_RESTART = "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
+"""What helps with a file that root put among its secrets after the start."""
 _CERTIFICATE = {
     _NOT_YET_VALID: ("not_yet_valid", "look at the clock of this machine and at the broker's certificate"),
     _EXPIRED: ("expired", "ask the broker's operator for a new certificate there"),
@@ -49,7 +51,9 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise LinkRefused(
             f"the CA file {broker.ca} cannot be used: {_reason(error)}",
-            hint="write a readable PEM file with the CA's certificate in ca",
+            hint=_RESTART
+            if _is_secret_of_root(error)
+            else "write a readable PEM file with the CA's certificate in ca",
             cause="own_files",
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -67,7 +71,9 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
             raise LinkRefused(
                 f"the client certificate {broker.cert} with its key {broker.key} cannot be used: "
                 f"{_reason(error)}",
-                hint="have one made: sudo submeter enroll; or write the name of the file that is meant"
+                hint=_RESTART
+                if _is_secret_of_root(error)
+                else "have one made: sudo submeter enroll; or write the name of the file that is meant"
                 if isinstance(error, FileNotFoundError)
                 else "write readable PEM files that belong together in cert and key; the key without a "
                 "passphrase",
@@ -85,7 +91,9 @@ def password(broker: Broker) -> str | None:
     except OSError as error:
         raise LinkRefused(
             f"the password file {broker.password_file} cannot be read: {_reason(error)}",
-            hint="make it readable for the user of the service; one line, UTF-8",
+            hint=_RESTART
+            if _is_secret_of_root(error)
+            else "make it readable for the user of the service; one line, UTF-8",
             cause="own_files",
         ) from error
     except ValueError as error:
@@ -93,6 +101,11 @@ def password(broker: Broker) -> str | None:
         raise LinkRefused(
             f"the password file {broker.password_file} {what}", hint=mend, cause="own_files"
         ) from None
+
+
+def _is_secret_of_root(error: OSError) -> bool:
+    """Whether a file was not read because it lies in `SECRETS` and was not handed over at the start."""
+    return isinstance(error, PermissionError) and Path(str(error.filename)).parent == SECRETS
 
 
 def check_files(broker: Broker) -> None:
@@ -164,7 +177,7 @@ def _let_read(path: Path) -> str:
     if path.parent != SECRETS:
         return "chgrp submeter and chmod 640: the user of the service reads it"
     if "CREDENTIALS_DIRECTORY" in os.environ:
-        return "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
+        return _RESTART
     return "use sudo"
 
 

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from gateway.common.files import read_regular
-from gateway.errors import CommandRefused
+from gateway.errors import SEE_LOG, CommandRefused
 from gateway.host import write_secret
 
 MAX_FILE = 4096
@@ -27,9 +27,10 @@ class CommandCounter:
         except FileNotFoundError:
             return 0
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CommandRefused("failed", f"{self._path} cannot be read") from error
+            what = f"{self._path} cannot be read"
+            raise CommandRefused("failed", what, hint=SEE_LOG) from error
         if not isinstance(found, int) or found < 0:
-            raise CommandRefused("failed", f"{self._path} holds no counter")
+            raise CommandRefused("failed", f"{self._path} holds no counter", hint=SEE_LOG)
         return found
 
     def commit(self, counter: int) -> None:

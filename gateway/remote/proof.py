@@ -2,7 +2,7 @@
 the daemon loads nothing of cryptography.
 
 Its input is the signature (64 bytes) and the signed bytes; exit code 0 and the key's name when it is, 1 when
-it is not.
+it is not, with what is wrong and what to do on stderr.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import sys
 from pathlib import Path
 
 from gateway.common.trusted import trusted_keys
-from gateway.errors import CommandRefused
+from gateway.errors import SEE_LOG, CommandRefused
 
 LIMIT = 60.0
 """s that it may take."""
 SIGNATURE = 64
 MAX_SIGNED = 4096
 _NO = 1
+_PUT_ONE = "put the line that submeter care new-key prints into a file there, NAME.pub, owned by root"
 
 
 def ask_signer(trust: str, signed: bytes, signature: bytes) -> str:
@@ -29,13 +30,16 @@ def ask_signer(trust: str, signed: bytes, signature: bytes) -> str:
             command, input=signature + signed, capture_output=True, timeout=LIMIT, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise CommandRefused("failed", f"the signature cannot be checked: {error}") from error
+        what = f"the signature cannot be checked: {error}"
+        raise CommandRefused("failed", what, hint=SEE_LOG) from error
     if done.returncode == 0:
         return done.stdout.decode().strip()
     said = done.stderr.decode(errors="replace").strip().splitlines()
     if done.returncode == _NO and said and "Traceback" not in done.stderr.decode(errors="replace"):
-        raise CommandRefused("forged", said[-1])
-    raise CommandRefused("failed", f"the signature cannot be checked: {said[-1] if said else ''}")
+        what, _arrow, mend = said[-1].partition(" → ")
+        raise CommandRefused("forged", what, hint=mend or None)
+    what = f"the signature cannot be checked: {said[-1] if said else ''}"
+    raise CommandRefused("failed", what, hint=SEE_LOG)
 
 
 def signer(trust: Path, signed: bytes, signature: bytes, owner: int | None = None) -> str:
@@ -44,8 +48,14 @@ def signer(trust: Path, signed: bytes, signature: bytes, owner: int | None = Non
 
     try:
         keys = trusted_keys(trust, owner)
-    except (OSError, ValueError) as error:
-        raise CommandRefused("forged", f"no key is trusted: {error}") from error
+    except OSError as error:
+        what = f"no key is trusted: {trust} cannot be read: {error.strerror}"
+        raise CommandRefused("forged", what, hint=_PUT_ONE) from error
+    except ValueError as error:
+        wrong, _, mend = str(error).partition(": ")
+        raise CommandRefused("forged", f"no key is trusted: {wrong}", hint=mend or _PUT_ONE) from error
+    if not keys:
+        raise CommandRefused("forged", f"no key is trusted: {trust} holds none", hint=_PUT_ONE)
     for name, key in keys.items():
         if is_signed(key, signature, signed):
             return name
@@ -58,7 +68,7 @@ def main() -> None:
     try:
         sys.stdout.write(signer(Path(sys.argv[1]), data[SIGNATURE:], data[:SIGNATURE]))
     except CommandRefused as refused:
-        sys.exit(refused.message)
+        sys.exit(str(refused))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from gateway.common import files
 from gateway.common.address import BrokerAddress
 from gateway.common.files import is_missing, read_regular, read_secret
+from gateway.errors import LinkRefused
 from gateway.mqtt import Broker, check_files, file_mistakes
 from gateway.mqtt import tls as tls_module
 from tests.certificates import certificate
@@ -70,11 +71,9 @@ def test_what_may_not_be_looked_at_is_not_missing(given, tmp_path, monkeypatch) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can go on as somebody else")
-@pytest.mark.parametrize(
-    ("service", "mend"), [(True, "sudo systemctl restart submeter-gateway"), (False, "'use sudo'")]
-)
+@pytest.mark.parametrize("service", [True, False])
 def test_what_is_not_handed_over_yet_is_told_with_what_to_do(
-    given, tmp_path, monkeypatch, service: bool, mend: str
+    given, tmp_path, monkeypatch, service: bool
 ) -> None:
     if not service:
         monkeypatch.delenv("CREDENTIALS_DIRECTORY")
@@ -87,11 +86,19 @@ def test_what_is_not_handed_over_yet_is_told_with_what_to_do(
     if (child := os.fork()) == 0:
         try:
             os.setuid(65534)
-            told = list(file_mistakes({"password_file": str(folder / "new.password")}))
-            os.write(writing, repr(told).encode())
+            path = str(folder / "new.password")
+            told = [mend for _key, _what, mend in file_mistakes({"password_file": path})]
+            os.environ.pop("CREDENTIALS_DIRECTORY", None)  # this user may not look into pytest's folder
+            for keys in ({"password_file": path}, {"ca": path}, {"cert": path, "key": path}):
+                with pytest.raises(LinkRefused) as caught:
+                    check_files(Broker("city", BrokerAddress.of("mqtts://localhost"), "a", **keys))
+                told.append(caught.value.hint)
+            os.write(writing, "\n".join(told).encode())
         finally:
             os._exit(0)
     os.waitpid(child, 0)
     os.close(writing)
     with os.fdopen(reading) as said:
-        assert mend in said.read()
+        mends = [line.partition(":")[0] for line in said.read().splitlines()]
+    restart = "sudo systemctl restart submeter-gateway"
+    assert mends == [restart if service else "use sudo", restart, restart, restart]

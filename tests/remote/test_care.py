@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli import care as care_commands
 from gateway.config import Config, RemoteSection, parse_config
-from gateway.errors import CommandRefused, JournalFull
+from gateway.errors import CommandRefused, GatewayError, JournalFull
 from gateway.host import signing
 from gateway.remote.bundle import _SECRET_KEY, make_bundle
 from gateway.remote.care import CareService
 from gateway.remote.care import service as service_module
 from gateway.remote.counter import CommandCounter
 from gateway.remote.proof import ask_signer, signer
-from gateway.remote.sending import Order, key_in, sign_order
+from gateway.remote.sending import CareAnswer, Order, key_in, sign_order
 from gateway.wire import parse
 from gateway.wire.care import CareReply
 from tests.waiting import until
@@ -206,6 +208,61 @@ def test_the_process_that_judges_a_signature_says_who_signed(trust, key, strange
             ask_signer(str(trust), b"bytes", by.sign(b"bytes"))
 
 
+def test_what_that_process_finds_wrong_with_the_keys_is_told_with_its_own_mend(tmp_path, trust, key) -> None:
+    def told() -> str:
+        with pytest.raises(CommandRefused) as caught:
+            ask_signer(str(trust), b"bytes", key.sign(b"bytes"))
+        assert caught.value.reason == "forged"
+        return str(caught.value)
+
+    trust.chmod(0o777)
+    assert told() == f"no key is trusted: {trust} may be written by others → chmod go-w {trust}"
+    trust.chmod(0o755)
+    put = " → put the line that submeter care new-key prints into a file there, NAME.pub, owned by root"
+    (trust / "engineer.pub").unlink()
+    assert told() == f"no key is trusted: {trust} holds none{put}"
+    trust.rename(tmp_path / "elsewhere")
+    assert told() == f"no key is trusted: {trust} cannot be read: No such file or directory{put}"
+
+
+@pytest.mark.parametrize("command", ["read", "diagnostics"])
+async def test_a_result_that_is_too_large_says_what_the_same_command_can_do(
+    tmp_path, key, section, monkeypatch, command
+):
+    monkeypatch.setattr(service_module, "MOST_PARTS", 1)
+    host = Host()
+    large = await host.diagnostics()
+
+    async def read(_meters: list[str]) -> dict[str, Any]:
+        return large
+
+    monkeypatch.setattr(host, "read", read)
+    await ask(host, section, tmp_path, (command, sign_order(order(command), key, EPOCH)[1]))
+    mend = {"read": " → name some of the meters", "diagnostics": ""}[command]
+    assert host.replies[0].error == f"the result is too large to send{mend}"
+
+
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [("read", "submeter care diagnostics"), ("diagnostics", "journalctl -u submeter-gateway")],
+)
+def test_what_failed_is_not_told_to_do_the_same_once_more(tmp_path, key, monkeypatch, verb, more) -> None:
+    """The control: whoever read meters is told to fetch the diagnostics."""
+
+    def send(*_given: object) -> CareAnswer:
+        return CareAnswer(ok=False, state="failed", error="KeyError")
+
+    monkeypatch.setattr(care_commands.CareSender, "send", send)
+    monkeypatch.setattr(care_commands.CareSender, "__enter__", lambda sender: sender)
+    monkeypatch.setattr(care_commands.CareSender, "__exit__", lambda *_: None)
+    words = [verb, "izm-1", "--broker", "mqtt://localhost", "--sign-with", str(tmp_path / "engineer.key")]
+    words += ["-o", str(tmp_path / "out.json")] * (verb == "diagnostics")
+    done = CliRunner().invoke(care_commands.command, words)
+    assert isinstance(done.exception, GatewayError), done.output
+    assert more in done.exception.hint
+    assert ("care diagnostics" in done.exception.hint) is (verb == "read")
+
+
 async def test_a_command_that_is_off_is_refused(tmp_path, key, section, trust):
     host = Host()
     only = RemoteSection(uplink="city", commands=["diagnostics"], trust=str(trust))
@@ -285,6 +342,13 @@ async def test_what_cannot_be_noted_is_not_done(tmp_path, key, section, broken, 
         monkeypatch.setattr("gateway.remote.counter.write_secret", fails)
     service = await ask(host, section, tmp_path, ("read", sign_order(order(), key, EPOCH)[1]))
     assert (host.done, service.counts) == ([], Counter(failed=1))
+    said = host.replies[0].error
+    assert said
+    # Every signed command fails so: another one fetches nothing.
+    assert "diagnostics" not in said
+    assert said.endswith(
+        "make room on the disk" if broken == "read-only" else "journalctl -u submeter-gateway"
+    )
 
 
 async def test_without_a_right_clock_the_gateway_can_still_be_looked_at(tmp_path, key, section):

@@ -262,11 +262,21 @@ async def test_a_file_that_takes_too_long_is_said_and_leaves_no_process(building
     monkeypatch.setattr(response, "LIMIT", 0.01)
     answer = await get(building, "/api/v1/energy?month=2026-11&format=xlsx&lang=tr")
     assert answer.status_code == 503
-    assert answer.json() == {"error": "dosya çok uzun sürüyor", "hint": "daha kısa bir aralık isteyin"}
+    assert answer.json() == {"error": "dosya çok uzun sürüyor", "hint": "daha dar bir tarih aralığı isteyin"}
     monkeypatch.setattr(response, "LIMIT", 120)
     assert (await get(building, "/api/v1/tree?format=csv")).status_code == 200, (
         "and the next one has its turn"
     )
+
+
+async def test_of_a_file_that_failed_in_an_unforeseen_way_the_log_says_what_the_visitor_need_not_know(
+    building, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(response.pickle, "dumps", lambda _order: b"")
+    answer = await get(building, "/api/v1/energy?month=2026-11&format=xlsx&lang=tr")
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "dosya hazırlanamadı", "hint": "daha dar bir tarih aralığı isteyin"}
+    assert "EOFError" in caplog.text
 
 
 def test_a_service_that_may_not_change_its_priority_makes_files_all_the_same(building, monkeypatch) -> None:

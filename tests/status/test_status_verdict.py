@@ -296,6 +296,8 @@ def test_a_file_of_our_own_is_not_the_operators() -> None:
         assert firm in told.action
         assert operator not in told.action
         assert "submeter check --here" in told.action
+        # Root's check sees the file that the service was not handed over at its start.
+        assert "sudo systemctl restart submeter-gateway" in told.action
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from gateway.common.text import visible
 from gateway.common.troubles import Troubles
 from gateway.common.wait import wait_for_event
 from gateway.config import RemoteSection
-from gateway.errors import CommandRefused, GatewayError
+from gateway.errors import SEE_LOG, CommandRefused, GatewayError
 from gateway.remote.apply.package import SUFFIX, signed_package
 from gateway.remote.care.handed_over import HandedOver
 from gateway.remote.counter import CommandCounter
@@ -198,7 +198,8 @@ class CareService:
         try:
             await self._host.audit("remote_command", fields)
         except GatewayError as error:
-            raise CommandRefused("failed", f"it cannot be noted in the journal: {error.message}") from error
+            what = f"it cannot be noted in the journal: {error.message}"
+            raise CommandRefused("failed", what, hint=SEE_LOG) from error
         log.info("remote care: %s, counter %d, signed by %s", *fields.values())
 
     async def _carry_out(self, reply_id: str, statement: CommandStatement, payload: str) -> None:
@@ -211,9 +212,9 @@ class CareService:
             self._fail(reply_id, type(error).__name__)
         else:
             self.counts["done"] += 1
-            self._answer(reply_id, result)
+            self._answer(reply_id, statement.command, result)
 
-    def _answer(self, reply_id: str, result: dict[str, Any]) -> None:
+    def _answer(self, reply_id: str, command: str, result: dict[str, Any]) -> None:
         """A result in one reply, or in parts."""
         plain = json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode()
         if len(plain) <= WHOLE:
@@ -222,7 +223,8 @@ class CareService:
         packed = zlib.compress(plain, 9)
         parts = [packed[at : at + PART] for at in range(0, len(packed), PART)]
         if len(parts) > MOST_PARTS:
-            self._say(CareReply(id=reply_id, ok=False, state="failed", error=_TOO_LARGE))
+            error = f"{_TOO_LARGE} → name some of the meters" if command == "read" else _TOO_LARGE
+            self._say(CareReply(id=reply_id, ok=False, state="failed", error=error))
             return
         for number, part in enumerate(parts, 1):
             data = base64.b64encode(part).decode()
@@ -247,7 +249,7 @@ class CareService:
 
 
 _READ = 'write {"meters": ["id", …]}, or nothing for all'
-_TOO_LARGE = "the result is too large to send → name some of the meters"
+_TOO_LARGE = "the result is too large to send"
 
 
 def _object(payload: str) -> dict[str, Any]:

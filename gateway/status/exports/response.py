@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import pickle
 import sys
 from typing import TYPE_CHECKING
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 
     from gateway.status.exports.order import ExportOrder
 
+log = logging.getLogger(__name__)
+
 MODULE = "gateway.status.exports.process"
 LIMIT = 300.0
 """s that a file may take, with its way to the visitor."""
 WAIT = 20.0
 """s that a visitor waits for the file of another one."""
 _BLOCK = 65536
+_MOST_SAID = 4000
+"""Characters of what a process says that the log takes."""
 TYPES = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -76,9 +81,13 @@ async def _first(process: asyncio.subprocess.Process, order: bytes) -> bytes:
     process.stdin.close()
     first = await process.stdout.read(_BLOCK)
     if not first:
-        said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
-        what, _arrow, mend = (said[-1] if said else "the file could not be made").partition(" → ")
-        raise HistoryError(what, hint=mend or "ask for a shorter time; the gateway's log says more")
+        said = (await process.stderr.read()).decode(errors="replace").strip()
+        code = await process.wait()
+        if code != 1 or not said or "Traceback" in said:
+            log.warning("the process that makes a file ended with %d: %s", code, said[-_MOST_SAID:])
+            raise HistoryError("the file could not be made", hint="ask for a shorter range")
+        what, _arrow, mend = said.splitlines()[-1].partition(" → ")
+        raise HistoryError(what, hint=mend or "ask for a shorter range")
     return first
 
 

@@ -135,7 +135,8 @@ def action(cause: str, f: Locale) -> str:
         "tls": _("Tell the maintenance firm: the keys `url`, `ca`, `cert` and `key` must fit the broker."),
         "own_files": _(
             "Tell the maintenance firm: sudo submeter check --here names the file of `ca`, `cert`, `key` or "
-            "`password_file` and what is wrong with it."
+            "`password_file` and what is wrong with it; if it finds nothing: "
+            "sudo systemctl restart submeter-gateway"
         ),
         "clock": _("Nothing to do: it is tried again until then."),
     }
