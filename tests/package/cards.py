@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -184,7 +185,10 @@ def remounted(story: Story, package: Path, folder: Path) -> str:
         def seldom(when: str, wanted: int = SELDOM) -> None:
             until(lambda: partition.commit == wanted, PATIENCE, f"it commits every {wanted} s {when}", 0.2)
 
+        # Moved: without the partition no journal may be there that would give its numbers once more.
         subprocess.run(["cp", "-a", f"{machine.tree}{STATE}/.", str(partition.place)], check=True)
+        for moved in Path(f"{machine.tree}{STATE}").iterdir():
+            shutil.rmtree(moved) if moved.is_dir() else moved.unlink()
         machine.start_again(f"--bind={partition.place}:{STATE}")
         story.goes_on("the boot")
         seldom("after the boot")
