@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 from journal_data import HandClock, small, until
-from journal_refusal import error_of, fill, settled_job
+from journal_rest import fill, settled_job
 
 from gateway import wire
 from gateway.errors import JournalBusy, JournalDamaged, JournalError
@@ -12,6 +12,7 @@ from gateway.journal import writer as writer_module
 from gateway.journal.lock import read_mark
 from gateway.journal.writer import RETRY
 from gateway.model import Draft, Event, Ranges
+from tests.refusing_store import error_of
 
 
 def waiting(journal):

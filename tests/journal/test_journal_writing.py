@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from journal_data import Building, small, until
-from journal_refusal import Refusal, error_of, fill, settled_job
+from journal_rest import fill, settled_job
 
 from gateway import wire
 from gateway.errors import JournalFull, JournalTooNew
@@ -16,6 +16,7 @@ from gateway.journal.file.thinning import PART, MayDelete
 from gateway.journal.pending import PendingDraft
 from gateway.journal.writer import REFLECT, RETRY, SPARE, TOGETHER, TRIES
 from gateway.model import Ranges
+from tests.refusing_store import ALWAYS, Refusal, error_of
 
 
 async def test_on_a_full_disk_what_was_delivered_makes_room_and_the_same_commit_succeeds(
@@ -57,7 +58,7 @@ async def test_on_a_full_disk_undelivered_batches_stay_and_readings_wait(opened,
     journal = opened()
     await fill(journal, clock, 20)
     refusal = Refusal(monkeypatch)
-    refusal.left = 10**6
+    refusal.left = ALWAYS
     with pytest.raises(JournalFull, match=r"disk of .* is full"):
         await journal.commit(small())
     stats = journal.stats()
@@ -91,7 +92,7 @@ async def test_a_disk_that_stays_full_is_not_emptied_for_one_commit(opened, cloc
     await journal.settle("city", journal.epoch, Ranges([(1, 300)]))
     await settled_job(journal)
     refusal = Refusal(monkeypatch)
-    refusal.left = 10**6
+    refusal.left = ALWAYS
     with pytest.raises(JournalFull, match="is full"):
         await journal.commit(small())
     assert refusal.count in {TRIES + 1, 2 * (TRIES + 1)}
@@ -104,7 +105,7 @@ async def test_room_that_cannot_be_made_is_no_reason_to_try_on(opened, clock, mo
     await journal.settle("city", journal.epoch, Ranges([(1, 20)]))
     await settled_job(journal)
     refusal = Refusal(monkeypatch)
-    refusal.left = 10**6
+    refusal.left = ALWAYS
 
     def refuse(*_):
         raise error_of("SQLITE_FULL")
@@ -172,7 +173,7 @@ async def test_a_disk_that_refuses_is_given_one_more_attempt_with_the_file_opene
     [row] = await journal.commit(small())
     assert (row.seq, refusal.count) == (4, 1)
     assert writer.current.file is not before
-    refusal.left = 10**6
+    refusal.left = ALWAYS
     await settled_job(journal)
     with pytest.raises(JournalFull, match="cannot be written"):
         await journal.commit(small())
@@ -187,7 +188,7 @@ async def test_what_waits_is_tried_again_after_a_while_and_not_before(opened, cl
     writer, refusal = journal._writer, Refusal(monkeypatch, retry=RETRY)
     now = [1000.0]
     monkeypatch.setattr(writer_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    refusal.left = 10**6
+    refusal.left = ALWAYS
     with pytest.raises(JournalFull):
         await journal.commit(small())
     count = refusal.count
@@ -220,7 +221,7 @@ async def test_what_waits_is_tried_again_after_a_while_and_not_before(opened, cl
 async def test_what_has_waited_in_memory_and_comes_at_once_is_no_faster_pace(opened, clock, monkeypatch):
     journal = opened()
     refusal, building = Refusal(monkeypatch), Building(2)
-    refusal.left = 10**6
+    refusal.left = ALWAYS
     for _ in range(60):
         clock.now += 10_000
         with pytest.raises(JournalFull):
@@ -238,7 +239,7 @@ async def test_a_trouble_is_said_once_and_its_end_as_well(opened, clock, monkeyp
     journal = opened()
     await fill(journal, clock, 2)
     refusal = Refusal(monkeypatch)
-    refusal.left = 10**6
+    refusal.left = ALWAYS
     for _ in range(4):
         with pytest.raises(JournalFull):
             await journal.commit(small())
@@ -282,7 +283,7 @@ async def test_what_was_let_go_is_told_once_with_the_next_batch(opened, clock, m
     await fill(journal, clock, 1)
     writer, refusal = journal._writer, Refusal(monkeypatch)
     writer.pending._most = 1
-    refusal.left = 10**6
+    refusal.left = ALWAYS
     for _ in range(3):
         with pytest.raises(JournalFull):
             await journal.commit(Building(2).draft(clock.now))

@@ -2,10 +2,11 @@
 
 import pytest
 from journal_data import small
-from journal_refusal import Refusal, error_of, fill, settled_job
+from journal_rest import fill, settled_job
 
 from gateway.errors import JournalDamaged, JournalError, JournalFull
 from gateway.journal.lock import is_locked
+from tests.refusing_store import ALWAYS, Refusal, error_of
 
 
 async def test_damage_that_a_commit_meets_costs_it_nothing(opened, clock, monkeypatch, tmp_path):
@@ -24,7 +25,7 @@ async def test_damage_that_cannot_be_moved_aside_is_not_tried_again_at_once(open
     journal = opened()
     await fill(journal, clock, 3)
     refusal, tried = Refusal(monkeypatch), []
-    refusal.error, refusal.left = JournalDamaged("spoilt"), 10**6
+    refusal.error, refusal.left = JournalDamaged("spoilt"), ALWAYS
 
     def replace(reason):
         tried.append(reason)

@@ -18,13 +18,14 @@ from gpiozero.pins.mock import MockFactory
 from gateway.cli.client import ControlClient
 from gateway.cli.pulses import lines
 from gateway.daemon.daemon import Daemon
-from gateway.errors import GatewayError, JournalFull
+from gateway.errors import GatewayError
 from gateway.host.clock import Clock
 from gateway.journal import Journal
 from gateway.status import judge
 from gateway.status.words.language import Locale
 from gateway.status.words.notices import notices
 from gateway.wire import decode
+from tests.refusing_store import ALWAYS, Refusal
 from tests.waiting import until, wait_until
 
 HERE = Path(__file__).parent
@@ -183,10 +184,7 @@ async def test_a_clean_stop_and_reloads_lose_nothing(gateway) -> None:
 
 
 async def test_a_reload_while_the_disk_is_full_keeps_what_was_counted(gateway, monkeypatch) -> None:
-    async def refuse(*_):
-        raise JournalFull("no room")
-
-    factory = MockFactory()
+    factory, refusal = MockFactory(), Refusal(monkeypatch)
     monkeypatch.setattr(Device, "pin_factory", factory)
     daemon = Daemon(gateway.config, gateway.socket)
     task = asyncio.create_task(daemon.run())
@@ -201,13 +199,15 @@ async def test_a_reload_while_the_disk_is_full_keeps_what_was_counted(gateway, m
 
     await until(gateway.socket.exists)
     await count(20)
-    commit = daemon.journal.commit
-    monkeypatch.setattr(daemon.journal, "commit", refuse)
+    refusal.left = ALWAYS
     await count(30)
     await daemon.reload()
     await count(10)
-    monkeypatch.setattr(daemon.journal, "commit", commit)
-    await asyncio.sleep(0.2)
+    # The newest reading is among those that wait.
+    await until(lambda: daemon.assembly.carry()["pulses"]["water"]["count"] == 60)
+    await daemon.assembly.slots.flush()
+    assert refusal.count > 0
+    refusal.over(daemon.journal)
     daemon.end()
     await asyncio.wait_for(task, 30)
     carried, readings, _ = await stored(gateway)
@@ -342,15 +342,12 @@ async def give(daemon: Daemon, factory, number: int, pin=17) -> None:
     )
 
 
-async def refuse(*_) -> None:
-    raise JournalFull("the journal is full")
-
-
 async def test_all_inputs_taken_out_and_put_back_while_the_journal_is_full(gateway, monkeypatch) -> None:
+    refusal = Refusal(monkeypatch)
     async with here(gateway, monkeypatch) as (daemon, factory):
         await give(daemon, factory, 20)
         await daemon.assembly.slots.flush()
-        monkeypatch.setattr(daemon.journal, "commit", refuse)
+        refusal.left = ALWAYS
         await give(daemon, factory, 30)
         good = gateway.config.read_text()
         gateway.config.write_text(
@@ -373,12 +370,13 @@ async def test_all_inputs_taken_out_and_put_back_while_the_journal_is_full(gatew
 
 
 async def test_a_set_while_the_journal_is_full_says_so_and_survives(gateway, monkeypatch) -> None:
+    refusal = Refusal(monkeypatch)
     async with here(gateway, monkeypatch) as (daemon, factory):
         await give(daemon, factory, 5)
-        monkeypatch.setattr(daemon.journal, "commit", refuse)
+        refusal.left = ALWAYS
         answer = await asyncio.to_thread(gateway.cli, "pulses", "set", "water", "1240.5")
         assert answer.returncode != 0
-        assert "not on disk yet: the journal is full" in answer.stderr
+        assert "not on disk yet: the disk of " in answer.stderr
         assert "Do not set it again" in answer.stderr
         with monkeypatch.context() as patch:
             patch.setattr(
@@ -451,12 +449,12 @@ async def test_a_journal_that_has_lost_the_registers_takes_none_along(
 async def test_a_kill_while_the_journal_is_full_costs_what_the_second_copy_lacks_and_is_told(
     gateway, monkeypatch
 ) -> None:
-    state = gateway.directory / "state"
+    state, refusal = gateway.directory / "state", Refusal(monkeypatch)
     async with here(gateway, monkeypatch) as (daemon, factory):
         await asyncio.to_thread(gateway.cli, "pulses", "set", "water", "100")
         await give(daemon, factory, 10)
         await daemon.assembly.slots.flush()
-        monkeypatch.setattr(daemon.journal, "commit", refuse)
+        refusal.left = ALWAYS
         await give(daemon, factory, 30)
         daemon.assembly.pulses.poll("water")
         assert await daemon.save_registers()

@@ -1,12 +1,12 @@
-"""A store that refuses to insert, and a journal whose thread has come to rest: for tests of the writer."""
+"""A store that refuses to insert, as that of a full disk does: the journal behind it is the real one."""
 
-import asyncio
 import sqlite3
-
-from journal_data import Building
 
 from gateway.journal import writer as writer_module
 from gateway.journal.file.store import JournalStore
+
+ALWAYS = 10**6
+"""Refusals that no test outlives."""
 
 
 def error_of(name, text="words of SQLite"):
@@ -39,18 +39,3 @@ class Refusal:
     def over(self, journal):
         self.left = 0
         journal._writer._retry_at = 0
-
-
-async def settled_job(journal, job=lambda: None):
-    """Wait for the journal's thread to have nothing more to do."""
-    return await asyncio.wrap_future(journal._thread.call(job))
-
-
-async def fill(journal, clock, count, meters=2, **more):
-    rows = []
-    building = Building(meters)
-    for _ in range(count):
-        clock.now += 10_000
-        rows += await journal.commit(building.draft(clock.now), **more)
-    await settled_job(journal)
-    return rows
