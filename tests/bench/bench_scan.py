@@ -2,18 +2,19 @@
 pseudo-terminals at the pace of the wire, and in seconds of the wire alone, which a busy machine does not
 change.
 
-A draw on a pseudo-terminal mostly waits, so that many run side by side, each in a process of its own.
+Each draw runs in a process of its own. One on a pseudo-terminal mostly waits, so that many run side by side.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -186,21 +187,26 @@ def _kinds(times: int) -> list[tuple[str, int]]:
     return jobs + [("known", SEED + 2000 + place) for place in range(KNOWN * times)]
 
 
-def run() -> list[Figure]:
-    """All kinds of sites on pseudo-terminals, five times as many in seconds of the wire, and every table of
-    the library.
-    """
+def _searched(
+    one: Callable[[str, int], Drawn], jobs: list[tuple[str, int]], *, at_once: int
+) -> dict[str, list[Drawn]]:
+    """What the draws brought, by kind; each is told as it ends."""
     draws: dict[str, list[Drawn]] = {}
-    wire: dict[str, list[Drawn]] = {}
-    for kind, seed in _kinds(ON_THE_WIRE):
-        wire.setdefault(kind, []).append(search(kind, seed, wire=True))
-    jobs = _kinds(1)
-    with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn")) as pool:
-        for (kind, _), found in zip(jobs, pool.map(search, *zip(*jobs, strict=True)), strict=True):
+    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+        for (kind, _), found in zip(jobs, pool.map(one, *zip(*jobs, strict=True)), strict=True):
             print(
                 f"  {found.what}: {found.seconds:.0f} s {found.missed or ''} {found.wrong or ''}", flush=True
             )
             draws.setdefault(kind, []).append(found)
+    return draws
+
+
+def run() -> list[Figure]:
+    """All kinds of sites on pseudo-terminals, five times as many in seconds of the wire, and every table of
+    the library.
+    """
+    draws = _searched(search, _kinds(1), at_once=AT_ONCE)
+    wire = _searched(partial(search, wire=True), _kinds(ON_THE_WIRE), at_once=os.cpu_count() or 1)
     wrong, count = mistaken()
     return [
         *_figures(draws, "s"),
