@@ -38,12 +38,12 @@ if command -v npm >/dev/null 2>&1 && [ ! -d build/aedes/node_modules/aedes ]; th
   mkdir -p build/aedes && npm install --prefix build/aedes --no-audit --no-fund --ignore-scripts aedes@0.51 >/dev/null 2>&1 ||
     echo "aedes could not be installed: its test is skipped."
 fi
-# What checks the page against WCAG, likewise: one package.
+# What reads Sparkplug B as its makers do, likewise.
 if command -v npm >/dev/null 2>&1 && [ ! -d build/sparkplug/node_modules/sparkplug-payload ]; then
   mkdir -p build/sparkplug && npm install --prefix build/sparkplug --no-audit --no-fund --ignore-scripts sparkplug-payload@1.0 >/dev/null 2>&1 ||
     echo "sparkplug-payload could not be installed: its test is skipped."
 fi
-
+# What checks the page against WCAG, likewise: one package.
 if command -v npm >/dev/null 2>&1 && [ ! -d build/axe/node_modules/axe-core ]; then
   mkdir -p build/axe && npm install --prefix build/axe --no-audit --no-fund --ignore-scripts axe-core@4.14 >/dev/null 2>&1 ||
     echo "axe-core could not be installed: its test is skipped."
