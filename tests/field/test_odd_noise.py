@@ -19,6 +19,7 @@ from gateway.field.meter.reader import MeterReader, MeterTask
 from gateway.field.port import rtu
 from gateway.field.port.request import Request
 from gateway.field.schedule import EVERYTHING
+from tests.waiting import until
 
 NOISE = [
     pytest.param(b"", b"\0", id="a zero behind"),
@@ -212,8 +213,7 @@ async def test_a_stray_frame_of_another_unit_raises_no_doubt() -> None:
     async with line_to(serve, kind="rtu-over-tcp", timeout="1s") as (line, _):
         who = station(line)
         assert await line.read(who, 4, 1000, 2) == pattern(1, 1000, 2)
-        await asyncio.sleep(0.05)
-        assert line.port.strays >= 9
+        await until(lambda: line.port.strays >= 9)
         assert not line.port.stray_frames
 
 
