@@ -21,7 +21,7 @@ from gateway import errors
 LEAVES = {
     *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)),
     *("Problem", "PinsError", "_BadQuery", "_NoSuchMeter", "NoAnswer", "WrongQuery", "_Unfit", "damaged"),
-    *("ConfigurationChange", "PhysicsCheck", "tell"),
+    *("ConfigurationChange", "PhysicsCheck", "UnusableKeys", "tell"),
     *("HTTPException", "OSError", "UsageError", "ValueError"),
 }
 """What is made with a text for a person."""

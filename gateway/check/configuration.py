@@ -16,7 +16,7 @@ from gateway.catalogue import Driver, find, load_file, unknown
 from gateway.check import later
 from gateway.check.sample import sample_values
 from gateway.common.files import is_missing
-from gateway.common.trusted import trusted_keys
+from gateway.common.trusted import PUT_ONE, UnusableKeys, trusted_keys
 from gateway.config import (
     MAX_PROBLEMS,
     OWN_ID,
@@ -296,15 +296,11 @@ def _trust(document: Table) -> Iterator[Told]:
     if not isinstance(written, str) or "\0" in written:
         return
     where: list[Key] = ["remote", "trust"]
-    mend = "put the line that submeter care new-key prints into a file there, NAME.pub, owned by root"
     try:
         if not trusted_keys(Path(written)):
-            yield where, f"{written} holds no key (*.pub): nobody may send a command", mend
-    except OSError as error:
-        yield where, f"{written} cannot be read: {error.strerror}", mend
-    except ValueError as error:
-        what, _, better = str(error).partition(": ")
-        yield where, what, better
+            yield where, f"{written} holds no key (*.pub): nobody may send a command", PUT_ONE
+    except UnusableKeys as unusable:
+        yield where, unusable.what, unusable.mend
 
 
 def _intervals(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:

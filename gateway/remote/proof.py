@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.common.trusted import trusted_keys
+from gateway.common.trusted import PUT_ONE, UnusableKeys, trusted_keys
 from gateway.errors import SEE_LOG, CommandRefused
 
 LIMIT = 60.0
@@ -19,7 +19,6 @@ LIMIT = 60.0
 SIGNATURE = 64
 MAX_SIGNED = 4096
 _NO = 1
-_PUT_ONE = "put the line that submeter care new-key prints into a file there, NAME.pub, owned by root"
 
 
 def ask_signer(trust: str, signed: bytes, signature: bytes) -> str:
@@ -48,14 +47,11 @@ def signer(trust: Path, signed: bytes, signature: bytes, owner: int | None = Non
 
     try:
         keys = trusted_keys(trust, owner)
-    except OSError as error:
-        what = f"no key is trusted: {trust} cannot be read: {error.strerror}"
-        raise CommandRefused("forged", what, hint=_PUT_ONE) from error
-    except ValueError as error:
-        wrong, _, mend = str(error).partition(": ")
-        raise CommandRefused("forged", f"no key is trusted: {wrong}", hint=mend or _PUT_ONE) from error
+    except UnusableKeys as unusable:
+        what = f"no key is trusted: {unusable.what}"
+        raise CommandRefused("forged", what, hint=unusable.mend) from unusable
     if not keys:
-        raise CommandRefused("forged", f"no key is trusted: {trust} holds none", hint=_PUT_ONE)
+        raise CommandRefused("forged", f"no key is trusted: {trust} holds none", hint=PUT_ONE)
     for name, key in keys.items():
         if is_signed(key, signature, signed):
             return name

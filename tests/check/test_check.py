@@ -24,6 +24,8 @@ from gateway.check.rights import User
 from gateway.check.sample import SAMPLE_BROKER, SAMPLE_ID, SAMPLE_NAME, SAMPLE_PORT, SAMPLE_SERIAL
 from gateway.cli.check import command
 from gateway.errors import ConfigError
+from gateway.status.words.errors import in_words
+from gateway.status.words.language import Locale
 from tests.rig import Rig, rig, until
 
 SAMPLE = Path(__file__).parents[2] / "config" / "gateway.yaml"
@@ -211,6 +213,46 @@ def test_what_a_table_says_of_its_ratios_and_labels_is_held_against_the_configur
     assert "MPR63-21" in ours[1]
     assert "write driver: entes-mpr63-io" in ours[1]
     assert "MPR63-40" in ours[2]
+
+
+PUT = "put the line that submeter care new-key prints into a file there, NAME.pub, owned by root"
+KEYS_AMISS = {
+    "no folder": ("{0} cannot be read: No such file or directory", PUT, "{0} okunamıyor"),
+    "no key": ("{0} holds no key (*.pub): nobody may send a command", PUT, "{0} içinde anahtar (*.pub) yok"),
+    "a folder of all": (
+        "{0} may be written by others",
+        "chmod go-w {0}",
+        "{0} başkalarınca değiştirilebilir",
+    ),
+    "another's file": ("{0}/a.pub is not root's", "sudo chown root {0}/a.pub", "root kullanıcısının değil"),
+    "no key in it": (
+        "{0}/a.pub is no key",
+        "write the line that submeter care new-key prints, ed25519:…",
+        "{0}/a.pub bir anahtar değil → submeter care new-key",
+    ),
+}
+
+
+@pytest.mark.parametrize("amiss", KEYS_AMISS)
+def test_keys_of_remote_care_that_do_not_count_are_told_in_both_languages(
+    tmp_path, amiss, monkeypatch
+) -> None:
+    trust = tmp_path / "trusted"
+    path = written(tmp_path, remote={"commands": True, "trust": str(trust)})
+    if amiss != "no folder":
+        trust.mkdir(mode=0o755)
+    if amiss in {"another's file", "no key in it"}:
+        (trust / "a.pub").write_text("ed25519:AAAA")
+    if amiss == "a folder of all":
+        trust.chmod(0o777)
+    if amiss == "another's file":
+        as_it_is = Path.lstat
+        theirs = os.stat_result((*as_it_is(trust / "a.pub")[:4], 4711, *as_it_is(trust / "a.pub")[5:10]))
+        monkeypatch.setattr(Path, "lstat", lambda at: theirs if at.suffix == ".pub" else as_it_is(at))
+    (problem,) = (each for each in told(path) if ": remote.trust: " in each)
+    what, mend, turkish = (text.format(trust) for text in KEYS_AMISS[amiss])
+    assert problem.endswith(f"remote.trust: {what} → {mend}")
+    assert turkish in in_words(problem, Locale("tr", "Europe/Istanbul", 0))
 
 
 def test_the_samples_own_values_are_known(tmp_path) -> None:
