@@ -228,7 +228,9 @@ MEND_REFUSED = {
 """What whoever sent a command does after it was refused, by the reason; others say it with what was wrong."""
 
 SEE_LOG = "look into the log: journalctl -u submeter-gateway"
-"""Said instead of the mend for "failed" where diagnostics would fail as well: every signed command does."""
+"""What helps where this is all that is known; remote care says it instead of the mend for "failed" where
+diagnostics would fail as well: every signed command does.
+"""
 
 
 class CommandRefused(GatewayError):

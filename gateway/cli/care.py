@@ -15,7 +15,7 @@ import click
 from gateway.cli.broker_options import broker_at, broker_options, check_gateway
 from gateway.cli.language import N_, _
 from gateway.cli.prose import say
-from gateway.errors import GatewayError
+from gateway.errors import SEE_LOG, GatewayError
 from gateway.host import signing
 from gateway.model import QUANTITIES
 from gateway.remote.sending import CareAnswer, CareSender, Order, key_in
@@ -95,7 +95,7 @@ def _send(
         what, _arrow, mend = answer.error.partition(" → ")
         more = _("submeter care diagnostics fetches the gateway's log, which says more")
         if verb == "diagnostics":
-            more = _("look into the log: journalctl -u submeter-gateway")
+            more = _(SEE_LOG)
         raise GatewayError(text % {"gateway": gateway, "error": what}, hint=mend or more)
     return answer.result or {}
 

@@ -29,7 +29,7 @@ from gateway.daemon.service.technician import Technician
 from gateway.daemon.service.upgrade import UpgradeWatch
 from gateway.daemon.service.watchdog import Watchdog
 from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
-from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
+from gateway.errors import SEE_LOG, ConfigError, ControlError, GatewayError, JournalError
 from gateway.field import LEARNT_FILE, Learnt
 from gateway.host import Clock, Pins, keep_lean, keep_what_is_there, notify, socket_path
 from gateway.journal import Journal
@@ -268,9 +268,7 @@ class Daemon:
                 what, self._refused = f"{self.path} was not taken over: {type(error).__name__}: {error}", 0
                 self._problems = (visible(f"{what}; the old configuration goes on", 400),)
                 log.exception("%s", self._problems[0])
-                raise GatewayError(
-                    self._problems[0], hint="look into the log: journalctl -u submeter-gateway"
-                ) from error
+                raise GatewayError(self._problems[0], hint=SEE_LOG) from error
             finally:
                 notify("READY=1")
                 self.changes.notify()
@@ -288,9 +286,7 @@ class Daemon:
                 0,
             )
             await self._swap(before, [])
-            raise GatewayError(
-                self._problems[0], hint="look into the log: journalctl -u submeter-gateway"
-            ) from error
+            raise GatewayError(self._problems[0], hint=SEE_LOG) from error
         self._problems, self._refused, self._mistakes = (), 0, ()
         self._read_at = self.clock.wall()
         keep_what_is_there()

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gateway.common.files import SECRETS, as_loaded, read_regular, read_secret
+from gateway.common.files import HAND_OVER, SECRETS, as_loaded, read_regular, read_secret
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker import Broker
 
@@ -23,8 +23,6 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _HOST_NAME, _IP_ADDRESS = 62, 64
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _CA = "write the certificate of the authority that signed it in ca"
-_RESTART = "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
-"""What helps with a file that root put among its secrets after the start."""
 _CERTIFICATE = {
     _NOT_YET_VALID: ("not_yet_valid", "look at the clock of this machine and at the broker's certificate"),
     _EXPIRED: ("expired", "ask the broker's operator for a new certificate there"),
@@ -51,9 +49,7 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise LinkRefused(
             f"the CA file {broker.ca} cannot be used: {_reason(error)}",
-            hint=_RESTART
-            if _is_secret_of_root(error)
-            else "write a readable PEM file with the CA's certificate in ca",
+            hint=_of_root(error) or "write a readable PEM file with the CA's certificate in ca",
             cause="own_files",
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -71,12 +67,13 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
             raise LinkRefused(
                 f"the client certificate {broker.cert} with its key {broker.key} cannot be used: "
                 f"{_reason(error)}",
-                hint=_RESTART
-                if _is_secret_of_root(error)
-                else "have one made: sudo submeter enroll; or write the name of the file that is meant"
-                if isinstance(error, FileNotFoundError)
-                else "write readable PEM files that belong together in cert and key; the key without a "
-                "passphrase",
+                hint=_of_root(error)
+                or (
+                    "have one made: sudo submeter enroll; or write the name of the file that is meant"
+                    if isinstance(error, FileNotFoundError)
+                    else "write readable PEM files that belong together in cert and key; the key without a "
+                    "passphrase"
+                ),
                 cause="own_files",
             ) from error
     return context
@@ -91,9 +88,7 @@ def password(broker: Broker) -> str | None:
     except OSError as error:
         raise LinkRefused(
             f"the password file {broker.password_file} cannot be read: {_reason(error)}",
-            hint=_RESTART
-            if _is_secret_of_root(error)
-            else "make it readable for the user of the service; one line, UTF-8",
+            hint=_of_root(error) or "make it readable for the user of the service; one line, UTF-8",
             cause="own_files",
         ) from error
     except ValueError as error:
@@ -103,9 +98,10 @@ def password(broker: Broker) -> str | None:
         ) from None
 
 
-def _is_secret_of_root(error: OSError) -> bool:
-    """Whether a file was not read because it lies in `SECRETS` and was not handed over at the start."""
-    return isinstance(error, PermissionError) and Path(str(error.filename)).parent == SECRETS
+def _of_root(error: OSError) -> str:
+    """What helps with a file of `SECRETS` that was not handed over at the start; nothing for other errors."""
+    secret = isinstance(error, PermissionError) and Path(str(error.filename)).parent == SECRETS
+    return HAND_OVER if secret else ""
 
 
 def check_files(broker: Broker) -> None:
@@ -177,7 +173,7 @@ def _let_read(path: Path) -> str:
     if path.parent != SECRETS:
         return "chgrp submeter and chmod 640: the user of the service reads it"
     if "CREDENTIALS_DIRECTORY" in os.environ:
-        return _RESTART
+        return HAND_OVER
     return "use sudo"
 
 
