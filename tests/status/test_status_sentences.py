@@ -507,6 +507,24 @@ def test_who_holds_a_port_and_what_the_service_lacks_are_named(error, cause, eng
         assert all(word in f"{said.text} → {said.action}" for word in words), said
 
 
+@pytest.mark.parametrize(
+    ("count", "english", "turkish"),
+    [
+        (0, "The line line1 is in use: bus line1 is lent", "line1 hattı kullanımda: "),
+        (1, "The meter on the line line1 is not read: ", "line1 hattındaki sayaç okunmuyor: "),
+        (2, "The meters on the line line1 are not read: ", "line1 hattındaki sayaçlar okunmuyor: "),
+    ],
+)
+def test_a_line_that_is_lent_names_the_meters_that_it_has(count, english, turkish) -> None:
+    error = "bus line1 is lent to submeter scan → it comes back by itself within 40 s"
+    line = replace(SNAPSHOT.buses[0], name="line1", label="", state="lent", error=error)
+    meters = tuple(replace(METERS[0], id=f"m{n}", bus="line1" if n < count else "line2") for n in range(3))
+    now = replace(CALM, buses=(line, replace(line, name="line2", state="open", error="")), meters=meters)
+    for language, words in (("en", english), ("tr", turkish)):
+        (lent,) = (text for text in texts(now, language) if "submeter scan" in text)
+        assert lent.startswith(words)
+
+
 @pytest.mark.parametrize(("part", "cause", "detail", "language", "words"), OTHER_FAULTS)
 def test_what_is_wrong_and_what_to_do_are_named(part, cause, detail, language, words) -> None:
     subject = {"uplink": SNAPSHOT.uplinks[0].name, "bus": SNAPSHOT.buses[0].name}.get(part, "")

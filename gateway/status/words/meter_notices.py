@@ -282,7 +282,12 @@ def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
             return f"{text}: {reason}." if reason else f"{text}.", action
         case "bus_lent":
             what, _arrow, mend = (view.error if view else "").partition(" → ")
-            text = _("The meters on the line %(name)s are not read: %(why)s.")
+            none, one, more = (
+                _("The line %(name)s is in use: %(why)s."),
+                _("The meter on the line %(name)s is not read: %(why)s."),
+                _("The meters on the line %(name)s are not read: %(why)s."),
+            )
+            text = more if finding.count > 1 else one if finding.count else none
             why = in_words(what, f) or Words(f).bus_state("lent")
             wait = _("Wait: %(what)s.") % {"what": in_words(mend, f)} if mend else _("Wait until it ends.")
             return text % {"name": name, "why": why}, wait
