@@ -109,11 +109,6 @@ REASONS: dict[str, str] = {
         "Beside other work each of 500 requests cost some 20 ms more than its wait; on the idle machine it "
         "was 383.77 s."
     ),
-    "scan, known setting, every address, each rate in turn: slowest": (
-        "At 2400 baud 247 silent addresses alone cost 27 s of the wire, each question that names a meter "
-        "0.12 s: inverters and heat meters whose few registers bear nothing out are told from the others by "
-        "up to 50 of them. Of 110 other draws at 2400 baud 3 took 45.6 to 46.3 s of the wire."
-    ),
     "CPU of engine and history beside polling": (
         "Four pairs beside other work gave 2.9, 5.8, 5.9 and 6.0 %; the engine's own thread took 3.2 %."
     ),
