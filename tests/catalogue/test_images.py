@@ -74,15 +74,12 @@ async def test_every_row_of_every_driver_is_proven(path: Path) -> None:
 
 
 ALONE = {
-    "anker-solix-x1-meter",
     "aquametro-calec-st",
     "artemes-am2",
     "contrel-ud3h",
     "dynaflox-ultrad",
     "dzg-dvh4013",
-    "eastron-sdm220",
     "eastron-sdm54",
-    "eltako-dsz15dzmod",
     "microsensor-mfe600h",
     "sontex-supercal-5",
 }
