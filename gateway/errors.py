@@ -35,6 +35,12 @@ from typing import Literal
 
 from gateway.common.text import visible
 
+_LONGEST_KEY = 160
+_LONGEST_WORDS = 1000
+"""Characters that a file can bring into the key of a problem, into what is wrong and into what to write: a
+text of a megabyte is repeated by no line.
+"""
+
 
 class GatewayError(Exception):
     """Root of every error that this package raises on purpose; what came from outside into its words
@@ -61,8 +67,9 @@ class Problem:
     mend: str = ""
 
     def __str__(self) -> str:
-        head = f"{self.file}:{self.line}: " + (f"{self.key}: " if self.key else "")
-        return visible(f"{head}{self.what}" + (f" → {self.mend}" if self.mend else ""))
+        key = f"{visible(self.key, _LONGEST_KEY)}: " if self.key else ""
+        mend = f" → {visible(self.mend, _LONGEST_WORDS)}" if self.mend else ""
+        return f"{visible(self.file)}:{self.line}: {key}{visible(self.what, _LONGEST_WORDS)}{mend}"
 
 
 class ConfigError(GatewayError):

@@ -479,6 +479,26 @@ ATTACKED = (
         "field/test_late_copies.py::test_copies_now_and_then_give_no_wrong_value",
     ),
     Found(
+        "`host: 0.0.0.0`, 255.255.255.255, a multicast address, `fe80::1` without its interface",
+        "accepted, then “connection refused” or “invalid argument”",
+        "refused with what to write",
+        "config/test_outside.py::test_a_host_is_a_name_or_an_address_alone",
+        "config/test_outside.py::test_an_address_that_cannot_be_listened_on_is_refused",
+    ),
+    Found(
+        "one converter under its name and under its IP address, in two buses",
+        "accepted; one bus lost for ever",
+        "told by `check --here`",
+        "check/test_check.py::test_here_knows_one_host_by_two_names",
+    ),
+    Found(
+        "text of 100 kB in a value, a key, an anchor or a line of a table",
+        "repeated whole by the problem",
+        "named by its first 80 characters",
+        "config/test_outside.py::test_no_problem_repeats_a_text_without_end",
+        "config/test_outside.py::test_no_problem_of_a_table_repeats_a_text_without_end",
+    ),
+    Found(
         "journal deleted beside its intact WAL, or emptied",
         "16 of 54 readings gone in silence",
         "salvaged or told as damage",

@@ -11,6 +11,7 @@ from gateway.catalogue.driver import ORDERS, Row
 from gateway.catalogue.units import KNOWN, Raw, example, parse_raw
 from gateway.catalogue.values import ANYTHING, RATIO, Mistake, believable, ends, ratio, words_of
 from gateway.common.near import did_you_mean
+from gateway.common.text import in_short, quoted
 from gateway.model import ATTRIBUTES, QUANTITIES, Quantity
 
 FLAGS: Final = ("alone", "starts")
@@ -69,7 +70,7 @@ class RegisterLine:
             if (key not in OPTIONS or not value) if equals else key not in FLAGS:
                 raise Mistake(
                     self.name,
-                    f"{word!r} is not an option",
+                    f"{quoted(word)} is not an option",
                     did_you_mean(
                         key, [*FLAGS, *OPTIONS], f"options are {', '.join(FLAGS)}, {'=, '.join(OPTIONS)}="
                     ),
@@ -144,7 +145,7 @@ class RegisterLine:
             mend = did_you_mean(self.name, [*QUANTITIES, *ATTRIBUTES], otherwise)
             raise Mistake(self.name, "is not a quantity", mend)
         if self.pace not in {"fast", "slow", "static"}:
-            raise Mistake(self.name, f"{self.pace!r} is not a class", "write fast, slow or static")
+            raise Mistake(self.name, f"{quoted(self.pace)} is not a class", "write fast, slow or static")
         if quantity and self.pace == "static":
             raise Mistake(self.name, "is a reading, and static is read once a day", "write fast or slow")
         if attribute and self.pace != "static":
@@ -158,9 +159,9 @@ class RegisterLine:
                 "write the unit, with the register's step before it (0.1V, W, 10Wh, plain 0.001 without "
                 f"unit): {', '.join(KNOWN)}"
             )
-            raise Mistake(self.name, f"{self.raw!r} is not a unit", mend)
+            raise Mistake(self.name, f"{quoted(self.raw)} is not a unit", mend)
         if quantity and raw.unit != quantity.unit:
-            what = f"is in {quantity.unit or 'no unit'}, which {self.raw!r} is not"
+            what = f"is in {quantity.unit or 'no unit'}, which {quoted(self.raw)} is not"
             mend = f"write the unit that the register has, like {example(quantity.unit)}"
             raise Mistake(self.name, what, mend)
         return raw
@@ -193,7 +194,7 @@ class RegisterLine:
         if match is None or match[2]:
             raise Mistake(
                 self.name,
-                f"{self.place!r} is not an address",
+                f"{quoted(self.place)} is not an address",
                 "write the 0-based protocol address: 0x0034 or 52",
             )
         address = int(match[1], 0) + self.defaults.shift
@@ -217,7 +218,7 @@ class RegisterLine:
         if not re.fullmatch(r"\d", text):
             raise Mistake(
                 self.name,
-                f"decimals={text} is not a number of decimals",
+                f"decimals={in_short(text)} is not a number of decimals",
                 "write 0 to 9, counted in the unit of the raw column",
             )
         return max(0, int(text) + raw.shift)
@@ -236,7 +237,8 @@ class RegisterLine:
             meant = parse_raw(unit) if unit else None
             if meant is None or meant.unit != raw.unit:
                 mend = f"write the number and what it stands for: 2:{example(raw.unit).split(',')[0]}"
-                raise Mistake(self.name, f"codes= has {part!r}, which is no unit of {self.raw}", mend)
+                what = f"codes= has {quoted(part)}, which is no unit of {in_short(self.raw)}"
+                raise Mistake(self.name, what, mend)
             code = self._whole("codes", number)
             if code in found:
                 raise Mistake(self.name, f"codes= gives {number} twice", "leave one of them out")
@@ -258,7 +260,7 @@ class RegisterLine:
             return int(text, 0)
         except ValueError:
             raise Mistake(
-                self.name, f"{key}={text} is not a whole number", "write it like 0x7FFF or 32767"
+                self.name, f"{key}={in_short(text)} is not a whole number", "write it like 0x7FFF or 32767"
             ) from None
 
     def _choice(self, key: str, choices: Mapping[str, _T], default: _T) -> _T:
@@ -287,7 +289,7 @@ class RegisterLine:
         ):
             raise Mistake(
                 self.name,
-                f"na={text} does not fit into {self.kind}",
+                f"na={in_short(text)} does not fit into {self.kind}",
                 "write the raw pattern of the registers as an unsigned number",
             )
         more = ends(self.kind, words, attribute=attribute)
@@ -309,7 +311,8 @@ class RegisterLine:
             return self._whole("na", first)
         span = range(self._whole("na", first), self._whole("na", last) + 1)
         if not span:
-            raise Mistake(self.name, f"na={text} is an empty range", "write the lower pattern first")
+            what = f"na={in_short(text)} is an empty range"
+            raise Mistake(self.name, what, "write the lower pattern first")
         return span
 
     def _sign(self, words: int, rows: Mapping[str, Row]) -> tuple[Row | None, int | None, int | None]:
@@ -325,13 +328,13 @@ class RegisterLine:
         if not kind.startswith(("u", "s", "hex", "bcd")) or not size:
             raise Mistake(
                 self.name,
-                f"sign={text} is a bit of {kind}, which is no whole number",
+                f"sign={in_short(text)} is a bit of {kind}, which is no whole number",
                 "write the type as u16, u32, bcd16 …",
             )
         if int(match["bit"]) >= 16 * size:
             raise Mistake(
                 self.name,
-                f"sign={text} is beyond the bits of {kind}",
+                f"sign={in_short(text)} is beyond the bits of {kind}",
                 f"bits are counted from bit0 to bit{16 * size - 1}",
             )
         bit = int(match["bit"])
@@ -372,7 +375,7 @@ class RegisterLine:
         if name not in rows:
             raise Mistake(
                 self.name,
-                f"{key}= names {name}, which is not a row of this table",
+                f"{key}= names {in_short(name)}, which is not a row of this table",
                 did_you_mean(name, rows, "give it a line of its own"),
             )
         return rows[name]

@@ -11,6 +11,7 @@ from gateway.catalogue.header import TableHead, explain_head
 from gateway.catalogue.sunspec import offered
 from gateway.catalogue.table import DriverTable
 from gateway.common.near import either, near
+from gateway.common.text import quoted
 from gateway.config import few, line_of, odd_character, parse_yaml, read_text, validate
 from gateway.errors import DriverError, Problem
 
@@ -92,7 +93,7 @@ def unknown(name: str, directory: Path | None = None) -> tuple[str, str]:
     """What is wrong with the name of a table that there is not, and what to write."""
     names = near(name, sorted(_known(directory)), 3, likeness=0.5)
     return (
-        f"there is no driver {name!r}",
+        f"there is no driver {quoted(name)}",
         f"did you mean {either(names)}?" if names else "see `submeter drivers list`",
     )
 
@@ -140,7 +141,7 @@ def _judge(text: str, name: str, file: str, within: tuple[str, ...]) -> Driver:
                 file,
                 1,
                 "",
-                f"{name!r} is not a driver's name",
+                f"{quoted(name)} is not a driver's name",
                 "call the file maker-model.yaml, in small letters, digits and hyphens",
             )
         )

@@ -21,6 +21,7 @@ from gateway.catalogue.header import NamingPart, ReadsPart, SerialPart, TableHea
 from gateway.catalogue.registers import parse_registers
 from gateway.catalogue.values import believable
 from gateway.common.near import did_you_mean
+from gateway.common.text import in_short
 from gateway.config import Block, Key, Table, line_of, value_of
 from gateway.errors import DriverError, Problem
 from gateway.model import QUANTITIES
@@ -151,7 +152,7 @@ class DriverTable:
                         self.file,
                         self.line("without"),
                         "without",
-                        f"{name} is not a row of the table",
+                        f"{in_short(name)} is not a row of the table",
                         did_you_mean(name, have, "remove it"),
                     )
                 )

@@ -7,6 +7,7 @@ from typing import Final
 
 from gateway.catalogue.driver import TYPES
 from gateway.common.near import did_you_mean
+from gateway.common.text import quoted
 from gateway.errors import Problem
 from gateway.model import Quantity
 
@@ -50,7 +51,7 @@ def words_of(kind: str) -> int:
         known = _ALSO_CALLED.get(kind.lower())
         raise Mistake(
             "",
-            f"{kind!r} is not a type",
+            f"{quoted(kind)} is not a type",
             f"did you mean {known}?"
             if known
             else did_you_mean(kind, TYPES, f"types are {', '.join(TYPES)}, text:N and sum"),

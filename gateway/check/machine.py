@@ -22,7 +22,7 @@ from gateway.catalogue import Driver
 from gateway.check.certificates import validities
 from gateway.check.rights import User, name_of, service_user
 from gateway.common.files import SECRETS, give_back, open_to
-from gateway.config import Config, Key, SerialBus, TcpBus, dotted, examine, is_address, line_of
+from gateway.config import Config, Key, SerialBus, TcpBus, dotted, examine, is_address, line_of, same_line
 from gateway.errors import Problem
 from gateway.field import MeterTask, forecast_bus, port_in_use, port_trouble, stored_per_day
 
@@ -154,14 +154,16 @@ def _names(config: Config) -> Iterator[Told]:
     ]
     wanted += [(["uplinks", i, "url"], uplink.broker.host) for i, uplink in enumerate(config.uplinks)]
     names = [(loc, host) for loc, host in wanted if not is_address(host)]
+    yield from _interfaces([(loc, host) for loc, host in wanted if is_address(host)])
     if not names:
         return
     pool = ThreadPoolExecutor(len(names), "lookup")
     try:
+        found: dict[str, set[str]] = {}
         tasks = [(loc, host, pool.submit(socket.getaddrinfo, host, None)) for loc, host in names]
         for loc, host, task in tasks:
             try:
-                task.result(LOOKUP)
+                found[host] = {str(each[4][0]) for each in task.result(LOOKUP)}
             except LateError:
                 yield (
                     loc,
@@ -178,8 +180,37 @@ def _names(config: Config) -> Iterator[Told]:
                     what,
                     "check the name servers in /etc/resolv.conf" if silent else "check how it is written",
                 )
+        yield from _one_host(config, found)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _one_host(config: Config, found: dict[str, set[str]]) -> Iterator[Told]:
+    """Buses whose hosts are called differently and are one: `found` has the addresses of each name. Who is
+    written alike is told without a look-up.
+    """
+    first: dict[tuple[str, int], TcpBus] = {}
+    for index, bus in enumerate(config.buses):
+        if not isinstance(bus, TcpBus):
+            continue
+        for address in sorted(found.get(bus.host, {bus.host})):
+            other = first.setdefault((address, bus.port), bus)
+            if other is bus or same_line(bus.model_dump(), other.model_dump()):
+                continue
+            yield (
+                ["buses", index, "host"],
+                f"{bus.host} and {other.host}, the host of the bus {other.name}, are one machine: {address}",
+                "write one bus, and put the meters of both on it: a line has one master",
+            )
+            break
+
+
+def _interfaces(wanted: list[tuple[list[Key], str]]) -> Iterator[Told]:
+    """Addresses behind an interface that this machine does not have."""
+    have = {name for number, name in socket.if_nameindex() for name in (name, str(number))}
+    for loc, host in wanted:
+        if (zone := host.partition("%")[2]) and zone not in have:
+            yield loc, f"this machine has no interface {zone}", "write one that ip link lists"
 
 
 def _certificates(config: Config) -> Iterator[Told]:

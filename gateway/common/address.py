@@ -10,6 +10,15 @@ PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 """The schemes that there are, with the port of each when the URL names none."""
 
 
+def without_escape(host: str) -> str:
+    """The host of a URL as an address: in a URL the interface stands behind %25 (RFC 6874, 2).
+
+    >>> without_escape("fe80::1%25eth0")
+    'fe80::1%eth0'
+    """
+    return host.replace("%25", "%", 1) if ":" in host else host
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
     """Where a broker is. `path` is that of WebSockets, empty without them."""
@@ -24,7 +33,9 @@ class BrokerAddress:
         """Raises ValueError or KeyError for what is no address of a broker; `config` says so in words."""
         parts = urlsplit(url)
         path = (parts.path or "/mqtt") if parts.scheme in {"ws", "wss"} else ""
-        return cls(parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme], path)
+        return cls(
+            parts.scheme, without_escape(parts.hostname or ""), parts.port or PORTS[parts.scheme], path
+        )
 
     @property
     def tls(self) -> bool:

@@ -15,6 +15,8 @@ _IGNORABLE = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe
 """Seen as nothing although they are letters or marks: Default_Ignorable_Code_Point of Unicode, and the
 empty Braille cell.
 """
+_QUOTED = 80
+"""Characters of what somebody wrote that a sentence names."""
 _SUSPECT = re.compile(f"[\x00-\x1f\x7f-\x9f\xad{_IGNORABLE}]|[^\x00-\xff]")
 _HIDDEN = re.compile(f"[{_IGNORABLE}]")
 
@@ -42,6 +44,20 @@ def visible(text: str, most: int | None = None) -> str:
     if cut.isascii() and cut.isprintable():
         return cut
     return _SUSPECT.sub(lambda match: _code(match[0]) if is_hidden(match[0]) else match[0], cut)
+
+
+def quoted(text: object) -> str:
+    """What somebody wrote, in quotes and visible, at most 80 characters of it: where a sentence names it.
+
+    >>> quoted("izmir"), len(quoted("a" * 100_000))
+    ("'izmir'", 81)
+    """
+    return visible(repr(text[:_QUOTED] if isinstance(text, str) else text), _QUOTED)
+
+
+def in_short(text: object) -> str:
+    """The same without quotes: a name, a number, an option."""
+    return visible(str(text), _QUOTED)
 
 
 def one_line(told: object, most: int = 300) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.common.near import did_you_mean
-from gateway.common.text import visible
+from gateway.common.text import quoted
 from gateway.config.units import written_like
 from gateway.config.yamlfile import MAX_DIGITS, Key
 
@@ -33,7 +33,7 @@ def shown(value: object) -> str:
     """A value as it is told, cut; nothing of a list or mapping, nor of a URL, which may hold a password."""
     if not isinstance(value, str | int | float) or (isinstance(value, str) and "@" in value):
         return ""
-    return visible(repr(value), 80)
+    return quoted(value)
 
 
 def explain(error: dict[str, Any], keys: Callable[[tuple[Key, ...]], Iterable[str]], elsewhere: str) -> Told:
@@ -50,6 +50,11 @@ def explain(error: dict[str, Any], keys: Callable[[tuple[Key, ...]], Iterable[st
         return f"{value} {what}".strip(), f"write {mend}" if mend else ""
     if kind == "literal_error":
         return f"{value} is not one of the choices", f"write {context['expected']}"
+    if kind in {"string_too_long", "too_long"}:
+        if isinstance(error.get("input"), str):
+            told = f"has more than {context['max_length']} characters"
+            return f"{value} {told}".strip(), "write a shorter text"
+        return f"has more than {context['max_length']} entries", "write fewer"
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return f"{value} is out of range", f"write {words} {written_like(error.get('input'), context[key])}"

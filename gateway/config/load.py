@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from gateway.common.near import did_you_mean, either
+from gateway.common.text import in_short, quoted
 from gateway.config.explain import Told, explain, shown
 from gateway.config.schema import Config, SerialBus, TcpBus
 from gateway.config.sections.machine import named_pins
@@ -144,9 +145,9 @@ def _backup(document: Table) -> Iterator[tuple[list[Key], str, str]]:
     loc: list[Key] = ["backup", "platform"]
     uplinks = {str(row.get("name")): row for _, row in rows_of(document, "uplinks")}
     if str(name) not in uplinks:
-        yield loc, f"{name!r} is not the name of an uplink", _offer(name, list(uplinks), "uplinks")
+        yield loc, f"{quoted(name)} is not the name of an uplink", _offer(name, list(uplinks), "uplinks")
     elif uplinks[str(name)].get("dialect", "native") != "native":
-        yield loc, f"{name!r} is no native uplink", "leave it out: other platforms keep no backups"
+        yield loc, f"{quoted(name)} is no native uplink", "leave it out: other platforms keep no backups"
     elif section.get("recipient") is None:
         yield loc, "is not used without recipient", "write what submeter backup --new-key prints"
 
@@ -163,7 +164,7 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
         if (name := str(pulse.get("id"))) in taken:
             yield (
                 ["pulses", index, "id"],
-                f"{name!r} is already the id of another meter",
+                f"{quoted(name)} is already the id of another meter",
                 "give each meter and pulse input its own id",
             )
         taken.add(name)
@@ -181,18 +182,22 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
         if not isinstance(document.get("buses", []), list):
             pass  # that is said, and nobody knows their names
         elif bus is not None and not (isinstance(bus, str) and bus in names_of_buses):
-            yield ["meters", index, "bus"], f"{bus!r} is not the name of a bus", _offer(bus, buses, "buses")
+            what = f"{quoted(bus)} is not the name of a bus"
+            yield ["meters", index, "bus"], what, _offer(bus, buses, "buses")
         elif is_enabled(meter):
             # A meter that is switched off may keep its address while another one sits in its place.
             first = places.setdefault((str(bus), str(address)), index)
             if first != index:
-                what = f"address {address} on bus {bus} is already taken by {rows[first].get('id')}"
+                what = (
+                    f"address {in_short(address)} on bus {in_short(bus)} is already taken by "
+                    f"{in_short(rows[first].get('id'))}"
+                )
                 yield ["meters", index, "address"], what, "each meter on a bus has its own address"
         parent = meter.get("parent")
         if parent is not None and not (isinstance(parent, str) and parent in names_of_meters):
             yield (
                 ["meters", index, "parent"],
-                f"{parent!r} is not the id of a meter",
+                f"{quoted(parent)} is not the id of a meter",
                 _offer(parent, meters, "meters"),
             )
         elif parent is not None and str(meter.get("id")) in ancestors:
@@ -204,7 +209,7 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
         if str(bus) in lines and isinstance(address, int) and not 1 <= address <= MAX_SERIAL_ADDRESS:
             yield (
                 ["meters", index, "address"],
-                f"{address} is not an address on a serial line",
+                f"{in_short(address)} is not an address on a serial line",
                 "write 1 to 247",
             )
 
@@ -228,7 +233,7 @@ def _plants(document: Table, meters: list[str]) -> Iterator[tuple[list[Key], str
     for index, plant in enumerate(plants if isinstance(plants, list) else ()):
         meter = plant.get("meter") if isinstance(plant, Table) else None
         if isinstance(meter, str) and meter not in meters:
-            what = f"{meter!r} is not the id of a meter"
+            what = f"{quoted(meter)} is not the id of a meter"
             yield ["building", "pv", index, "meter"], what, _offer(meter, meters, "meters")
 
 
@@ -242,11 +247,11 @@ def _remote(document: Table) -> Iterator[tuple[list[Key], str, str]]:
     where: list[Key] = ["remote", "uplink"]
     if uplink is None:
         names = _names(document, "uplinks", "name")
-        yield where, f"{name!r} is not the name of an uplink", _offer(name, names, "uplinks")
+        yield where, f"{quoted(name)} is not the name of an uplink", _offer(name, names, "uplinks")
     elif uplink.get("dialect", "native") != "native":
-        yield where, f"uplink {name} does not speak the native dialect", "name one that does"
+        yield where, f"uplink {in_short(name)} does not speak the native dialect", "name one that does"
     elif "renew" in section and not ("cert" in uplink and "key" in uplink):
-        what = f"uplink {name} has no certificate to renew"
+        what = f"uplink {in_short(name)} has no certificate to renew"
         yield ["remote", "renew"], what, "write cert and key there, or leave renew out"
 
 
@@ -274,7 +279,7 @@ def _repeats(document: Table, section: str, key: str) -> Iterator[tuple[list[Key
             line = line_of(document, [section, seen[value], key])
             yield (
                 [section, index, key],
-                f"{value!r} is used twice (first in line {line})",
+                f"{quoted(value)} is used twice (first in line {line})",
                 f"give each of the {section} its own {key}",
             )
 
@@ -297,6 +302,6 @@ def _in_a_loop(document: Table) -> set[str]:
 
 
 def _offer(value: object, known: list[str], what: str) -> str:
-    listed = ", ".join(known[:_LISTED]) + (" …" if len(known) > _LISTED else "")
+    listed = ", ".join(map(in_short, known[:_LISTED])) + (" …" if len(known) > _LISTED else "")
     otherwise = f"the {what} of this file are: {listed}" if known else f"this file has no {what}"
     return did_you_mean(str(value), known, otherwise)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.common.address import PORTS
-from gateway.common.text import flaw
+from gateway.common.address import PORTS, without_escape
+from gateway.common.text import flaw, in_short, quoted
 
 _PORT_BEHIND = re.compile(r"(?P<host>[^:/@]+|\[[0-9a-fA-F:.%a-z]+\]):(?P<port>\d{1,5})")
 _LABEL = re.compile(r"(?!-)[\w\u0300-\u036f-]{1,63}(?<!-)")
@@ -24,6 +24,8 @@ _NUMBERS = re.compile(r"[0-9.]+|.*\.(\d+|0[xX][0-9a-fA-F]*)\.?|0[xX][0-9a-fA-F]+
 """Names whose last part is a number: old resolvers read them as addresses (inet_aton(3): 192.168.1 is
 192.168.0.1).
 """
+_INTERFACE = re.compile(r"[!-$&-.0-~]{1,15}")
+"""Linux allows 15 characters, no blank and no slash."""
 _LONGEST = 253
 _LAST_PORT = 65535
 _SELF = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
@@ -58,7 +60,12 @@ def a_host(value: str) -> str:
     if value[:1] == "[" and value[-1:] == "]":
         raise ValueError(f"is in brackets, which belong to URLs: write {value[1:-1]}")
     if is_address(value):
+        _of_one_machine(value)
         return value
+    if value.partition("%")[2] and is_address(value.partition("%")[0]):
+        raise ValueError(f"has an interface, which belongs to fe80:: only: write {value.partition('%')[0]}")
+    if value[-1:] == "%" and is_address(value[:-1]):
+        raise ValueError("has an empty interface: write it, like fe80::1%eth0; ip link lists them")
     if _NUMBERS.fullmatch(value):
         raise ValueError(
             "is not an IP address: write four numbers from 0 to 255 without leading zeros, like 192.0.2.10"
@@ -70,6 +77,39 @@ def a_host(value: str) -> str:
     return value
 
 
+def _of_one_machine(value: str) -> None:
+    """Raises ValueError for an IP address that no connection can be opened to."""
+    address, zone = _parsed(value), value.partition("%")[2]
+    if address.is_multicast or str(address) == "255.255.255.255":
+        raise ValueError("is an address of many machines: write the one of the device itself")
+    if address.is_unspecified or (address.version == 4 and address.packed[0] == 0):
+        raise ValueError(
+            "is the address of no machine: write the one of the device itself, or 127.0.0.1 for this machine"
+        )
+    if address.version == 4 and address.is_reserved:
+        raise ValueError("is an address that nobody has: write the one of the device itself")
+    if address.version == 6 and address.is_link_local:
+        if not zone:
+            raise ValueError(
+                "is of one network only, and does not say of which: write the interface behind it, like "
+                "fe80::1%eth0; ip link lists them"
+            )
+        if zone.startswith("25") and len(zone) > 2:
+            raise ValueError(f"has %25, which belongs to URLs: write {value.replace('%25', '%', 1)}")
+        if not _INTERFACE.fullmatch(zone):
+            raise ValueError("has an interface that cannot be: write one that ip link lists, like eth0")
+    elif zone:
+        raise ValueError(f"has an interface, which belongs to fe80:: only: write {value.partition('%')[0]}")
+
+
+def _parsed(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IP address without its interface; one of version 4 that is written as one of version 6 is what it
+    is. Raises ValueError.
+    """
+    address = ipaddress.ip_address(value.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def _split(text: str, otherwise: str) -> str:
     match = _PORT_BEHIND.fullmatch(text)
     if match:
@@ -79,15 +119,31 @@ def _split(text: str, otherwise: str) -> str:
 
 def a_listener(value: str) -> str:
     """An address to listen on, host:port, as a validator. Raises ValueError with what to write."""
+    if what := flaw(value, blanks=False, wide=False):
+        raise ValueError(f"{what}: write host:port, like 0.0.0.0:8080")
     if re.fullmatch(r"\[[^\]]*%[^\]]*\]:\d{1,5}", value):
         raise ValueError(
             "has a zone id (%…), which cannot be listened on: write [::]:8080 for all addresses, or one "
             "without a zone"
         )
-    match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})", value)
-    if not match or not 1 <= int(match[2]) <= _LAST_PORT:
+    match = re.fullmatch(r"(\[[0-9a-fA-F.]*:[0-9a-fA-F:.]*\]|[^][:]+):([0-9]{1,5})", value)
+    host = match[1].strip("[]") if match else ""
+    if not match or not 1 <= int(match[2]) <= _LAST_PORT or not (is_address(host) or _is_own_name(host)):
         raise ValueError("is not an address to listen on: write host:port, like 0.0.0.0:8080")
+    if is_address(host):
+        address = _parsed(host)
+        if address.is_multicast or str(address) == "255.255.255.255":
+            raise ValueError("has an address of many machines: write 0.0.0.0:8080 for all of this machine")
+        if address.version == 6 and address.is_link_local:
+            raise ValueError(
+                "has an address that cannot be listened on without its interface: write [::]:8080 for all "
+                "addresses, or one that does not begin with fe80"
+            )
     return value
+
+
+def _is_own_name(host: str) -> bool:
+    return _is_name(host) and not _NUMBERS.fullmatch(host)
 
 
 def a_broker(value: str) -> str:
@@ -121,7 +177,7 @@ def a_broker(value: str) -> str:
         raise ValueError("has a part behind ? or # that would not be used: write it without that part")
     if parts.scheme in {"mqtt", "mqtts"} and parts.path not in {"", "/"}:
         raise ValueError("has a path, which only ws:// and wss:// use: write it without the path")
-    a_host(name)
+    a_host(without_escape(name))
     return value
 
 
@@ -190,10 +246,10 @@ def same_lines(buses: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[list[s
         if other is not bus:
             key = "port" if place[0] == "serial" else "host"
             written = other.get(key)
-            told = "" if written == bus.get(key) else f" ({written} is the same)"
+            told = "" if written == bus.get(key) else f" ({in_short(written)} is the same)"
             yield (
                 ["buses", index, key],
-                f"{bus.get(key)!r} is the line of the bus {other.get('name')} already{told}",
+                f"{quoted(bus.get(key))} is the line of the bus {in_short(other.get('name'))} already{told}",
                 "write one bus, and put the meters of both on it: a line has one master",
             )
 

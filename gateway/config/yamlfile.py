@@ -17,7 +17,7 @@ import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from gateway.common.files import MARK, let_read, read_regular
-from gateway.common.text import code_point
+from gateway.common.text import code_point, in_short, quoted
 from gateway.errors import Problem
 
 __all__ = [
@@ -236,10 +236,11 @@ class _Builder:
                 self._put(text, line, plain=plain)
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in self._anchors:
+                    name = in_short(event.anchor)
                     raise _Unfit(
                         line,
-                        f"*{event.anchor} names nothing, or what it stands in",
-                        f"write &{event.anchor} in front of a value above",
+                        f"*{name} names nothing, or what it stands in",
+                        f"write &{name} in front of a value above",
                     )
                 self._put(self._anchors[event.anchor], line)
             elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
@@ -283,13 +284,13 @@ class _Builder:
                     line,
                     "a list or a mapping is no key"
                     if isinstance(value, (Table, Rows))
-                    else f"{value!r} is no key",
+                    else f"{quoted(value)} is no key",
                     "write a word",
                 )
             container = self._stack[-1][0]
             if value in container:
                 first = container.lines[value]  # type: ignore[call-overload]
-                what = f"the key {value!r} is given twice (first in line {first})"
+                what = f"the key {quoted(value)} is given twice (first in line {first})"
                 self.doubled.append(_Unfit(line, what, "remove one of them"))
             self._keys[-1] = (value, line)
             return
@@ -343,7 +344,8 @@ def _merge(table: Table, source: Any, line: int) -> None:
 
 def _refuse_tag(tag: str | None, line: int) -> None:
     if tag is not None and tag != "!":
-        raise _Unfit(line, f"the tag {tag.replace(_PLAIN_TAG, '!!')} means nothing here", "remove it")
+        name = in_short(tag.replace(_PLAIN_TAG, "!!"))
+        raise _Unfit(line, f"the tag {name} means nothing here", "remove it")
 
 
 def scalar(text: str) -> Any:

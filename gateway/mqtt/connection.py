@@ -253,7 +253,7 @@ class PahoConnection:
         except ssl.SSLError as error:
             return tls_error(error, host, clock_synced=self._synced())
         except OSError as error:
-            return unreachable(error)
+            return unreachable(error, host if "%" in host else "")
         except ValueError as error:
             return LinkRefused(f"cannot be used: {error}", hint="check url")
         code = MQTTErrorCode.MQTT_ERR_SUCCESS

@@ -47,6 +47,8 @@ WHY_UNREACHABLE = {
 def unreachable(error: OSError | UnicodeError, where: str = "") -> LinkDown:
     """Why the way to a broker ends before it, with what to do; `where` is the name or address tried."""
     cause, hint = WHY_UNREACHABLE.get(getattr(error, "errno", 0) or 0, ("unreachable", ""))
+    if cause == "unknown_name" and "%" in where:
+        cause, hint = "no_route", "plug its interface in, or write one in url that ip link lists"
     why = getattr(error, "strerror", None) or str(error)
     return LinkDown(f"{where} cannot be reached: {why}".lstrip(), hint=hint, cause=cause)
 

@@ -329,6 +329,45 @@ def test_here_looks_at_ports_names_and_the_pages_address(tmp_path) -> None:
     assert "journal.directory: there is no folder" in found
 
 
+@pytest.mark.parametrize(
+    ("hosts", "told"),
+    [
+        (("meter-room.local", "192.0.2.10"), "buses[1].host: 192.0.2.10 and meter-room.local, the host"),
+        (("192.0.2.10", "meter-room.local"), "buses[1].host: meter-room.local and 192.0.2.10, the host"),
+        (("meter-room.local", "gateway.example"), "of the bus b0, are one machine: 192.0.2.10"),
+        (("meter-room.local", "other.example"), ""),
+        (("192.0.2.11", "meter-room.local"), ""),
+    ],
+)
+def test_here_knows_one_host_by_two_names(tmp_path, monkeypatch, hosts, told) -> None:
+    known = {"meter-room.local": "192.0.2.10", "gateway.example": "192.0.2.10", "other.example": "192.0.2.99"}
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, port: [(socket.AF_INET, 1, 6, "", (known[host], port))]
+    )
+    buses = [{"name": f"b{at}", "type": "tcp", "host": host} for at, host in enumerate(hosts)]
+    found = here(tmp_path, buses=buses, status={"listen": f"127.0.0.1:{free()}"})
+    assert told in found
+    assert ("a line has one master" in found) is bool(told)
+    other_port = [{**bus, "port": 502 + at} for at, bus in enumerate(buses)]
+    assert "one master" not in here(tmp_path, buses=other_port, status={"listen": f"127.0.0.1:{free()}"})
+
+
+def test_here_knows_its_interfaces(tmp_path) -> None:
+    buses = [
+        {"name": f"b{at}", "type": "tcp", "host": host}
+        for at, host in enumerate(("fe80::1%lo", "fe80::1%1", "fe80::1%none9", "::1"))
+    ]
+    found = here(
+        tmp_path,
+        buses=buses,
+        uplinks=[{"name": "u", "url": "mqtt://[fe80::2%25none8]"}],
+        status={"listen": f"127.0.0.1:{free()}"},
+    )
+    assert "buses[2].host: this machine has no interface none9 → write one that ip link lists" in found
+    assert "uplinks[0].url: this machine has no interface none8" in found
+    assert found.count("no interface") == 2
+
+
 @pytest.mark.parametrize(("days", "words"), [("1", "expires on"), ("3650", "")])
 def test_here_says_when_a_certificate_ends(tmp_path, days, words) -> None:
     cert, key = certificate(tmp_path, "client", "-days", days)

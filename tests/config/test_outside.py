@@ -75,6 +75,23 @@ def bus(host: str) -> str:
         ("\uff41\uff42", "U+FF41 FULLWIDTH LATIN SMALL LETTER A for 'a'"),
         ('""', "is empty"),
         (f"{'a' * 64}.local", "is not a host name"),
+        ("0.0.0.0", "of no machine → write the one of the device itself"),
+        ('"::"', "of no machine"),
+        ("0.1.2.3", "of no machine"),
+        ('"::ffff:0.0.0.0"', "of no machine"),
+        ("255.255.255.255", "of many machines → write the one of the device itself"),
+        ("224.0.0.1", "of many machines"),
+        ("239.255.1.1", "of many machines"),
+        ('"ff02::1"', "of many machines"),
+        ('"ff02::1%eth0"', "of many machines"),
+        ('"::ffff:224.0.0.1"', "of many machines"),
+        ("240.0.0.1", "that nobody has"),
+        ('"fe80::1"', "write the interface behind it, like fe80::1%eth0"),
+        ('"fe80::1%"', "has an empty interface"),
+        ('"fe80::1%25eth0"', "has %25, which belongs to URLs → write fe80::1%eth0"),
+        ('"fe80::1%an-interface-of-20"', "has an interface that cannot be"),
+        ('"2001:db8::1%eth0"', "has an interface, which belongs to fe80:: only → write 2001:db8::1"),
+        ('"10.0.0.1%eth0"', "has an interface, which belongs to fe80:: only → write 10.0.0.1"),
     ],
 )
 def test_a_host_is_a_name_or_an_address_alone(host, why) -> None:
@@ -88,6 +105,11 @@ def test_a_host_is_a_name_or_an_address_alone(host, why) -> None:
         "10.0.0.1",
         "::1",
         "fe80::1%eth0",
+        "fe80::1%br-lan.10",
+        "fe80::1%2",
+        "169.254.1.1",
+        "192.168.1.255",
+        "::ffff:10.0.0.1",
         "2001:db8::10",
         "meter",
         "meter_room-1.local",
@@ -133,6 +155,12 @@ def test_a_serial_port_is_a_path(port, why) -> None:
         ('url: "mqtt://::1:1883"', ""),
         ('url: "mqtt://[::1"', "brackets"),
         ('url: "mqtt://192.168.1"', "four numbers"),
+        ('url: "mqtt://0.0.0.0"', "of no machine"),
+        ('url: "mqtts://255.255.255.255"', "of many machines"),
+        ('url: "mqtt://[ff02::1]"', "of many machines"),
+        ('url: "mqtt://[::]:1883"', "of no machine"),
+        ('url: "mqtt://[fe80::1]"', "write the interface behind it"),
+        ('url: "mqtt://[2001:db8::1%25eth0]"', "belongs to fe80:: only"),
         ('url: "mqtt://h", username: "u "', "a blank at its end"),
         ('url: "mqtt://h", username: "\\ufeffu"', "U+FEFF"),
         ('url: "mqtt://h", username: ""', "is empty"),
@@ -152,6 +180,43 @@ def test_addresses_of_brokers_are_good(url) -> None:
     assert Uplink(name="u", url=url).url == url
 
 
+@pytest.mark.parametrize("url", ["mqtt://[fe80::1%25eth0]:1884", "mqtt://[fe80::1%eth0]:1884"])
+def test_the_interface_of_a_broker_may_be_written_as_urls_have_it(url) -> None:
+    assert Uplink(name="u", url=url).broker.host == "fe80::1%eth0"
+
+
+@pytest.mark.parametrize(
+    ("listen", "why"),
+    [
+        ("*:80", "write host:port"),
+        ("1.2.3:80", "write host:port"),
+        ("300.1.1.1:80", "write host:port"),
+        ("0:80", "write host:port"),
+        ("a,b:80", "write host:port"),
+        ("[:::]:80", "write host:port"),
+        ("[10.0.0.1]:80", "write host:port"),
+        ("127.0.0.1:٨٠", "write host:port"),
+        ("127.0.0.1:0", "write host:port"),
+        ("meter\\u200b:80", "U+200B"),
+        ("255.255.255.255:80", "of many machines"),
+        ("[ff02::1]:80", "of many machines"),
+        ("[fe80::1]:80", "without its interface"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on_is_refused(listen, why) -> None:
+    (told,) = problems(f'status: {{listen: "{listen}"}}\n')
+    assert told.startswith("f:2: status.listen: ")
+    assert why in told
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["0.0.0.0:8080", "[::]:8080", "[::1]:80", "localhost:80", "gateway.local:80", "[::ffff:10.0.0.1]:80"],
+)
+def test_addresses_to_listen_on_are_good(listen) -> None:
+    assert parse_config(f'{HEAD}status: {{listen: "{listen}"}}\n').status.listen == listen
+
+
 @pytest.mark.parametrize("serial", ['"12 "', '"12\\u200e"', '" 12"'])
 def test_a_serial_number_has_no_hidden_ends(serial) -> None:
     told = problems(
@@ -159,6 +224,65 @@ def test_a_serial_number_has_no_hidden_ends(serial) -> None:
         f"{serial}}}]\n"
     )
     assert any("meters[0].serial" in line for line in told)
+
+
+# -- texts without end
+
+LONG = 100_000
+LONG_TEXTS = [
+    "gateway: {id: g, name: %s}",
+    HEAD + "? %s\n: 1",
+    "gateway: {id: g, ? %s : 1, ? %s : 2}",
+    HEAD + "a: *%s",
+    HEAD + "a: !%s x",
+    HEAD + "? &a %s\n: 1\n? *a\n: 2",
+    HEAD + "buses: [{name: %s, type: tcp, host: h}, {name: %s, type: tcp, host: i}]",
+    HEAD + "buses: [{name: a, type: tcp, host: %s}, {name: b, type: tcp, host: %s}]",
+    HEAD + "buses: [{name: a, type: serial, port: /dev/%s}, {name: b, type: serial, port: /dev/%s}]",
+    HEAD + "buses: [{name: %s, type: tcp, host: h}]\nmeters: [{id: m, bus: other, driver: d}]",
+    HEAD + "meters: [{id: m, bus: %s, driver: d}]",
+    HEAD + "meters: [{id: m, bus: [%s], driver: d}]",
+    HEAD + "meters: [{id: %s, bus: b, driver: d}, {id: %s, bus: b, driver: %s}]",
+    HEAD + "meters: [{id: m, bus: b, driver: d, address: %s}, {id: n, bus: b, driver: d, address: %s}]",
+    HEAD + "meters: [{id: m, bus: b, driver: d, parent: %s, serial: %s, feeds: %s}]",
+    HEAD + "pulses: [{id: %s, pin: 1, per_unit: 1}, {id: %s, pin: %s, per_unit: 1}]",
+    HEAD + "uplinks: [{name: u, url: %s, username: %s, receipts: [%s]}]",
+    HEAD + "remote: {uplink: %s}\nbackup: {platform: %s}\nbuilding: {pv: [{meter: %s}]}",
+]
+LONG_LINES = [
+    "  0 %s frequency Hz fast",
+    "  0 u16 %s Hz fast",
+    "  0 u16 frequency %s fast",
+    "  %s u16 frequency Hz fast",
+    "  0 u16 frequency Hz %s",
+    "  0 u16 frequency Hz fast %s",
+    "  0 u16 frequency Hz fast decimals=%s",
+    "  0 u16 frequency Hz fast na=%s",
+    "  0 u16 frequency Hz fast times=%s",
+    "  0 u16 frequency Hz fast codes=1:%s",
+    "  0 u16 frequency Hz fast sign=bit%s",
+]
+
+
+@pytest.mark.parametrize("text", LONG_TEXTS)
+@pytest.mark.parametrize("piece", ["a" * LONG, "Aç " * (LONG // 3) + "z"])
+def test_no_problem_repeats_a_text_without_end(text, piece) -> None:
+    for line in problems(
+        (text if text.startswith("gateway: {id: g,") else text.removeprefix(HEAD))
+        % ((piece,) * text.count("%s"))
+    ):
+        assert len(line) < 500
+        assert "→" in line, "what is wrong and what to write are told all the same"
+
+
+@pytest.mark.parametrize("text", LONG_LINES)
+def test_no_problem_of_a_table_repeats_a_text_without_end(text) -> None:
+    with pytest.raises(DriverError) as caught:
+        load_text(TABLE + text % ("a" * LONG) + "\n", "t-table")
+    for problem in caught.value.problems:
+        assert len(str(problem)) < 700
+        assert problem.mend in str(problem)
+        assert "is not " in str(problem) or "names " in str(problem) or "codes=" in str(problem)
 
 
 # -- two buses on one line

@@ -77,6 +77,13 @@ async def test_an_unknown_name_says_so(monkeypatch) -> None:
         assert "IP address" in told.hint
 
 
+async def test_an_interface_that_is_not_there_is_named() -> None:
+    told = await why(tcp("fe80::1%none9"))
+    assert told.cause == "no_route"
+    assert "this machine has no interface none9" in told.message
+    assert "ip link" in told.hint
+
+
 async def test_a_port_that_is_not_there_names_those_that_are(tmp_path, monkeypatch) -> None:
     (tmp_path / "usb-FTDI_1-if00-port0").touch()
     monkeypatch.setattr(adapter, "_BY_ID", tmp_path)

@@ -135,6 +135,9 @@ def _tcp(bus: TcpBus, error: Exception) -> Told:
                 "check the router and the name servers in /etc/resolv.conf, or write the IP address in host"
             )
             return f"no name server answers for {bus.host}", "no_name_server", hint
+        if zone := bus.host.partition("%")[2]:
+            hint = "plug its cable in, or write one in host that ip link lists"
+            return f"this machine has no interface {zone}", "no_route", hint
         hint = (
             "check how it is written in host, and whether the name server knows it; an IP address needs none"
         )
