@@ -19,7 +19,7 @@ from gateway.cli.questions import ask, confirm
 from gateway.cli.setup_answers import Answers, Setup
 from gateway.commissioning.doctor import examine_uplink
 from gateway.commissioning.setup import flaws, make_test_batch, written
-from gateway.common.files import HAND_OVER, SECRETS
+from gateway.common.files import LOAD_SECRETS, SECRETS
 from gateway.config import parse_config
 from gateway.errors import GatewayError
 from gateway.host import kernel_synced, uptime_ms, write_secret
@@ -110,7 +110,7 @@ def _asked_password(s: Setup, name: str, before: Answers) -> Answers:
         except OSError as error:
             raise GatewayError(f"{file} cannot be written: {error.strerror}", hint="use sudo") from error
         if file.parent == SECRETS:
-            say(_(HAND_OVER), "  ", "→ ")
+            say(_(LOAD_SECRETS), "  ", "→ ")
     return {"password_file": str(file)} if file.exists() else {}
 
 

@@ -22,7 +22,7 @@ SERVICE = "submeter"
 """The user that the service runs as (systemd/submeter-gateway.service)."""
 SECRETS = Path("/etc/submeter/secrets")
 """Files that root alone may read: systemd hands them over to the service when it starts (LoadCredential=)."""
-HAND_OVER = "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
+LOAD_SECRETS = "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
 """What helps with a file that root put among them after the start."""
 MAX_SECRET = 64 * 1024
 PENDING, NEXT = ".pending", ".next"

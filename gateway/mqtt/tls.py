@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gateway.common.files import HAND_OVER, SECRETS, as_loaded, read_regular, read_secret
+from gateway.common.files import LOAD_SECRETS, SECRETS, as_loaded, read_regular, read_secret
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker import Broker
 
@@ -101,7 +101,7 @@ def password(broker: Broker) -> str | None:
 def _of_root(error: OSError) -> str:
     """What helps with a file of `SECRETS` that was not handed over at the start; nothing for other errors."""
     secret = isinstance(error, PermissionError) and Path(str(error.filename)).parent == SECRETS
-    return HAND_OVER if secret else ""
+    return LOAD_SECRETS if secret else ""
 
 
 def check_files(broker: Broker) -> None:
@@ -173,7 +173,7 @@ def _let_read(path: Path) -> str:
     if path.parent != SECRETS:
         return "chgrp submeter and chmod 640: the user of the service reads it"
     if "CREDENTIALS_DIRECTORY" in os.environ:
-        return HAND_OVER
+        return LOAD_SECRETS
     return "use sudo"
 
 
