@@ -38,7 +38,7 @@ def shipped(directory, minutes) -> None:
             ]
             rows += seal(Draft(readings), stamp, minute * MINUTE, FIRST + minute, 2 * minute + 2)
         marks = ", ".join("?" * 13)
-        db.executemany(f"INSERT INTO batch VALUES ({marks})", [row.record() for row in rows])
+        db.executemany(f"INSERT INTO batch VALUES ({marks})", [row.record for row in rows])
         db.execute("UPDATE batch SET carry = '{}'")
         db.executemany("UPDATE batch SET crc = ? WHERE seq = ?", [(_crc(row), row.seq) for row in rows])
         db.commit()

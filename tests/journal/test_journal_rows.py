@@ -50,7 +50,7 @@ def test_a_row_says_whose_it_is_and_counts_on():
         1_795_000_005_000,
         5000,
     )
-    assert from_record(row.record()) == row
+    assert from_record(row.record) == row
 
 
 def test_a_clock_before_1970_dates_nothing_below_zero():

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from gateway.journal.file import missing
-from gateway.journal.file.rows import BatchRow
 from gateway.journal.file.settled import Settled
 from gateway.journal.file.store import JournalStore, Table
 from gateway.model import Backlog, Ranges, Sealed
@@ -120,13 +119,15 @@ class Tally:
         if uplink in self._settled.active:
             self.backlogs[uplink] = self._backlog(uplink, last)
 
-    def taken(self, rows: list[BatchRow]) -> None:
-        """Add rows that were committed and that nobody has settled."""
-        batches, readings = len(rows), sum(row.sealed.readings for row in rows)
-        self.oldest = self.oldest or (rows[0].seq, rows[0].sealed.t0)
+    def taken(self, seq: int, t0: int, counts: list[int]) -> None:
+        """Add batches that were committed and that nobody has settled: number and time of the first, and how
+        many readings each has.
+        """
+        batches, readings = len(counts), sum(counts)
+        self.oldest = self.oldest or (seq, t0)
         self.stored = (self.stored[0] + batches, self.stored[1] + readings)
         for uplink, before in self.backlogs.items():
-            first = rows[0].sealed.t0 if before.oldest_t0 is None else before.oldest_t0
+            first = t0 if before.oldest_t0 is None else before.oldest_t0
             self.backlogs[uplink] = Backlog(before.batches + batches, before.readings + readings, first)
 
     def _between(self, first: int, last: int) -> tuple[int, int]:

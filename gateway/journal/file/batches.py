@@ -288,7 +288,7 @@ class JournalFile(BatchTable):
             lost,
         )
         self.recovered.marks_written()
-        self.tally.taken(rows)
+        self.tally.taken(rows[0].seq, rows[0].sealed.t0, [row.sealed.readings for row in rows])
         return deleted
 
     def recover(self, rows: Iterable[tuple[BatchRow, Sequence[str]]]) -> int:

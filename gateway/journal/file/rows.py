@@ -55,6 +55,7 @@ class BatchRow:
         )
         return zlib.crc32(s.body, zlib.crc32(self.carry.encode(), zlib.crc32(head)))
 
+    @property
     def record(self) -> tuple[Any, ...]:
         """The values of its columns."""
         s = self.sealed

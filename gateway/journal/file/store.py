@@ -66,7 +66,7 @@ class JournalStore:
         """Add rows within a transaction; how many were new. A salvaged row that is there already stays."""
         verb = "INSERT" if table == "batch" else "INSERT OR IGNORE"
         sql = f"{verb} INTO {table} ({COLUMNS}) VALUES ({_MARKS})"
-        return self.conn.executemany(sql, [row.record() for row in rows]).rowcount
+        return self.conn.executemany(sql, [row.record for row in rows]).rowcount
 
     def select(self, where: str, parameters: Sequence[Any] = (), table: Table = "batch") -> list[BatchRow]:
         """Rows by condition (and order, and limit). Raises JournalDamaged when one fails its CRC."""

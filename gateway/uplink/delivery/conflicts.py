@@ -73,9 +73,9 @@ class Conflicts:
         self._originals[epoch] = key
         self._pending[key] = sealed
 
-    def epoch(self, sealed: Sealed) -> str:
+    def epoch(self, key: Key) -> str:
         """The epoch under which a batch goes out."""
-        return self._epochs.get(key_of(sealed), sealed.epoch)
+        return self._epochs.get(key, key[0])
 
     def original(self, epoch: str) -> Key | None:
         """Whose derived epoch this is."""

@@ -98,7 +98,7 @@ class Delivery:
     def sent(self, sealed: Sealed, now: float, *, replay: bool = False) -> None:
         """A batch was handed to the connection at monotonic time `now`."""
         key = key_of(sealed)
-        epoch = self.conflicts.epoch(sealed)
+        epoch = self.conflicts.epoch(key)
         again = self._receipts.was_sent(epoch, sealed.seq)
         self.counters.resent_batches += again
         self._receipts.sent(epoch, sealed.seq)
@@ -139,9 +139,9 @@ class Delivery:
             self._window.drop(key)
         elif self.confirmed:
             self._receipt_timer.expect(now)
-            self._receipts.in_custody(self.conflicts.epoch(entry.sealed), key[1], now)
+            self._receipts.in_custody(self.conflicts.epoch(key), key[1], now)
         else:
-            epoch = self.conflicts.epoch(entry.sealed)
+            epoch = self.conflicts.epoch(key)
             self._account(epoch, self._receipts.deliver(epoch, Ranges([(key[1], key[1])])), now)
 
     def _refused(self, entry: Entry, code: int, outcome: FollowUp, now: float) -> None:
@@ -226,9 +226,10 @@ class Delivery:
         silent = self._receipts.silent(now)
         if silent and len(silent) < len(self._receipts.consumers):
             for entry in self._window:
-                epoch = self.conflicts.epoch(entry.sealed)
+                key = key_of(entry.sealed)
+                epoch = self.conflicts.epoch(key)
                 if entry.acked and self._receipts.waits_for_silent_alone(epoch, entry.sealed.seq, silent):
-                    self._window.drop(key_of(entry.sealed))
+                    self._window.drop(key)
         return self._receipts.tick(now)
 
     def silent(self, now: float) -> dict[str, float | None]:
@@ -244,7 +245,7 @@ class Delivery:
     def undelivered(self) -> int:
         """How many were sent and wait for a PUBACK or a receipt, replays aside."""
         again = sum(
-            not e.replay and self._receipts.somewhere(self.conflicts.epoch(e.sealed), e.sealed.seq)
+            not e.replay and self._receipts.somewhere(self.conflicts.epoch(key_of(e.sealed)), e.sealed.seq)
             for e in self._window
         )
         return self._window.undelivered + self._receipts.partly() - again
@@ -308,7 +309,7 @@ class Delivery:
 
     def epoch(self, sealed: Sealed) -> str:
         """The epoch under which a batch goes out."""
-        return self.conflicts.epoch(sealed)
+        return self.conflicts.epoch(key_of(sealed))
 
     def ignored(self) -> None:
         """A message came that says nothing to us."""
