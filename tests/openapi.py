@@ -43,7 +43,7 @@ BESIDE: dict[str, dict[str, Any]] = {
         "quality": {"type": "string", "enum": ["good", "suspect", "stale", "absent"]},
     },
     "Beat": {"alive": {"type": "boolean"}},
-    "Status": {"verdict": {"$ref": "#/components/schemas/Verdict"}, "own": None},
+    "Status": {"verdict": {"$ref": "#/components/schemas/Verdict"}, "own": None, "service": None},
 }
 """Where the JSON is not the dataclass: a field more, another one, or none."""
 PLAIN = {str: "string", bool: "boolean", int: "integer", float: "number"}

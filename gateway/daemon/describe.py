@@ -161,12 +161,17 @@ def energy_meters(config: Config) -> tuple[EnergyMeter, ...]:
     )
 
 
+def maintenance_firm(config: Config) -> tuple[str, str]:
+    """Whom to call about the building: name and telephone number, empty where nobody has said it."""
+    service = config.building.service
+    return (service.name, service.phone or "") if service else ("", "")
+
+
 def building_facts(config: Config) -> BuildingFacts:
     """What the pages of energy need to know of the building, from the configuration, the rules file and the
     file of temperatures.
     """
     building = config.building
-    service = building.service
     return BuildingFacts(
         meters=energy_meters(config),
         area=building.area,
@@ -178,7 +183,6 @@ def building_facts(config: Config) -> BuildingFacts:
         open_days=tuple(_WEEKDAYS.index(day) for day in building.opening.days),
         open_slots=building.opening.slots,
         forgiven=building.forgiven,
-        service=(service.name, service.phone or "") if service else ("", ""),
         rules=_rules(),
         temperatures=_temperatures(building.temperatures) if building.temperatures else {},
     )

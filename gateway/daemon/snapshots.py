@@ -15,6 +15,7 @@ from gateway import __version__
 from gateway.config import UPLINK_FILES, Config
 from gateway.daemon import views
 from gateway.daemon.assembly import Assembly
+from gateway.daemon.describe import maintenance_firm
 from gateway.host import Clock
 from gateway.journal import JournalStats
 from gateway.status import Beat, RemoteView, Snapshot, UpgradeView
@@ -73,6 +74,7 @@ def snapshot(
         timezone=config.gateway.timezone,
         language=config.status.language,
         screen=config.status.screen,
+        service=maintenance_firm(config),
         key=assembly.description.key,
         taken=moment.wall,
         booted=moment.uptime,

@@ -29,9 +29,9 @@ Made = TypeVar("Made")
 
 
 def as_json(snapshot: Snapshot) -> dict[str, Any]:
-    """The whole snapshot as JSON values."""
+    """The whole snapshot as JSON values, but for whom a person would call."""
     return {
-        **_plain(snapshot, skip=("meters", "own", "beats")),
+        **_plain(snapshot, skip=("meters", "own", "beats", "service")),
         "meters": [meter_json(meter) for meter in snapshot.everything],
         "beats": [{**_plain(beat), "alive": beat.alive} for beat in snapshot.beats],
         "verdict": verdict_json(judge(snapshot)),

@@ -376,6 +376,8 @@ class Snapshot:
     """The gateway itself as a meter; None where it is none. It does not belong to the building's `meters`."""
     in_short: int = 0
     """So many lines at the beginning of `problems` are told in short by `refused` and `mistakes`."""
+    service: tuple[str, str] = ("", "")
+    """Whom to call about the building: name and telephone number."""
     history: str = ""
     """Why the history of quarter hours cannot be kept; empty while it can."""
 

@@ -42,7 +42,6 @@ def facts(**more) -> BuildingFacts:
         "contract_kw": 160.0,
         "tariff": "tr-three-time",
         "rules": DatedRules(load_rules(RULES)),
-        "service": ("Ege Pano", "+90 232 000 00 00"),
     }
     return BuildingFacts(**{**fields, **more})
 

@@ -115,10 +115,11 @@ def long_names(folder: Path) -> Building:
     meters = tuple(replace(view, label=SIXTY, feeds=SIXTY) for view in now.meters)
     buses = tuple(replace(bus, label=SIXTY) for bus in BUSES)
     uplinks = tuple(replace(view, label=SIXTY) for view in SNAPSHOT.uplinks)
-    now = replace(now, name=SIXTY, meters=meters, buses=buses, uplinks=uplinks)
+    service = (SIXTY, "+90 232 000 00 00")
+    now = replace(now, name=SIXTY, meters=meters, buses=buses, uplinks=uplinks, service=service)
     history = energy_history(folder)
     energy = tuple(replace(each, label=SIXTY) for each in history.facts.meters)
-    facts = replace(history.facts, meters=energy, service=(SIXTY, "+90 232 000 00 00"))
+    facts = replace(history.facts, meters=energy)
     return _building(now, EnergyHistory(facts, history.open))
 
 

@@ -36,7 +36,7 @@ def directory(tmp_path_factory):
 
 @pytest.fixture
 def building(directory):
-    building = Building(CALM)
+    building = Building(replace(CALM, service=("Ege Pano", "+90 232 000 00 00")))
     building.history = energy_history(directory)
     return building
 
@@ -231,7 +231,8 @@ async def test_a_breach_is_a_job_on_the_first_screen_and_never_an_all_clear(buil
         reactive = Page((await http.get("/reactive?lang=en")).text).text
     assert "Everything is in order" not in home
     assert "reactive charge is coming" in home
-    assert "Ege Pano" in home
+    assert "Maintenance firm: Ege Pano +90 232 000 00 00" in home
+    assert "Maintenance firm: Ege Pano +90 232 000 00 00" in reactive
     assert "inductive" in reactive
     building.history = energy_history(building.history.open().path.parent, exempt=True)
     async with client(building) as http:

@@ -77,6 +77,22 @@ async def test_the_overview_shows_values_with_unit_age_and_quality():
     )
 
 
+@pytest.mark.parametrize(("path", "told"), [("/", True), ("/meter/chiller", True), ("/meter/main", False)])
+async def test_where_something_is_to_be_done_the_maintenance_firm_is_named_and_can_be_called(path, told):
+    now = replace(SNAPSHOT, service=("Ege Pano", "+90 (232) 000 00 00"))
+    async with client(now) as http:
+        page = Page((await http.get(path + "?lang=tr")).text)
+    calls = [attrs["href"] for tag, attrs in page.tags if tag == "a" and attrs["href"].startswith("tel:")]
+    assert calls == (["tel:+902320000000"] if told else [])
+    assert ("Bakım firması: Ege Pano +90 (232) 000 00 00" in " ".join("".join(page.texts).split())) is told
+
+
+async def test_nobody_is_named_while_all_is_well_or_nobody_is_known():
+    for now in (replace(CALM, service=("Ege Pano", "+90 232 000 00 00")), SNAPSHOT):
+        async with client(now) as http:
+            assert "tel:" not in (await http.get("/?lang=en")).text
+
+
 async def test_turkish_is_the_default_of_this_gateway():
     shown = await page("/")
     assert ("html", {"lang": "tr"}) in shown.tags

@@ -54,8 +54,6 @@ class BuildingFacts:
     open_days: tuple[int, ...] = (0, 1, 2, 3, 4)
     open_slots: range = range(32, 68)
     forgiven: tuple[str, ...] = ()
-    service: tuple[str, str] = ("", "")
-    """Whom to call: name and telephone number."""
     rules: DatedRules | None = None
     temperatures: Mapping[date, float] = field(default_factory=dict)
     """Local day → mean outdoor temperature, °C."""

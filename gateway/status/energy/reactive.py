@@ -106,7 +106,7 @@ def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
         view.notes.append(text % {"hours": f.number(view.quarters.missing_hours, 1)})
     if view.kinds:
         view.gauge = gauge([(kind.name, kind.budget) for kind in view.kinds], f)
-    _headline(view, figures, f)
+    _headline(view, f)
     _past(view, figures, roots[0].id, (registers.inductive, registers.capacitive), f)
     view.downloads = downloads("reactive", "", f) if view.kinds else []
     view.notes.append(_("By our meter; the bill is the distributor's."))
@@ -225,7 +225,7 @@ def _picture(  # noqa: PLR0917 - what it shows
     return Picture("", svg, DataTable(heads, rows), _("kvarh since the first of the month"), notes)
 
 
-def _headline(view: ReactiveView, figures: Figures, f: Locale) -> None:
+def _headline(view: ReactiveView, f: Locale) -> None:
     _ = f.gettext
     if not view.kinds:
         view.title = _("Nothing of this month is known yet")
@@ -251,11 +251,10 @@ def _headline(view: ReactiveView, figures: Figures, f: Locale) -> None:
         view.title = _("A reactive charge is coming: %(kind)s") % {"kind": worst.name}
     told = said | {"left": worst.left, "until": worst.until}
     view.lead = _("Heading for %(ratio)s, the limit is %(limit)s: %(left)s. %(until)s") % told
-    firm, phone = figures.facts.service
     call = _(
         "Tell the maintenance firm: the compensation does not keep up (%(kind)s %(ratio)s of %(limit)s)."
     )
-    view.call = f"{call % said} {firm} {phone}".strip() if firm else call % said
+    view.call = call % said
 
 
 def _past(view: ReactiveView, figures: Figures, meter: str, quantities: tuple[str, str], f: Locale) -> None:

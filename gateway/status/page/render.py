@@ -79,6 +79,7 @@ class MarkedNames:
         self._language = now.language
         given = {
             now.name,
+            now.service[0],
             *(view.label for view in now.meters),
             *(view.label for view in now.buses),
             *(view.label for view in now.uplinks),
@@ -214,6 +215,7 @@ def energy_page(view: str, shown: object, now: Snapshot, visitor: Visitor) -> st
     keep = f"&lang={visitor.language}" if visitor.asked else ""
     return _ENVIRONMENT.get_template(f"{view}.html").render(
         view=shown,
+        service=now.service,
         f=locale,
         _=locale.gettext,
         url=visitor.url,
