@@ -109,9 +109,6 @@ REASONS: dict[str, str] = {
         "Beside other work each of 500 requests cost some 20 ms more than its wait; on the idle machine it "
         "was 383.77 s."
     ),
-    "CPU of engine and history beside polling": (
-        "Four pairs beside other work gave 2.9, 5.8, 5.9 and 6.0 %; the engine's own thread took 3.2 %."
-    ),
     "written to the card, file at its budget, 4 KB blocks": _CARD,
     "written to the card, file that grows, 4 KB blocks": _CARD,
     "wrong values, TCP": (
