@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 Pace = Literal["fast", "slow", "static"]
 """fast: power, voltage, current. slow: energy. static: serial number, ratios."""
 
-Read = Callable[[int, int, int], Awaitable[list[int]]]
+ReadRegisters = Callable[[int, int, int], Awaitable[list[int]]]
 """read(function, address, count) -> words. Raises BusError."""
 
 TYPES: Final = {

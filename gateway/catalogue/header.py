@@ -72,13 +72,13 @@ def _pattern(value: object) -> object:
     raise ValueError("is not a raw pattern: write 0x7FFF, or a range like 0x7FFF0000-0x7FFFFFFF")
 
 
-class Part(BaseModel):
+class HeaderPart(BaseModel):
     """A part of the head: unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
-class SerialPart(Part):
+class SerialPart(HeaderPart):
     """The factory setting of the port; leave out what is not known."""
 
     baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] | None = None
@@ -87,7 +87,7 @@ class SerialPart(Part):
     address: Annotated[int, Field(ge=1, le=247)] | None = None
 
 
-class ReadsPart(Part):
+class ReadsPart(HeaderPart):
     """What the meter allows on the bus."""
 
     function: Literal[3, 4] = 3
@@ -116,7 +116,7 @@ def _between(part: object) -> list[object]:
     return [pattern]
 
 
-class NamingPart(Part):
+class NamingPart(HeaderPart):
     """A register that holds one of some values."""
 
     function: Literal[3, 4] = 3
@@ -139,7 +139,7 @@ class IdentityPart(NamingPart):
     not_all: bool = False
 
 
-class VariantPart(Part):
+class VariantPart(HeaderPart):
     """Rows for meters whose identity register says so."""
 
     name: Text
@@ -150,7 +150,7 @@ class VariantPart(Part):
     without: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
-class ModelPart(Part):
+class ModelPart(HeaderPart):
     """The points of SunSpec models with the same layout; addresses are offsets from the model's ID
     register.
     """
@@ -159,7 +159,7 @@ class ModelPart(Part):
     registers: str
 
 
-class SunspecPart(Part):
+class SunspecPart(HeaderPart):
     """How the map is found and read."""
 
     main: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
@@ -170,7 +170,7 @@ class SunspecPart(Part):
     models: Annotated[tuple[ModelPart, ...], Field(strict=False, max_length=256)] = ()
 
 
-class TableHead(Part):
+class TableHead(HeaderPart):
     """The whole head."""
 
     maker: Text

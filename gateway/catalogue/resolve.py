@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
-from gateway.catalogue.driver import Driver, Identity, Read
+from gateway.catalogue.driver import Driver, Identity, ReadRegisters
 from gateway.catalogue.sunspec import discover, offered
 from gateway.common.text import visible
 from gateway.errors import NoReply, Refused
@@ -14,7 +14,7 @@ SHOWN = 40
 """Characters of a text that are shown."""
 
 
-async def resolve(driver: Driver, read: Read) -> Driver:
+async def resolve(driver: Driver, read: ReadRegisters) -> Driver:
     """A driver whose rows are those of the meter that answers. Raises BusError when the meter does not
     answer.
 
@@ -31,7 +31,10 @@ async def resolve(driver: Driver, read: Read) -> Driver:
 
 
 async def matches(
-    identity: Identity, read: Read, known: dict[tuple[int, int, int], list[int] | None], driver: Driver
+    identity: Identity,
+    read: ReadRegisters,
+    known: dict[tuple[int, int, int], list[int] | None],
+    driver: Driver,
 ) -> bool:
     """Whether the meter's identity register has one of the values; `known` is what was read. Raises
     BusError when it does not answer.

@@ -17,11 +17,11 @@ _EXAMPLE = re.compile(r"(?:.*\.)?(?:example|example\.(?:com|net|org)|invalid)\.?
 _URL = re.compile(r"[a-z]+://(?:[^@/]*@)?(?P<host>\[[^\]]*\]|[^:/?#]*)")
 _NAME_OF_NOBODY = "is a name for examples that nobody has (RFC 2606)"
 
-Found = tuple[bool, tuple[list[Key], str, str]]
+SampleFound = tuple[bool, tuple[list[Key], str, str]]
 """Whether it is a mistake for certain; where, what is wrong, what to write."""
 
 
-def sample_values(document: Table) -> Iterator[Found]:
+def sample_values(document: Table) -> Iterator[SampleFound]:
     """Keys that still say what the sample says.
 
     A gateway may be called like the sample's; with a second value of the sample beside it, it is the sample.
@@ -51,7 +51,7 @@ def sample_values(document: Table) -> Iterator[Found]:
     yield from others
 
 
-def _others(document: Table) -> Iterator[Found]:
+def _others(document: Table) -> Iterator[SampleFound]:
     for index, row in rows_of(document, "uplinks"):
         match = _URL.match(url) if isinstance(url := row.get("url"), str) else None
         if match and _EXAMPLE.fullmatch(match["host"]):

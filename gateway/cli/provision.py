@@ -13,7 +13,7 @@ from gateway.cli.options import config_option
 from gateway.cli.prose import say
 from gateway.errors import GatewayError
 from gateway.host import CONFIG, STATE
-from gateway.provisioning import BOOT, Enrolled, Outcome, provision, tell_answers
+from gateway.provisioning import BOOT, BootFileOutcome, Enrolled, provision, tell_answers
 
 SAMPLE = Path("/opt/submeter/share/doc/submeter-gateway/config/gateway.yaml")
 BOTH = ("tr", "en")
@@ -64,7 +64,7 @@ def command(file: Path | None, boot: tuple[Path, ...], sample: Path, state: Path
         say(_("There is no submeter.yaml in %(places)s: nothing to do.") % {"places": places})
 
 
-def result(outcome: Outcome) -> str:
+def result(outcome: BootFileOutcome) -> str:
     """The text beside the file, Turkish first."""
     return _in_both(lambda: lines(outcome))
 
@@ -95,7 +95,7 @@ def answer(enrolled: Enrolled) -> list[str]:
     ]
 
 
-def lines(outcome: Outcome) -> list[str]:
+def lines(outcome: BootFileOutcome) -> list[str]:
     """What came of it, line by line, in the language of the moment."""
     file = {"file": outcome.file}
     match outcome.kind:

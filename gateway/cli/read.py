@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.catalogue import Driver
     from gateway.config import Bus, Config, Meter
 
-Answer = dict[str, Any]
+ReadAnswer = dict[str, Any]
 """A reading as the control socket gives it, under the configuration that it was read by: `label`, `driver`,
 `bus`, `address`.
 
@@ -83,7 +83,9 @@ def command(
         sys.exit(1)
 
 
-def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...]) -> tuple[str, list[Answer]]:
+def ask_daemon(
+    client: ControlClient, file: Path | None, names: tuple[str, ...]
+) -> tuple[str, list[ReadAnswer]]:
     """Where the values come from, and the running daemon's readings.
 
     Raises GatewayError when `file` is not what the daemon runs, or when a meter that is asked for has been
@@ -134,9 +136,9 @@ def choose(config: Config, names: tuple[str, ...]) -> list[Meter]:
     return [known[name] for name in names] or [meter for meter in config.meters if meter.enabled]
 
 
-async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[Meter]) -> list[Answer]:
+async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[Meter]) -> list[ReadAnswer]:
     """Open the buses of these meters, poll each once, all buses at the same time."""
-    answers: dict[str, Answer] = {}
+    answers: dict[str, ReadAnswer] = {}
 
     async def read_bus(bus: Bus, mine: list[Meter]) -> None:
         tasks = [later.field.MeterTask(meter, drivers[meter.driver]) for meter in mine]
@@ -161,13 +163,13 @@ async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[M
     return [answers[meter.id] for meter in meters]
 
 
-def _print(origin: str, answers: list[Answer], raw: bool) -> None:
+def _print(origin: str, answers: list[ReadAnswer], raw: bool) -> None:
     say(origin)
     for answer in answers:
         print("\n" + "\n".join(answer_lines(answer, raw)))
 
 
-def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
+def answer_lines(answer: ReadAnswer, raw: bool = False) -> list[str]:
     """One meter: what it is, how old the reading is, a line for each quantity."""
     f = locale()
     words = later.status.Words(f)
@@ -200,7 +202,7 @@ def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
     return told + (register_lines(answer.get("registers")) if raw else [])
 
 
-def _where(answer: Answer) -> str:
+def _where(answer: ReadAnswer) -> str:
     """The table and the place that it was read by."""
     if not answer.get("driver"):
         return ""

@@ -18,7 +18,7 @@ from gateway.field import BusForecast, traffic
 from gateway.model import QUANTITIES
 from gateway.status import Locale, Snapshot, Words, judge, notices, sentences
 
-Row = dict[str, str]
+ReportRow = dict[str, str]
 _VERIFIED = ("hardware", "datasheet", "two-sources", "one-source")
 
 
@@ -84,7 +84,7 @@ def _headline(text: str, count: int) -> str:
     return f"{text} " + ngettext("%(n)s point is open:", "%(n)s points are open:", count) % {"n": count}
 
 
-def _row(name: str, text: object) -> Row:
+def _row(name: str, text: object) -> ReportRow:
     return {"name": name, "text": str(text) if text not in (None, "") else "–"}
 
 
@@ -299,7 +299,7 @@ def _plan(facts: SiteFacts, f: Locale) -> dict[str, Any]:
             "gb_per_year": total.gb_per_year, "clock_synced": now.clock.synced, "rows": rows}  # fmt: skip
 
 
-def _open(facts: SiteFacts, meters: list[dict[str, Any]]) -> Iterable[Row]:
+def _open(facts: SiteFacts, meters: list[dict[str, Any]]) -> Iterable[ReportRow]:
     """What the gateway does not see as a trouble, and a person has to know."""
     for meter in meters:
         name, wiring = meter["label"], meter["wiring"]
@@ -334,7 +334,7 @@ def _open(facts: SiteFacts, meters: list[dict[str, Any]]) -> Iterable[Row]:
         )
 
 
-def _point(text: str, action: str, **values: str) -> Row:
+def _point(text: str, action: str, **values: str) -> ReportRow:
     return {
         "text": text % values if values else text,
         "action": in_words(action % values if values else action),

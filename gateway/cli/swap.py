@@ -20,7 +20,7 @@ from gateway.config import parse_config, with_value, write_beside
 from gateway.errors import ControlError, GatewayError
 from gateway.model import QUANTITIES
 
-Answer = dict[str, Any]
+Fields = dict[str, Any]
 _TWO_WAYS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 """An index whose point or comma stands between thousands in one language and before decimals in another."""
 
@@ -66,8 +66,12 @@ def command(meter: str, *, file: Path | None, socket: Path | None, **options: An
 
 
 def _steps(
-    client: ControlClient, meter: str, typed: dict[str, dict[str, float]], person: Answer, options: Answer
-) -> Answer:
+    client: ControlClient,
+    meter: str,
+    typed: dict[str, dict[str, float]],
+    person: Fields,
+    options: Fields,
+) -> Fields:
     if options["cancel"]:
         answer = client.swap(meter, "cancel")
         _tell(_("%(meter)s is read on.") % {"meter": meter}, options)
@@ -97,8 +101,12 @@ def _steps(
 
 
 def _pulses(
-    client: ControlClient, meter: str, typed: dict[str, dict[str, float]], person: Answer, options: Answer
-) -> Answer:
+    client: ControlClient,
+    meter: str,
+    typed: dict[str, dict[str, float]],
+    person: Fields,
+    options: Fields,
+) -> Fields:
     if not typed["opening"]:
         raise GatewayError(
             f"{meter} is a pulse input: nobody can read its meter",
@@ -110,8 +118,8 @@ def _pulses(
 
 
 def _noticed(
-    client: ControlClient, meter: str, numbers: list[str], person: Answer, options: Answer
-) -> Answer:
+    client: ControlClient, meter: str, numbers: list[str], person: Fields, options: Fields
+) -> Fields:
     """Another meter answers already: it is confirmed."""
     text = _(
         "Another meter answers already: serial number %(new)s instead of %(old)s. Its energy has gone on."
@@ -125,7 +133,7 @@ def _noticed(
     return done
 
 
-def _new_meter(client: ControlClient, meter: str, options: Answer) -> Answer:
+def _new_meter(client: ControlClient, meter: str, options: Fields) -> Fields:
     """What the new meter says, until it answers and the person takes it."""
     while True:
         try:
@@ -149,7 +157,7 @@ def _new_meter(client: ControlClient, meter: str, options: Answer) -> Answer:
             return new
 
 
-def _write_serial(client: ControlClient, meter: str, serial: str, options: Answer) -> None:
+def _write_serial(client: ControlClient, meter: str, serial: str, options: Fields) -> None:
     """The file says which serial number the meter must have: it says the new one from here on."""
     path = Path(client.configuration()["path"])
     text = path.read_text(encoding="utf-8")
@@ -161,12 +169,12 @@ def _write_serial(client: ControlClient, meter: str, serial: str, options: Answe
     _tell(text % {"serial": serial, "file": path, "old": old}, options)
 
 
-def _tell(text: str, options: Answer) -> None:
+def _tell(text: str, options: Fields) -> None:
     if not options["as_json"]:
         say(text)
 
 
-def _tell_begun(begun: Answer, options: Answer) -> None:
+def _tell_begun(begun: Fields, options: Fields) -> None:
     if options["as_json"]:
         return
     if begun["resumed"]:
@@ -179,7 +187,7 @@ def _tell_begun(begun: Answer, options: Answer) -> None:
     say(_("From here on its readings are not taken, until the new meter is there."))
 
 
-def _tell_done(done: Answer, options: Answer) -> None:
+def _tell_done(done: Fields, options: Fields) -> None:
     if options["as_json"]:
         return
     say(_("%(meter)s is exchanged; the new meter begins at") % done)

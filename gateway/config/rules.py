@@ -44,8 +44,8 @@ def _whole_day(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-Day = Annotated[date, BeforeValidator(_a_day)]
-Source = Annotated[str, Field(min_length=3, max_length=300)]
+WrittenDay = Annotated[date, BeforeValidator(_a_day)]
+SourceText = Annotated[str, Field(min_length=3, max_length=300)]
 
 
 class _Row(BaseModel):
@@ -55,8 +55,8 @@ class _Row(BaseModel):
 class _Dated(_Row):
     """`valid_from`: its first day."""
 
-    valid_from: Day
-    source: Source
+    valid_from: WrittenDay
+    source: SourceText
 
 
 class _OldClock(_Row):

@@ -19,7 +19,7 @@ from gateway.config.sections.building import BuildingSection
 from gateway.config.sections.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
 from gateway.config.sections.machine import OWN_ID, CardSection, HealthSection, Pin, PinsSection
 from gateway.config.sections.remote import RemoteSection
-from gateway.config.units import Duration, Ratio, Size, Span, Switch
+from gateway.config.units import Duration, Ratio, RegisterSpan, Size, Switch
 
 MAX_REGISTER = 1e12
 """What a register can show: the upper bound of volume and energy in the vocabulary of quantities."""
@@ -184,7 +184,7 @@ class Meter(Section):
     pause: Pause | None = None
     silence: Pause | None = None
     max_registers: Annotated[int, Field(ge=1, le=125)] | None = None
-    skip: Annotated[tuple[Span, ...], Field(strict=False, max_length=200)] | None = None
+    skip: Annotated[tuple[RegisterSpan, ...], Field(strict=False, max_length=200)] | None = None
     reply_unit: Unit | None = None
     reply_count: Literal["bytes", "registers"] | None = None
     enabled: Switch = True

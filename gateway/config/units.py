@@ -88,5 +88,5 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 """Bytes."""
 Ratio = Annotated[float, BeforeValidator(parse_ratio), Field(ge=0.001, le=100_000.0)]
 """Primary over secondary: 5000/1 A and 400 000/100 V are the largest in use."""
-Span = Annotated[tuple[int, int, int], BeforeValidator(parse_span)]
+RegisterSpan = Annotated[tuple[int, int, int], BeforeValidator(parse_span)]
 """Function, first address, end."""

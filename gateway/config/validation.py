@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.config.yamlfile import Key, Rows, Table, few
 from gateway.errors import Problem
 
-Model = TypeVar("Model", bound=BaseModel)
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 _TAGS = {"serial", "tcp", "rtu-over-tcp"}
 
 
@@ -40,8 +40,8 @@ def value_of(document: Any, loc: Sequence[Key]) -> Any:
 
 
 def validate(
-    model: type[Model], document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]
-) -> tuple[Model | None, list[Problem]]:
+    model: type[AnyModel], document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]
+) -> tuple[AnyModel | None, list[Problem]]:
     """Check a document against a pydantic model; `explain` turns one pydantic error into (what is wrong,
     what to write).
     """

@@ -28,7 +28,7 @@ from gateway.daemon.service.panel import Panel
 from gateway.daemon.service.technician import Technician
 from gateway.daemon.service.upgrade import UpgradeWatch
 from gateway.daemon.service.watchdog import Watchdog
-from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
+from gateway.daemon.snapshots import BacklogSpeed, DaemonFacts, snapshot
 from gateway.errors import SEE_LOG, ConfigError, ControlError, GatewayError, JournalError
 from gateway.field import LEARNT_FILE, Learnt
 from gateway.host import Clock, Pins, keep_lean, keep_what_is_there, notify, socket_path
@@ -349,7 +349,7 @@ class Daemon:
 
     def snapshot(self) -> Snapshot:
         """The facts of now, without paths of this machine."""
-        told = Told(
+        told = DaemonFacts(
             file=self.path, started=self._started, read_at=self._read_at, refused=self._refused,
             mistakes=self._mistakes, problems=self._problems, newest=self._newest_wall,
             upgrade=self._upgrade.view, certificate_ends=self.remote.certificate_ends,

@@ -31,7 +31,7 @@ MOST_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DaemonFacts:
     """What the daemon knows beside its parts: monotonic s of its start, UTC in ms at which its file was read.
 
     `refused` counts the problems for which the newest reload was refused, `mistakes` are those with which
@@ -55,7 +55,7 @@ class Told:
 
 
 def snapshot(
-    told: Told,
+    told: DaemonFacts,
     assembly: Assembly,
     stats: JournalStats,
     *,
@@ -116,7 +116,7 @@ def snapshot(
     return Paths(config, told.file).hidden(whole)
 
 
-def _newest(told: Told, assembly: Assembly, moment: views.Moment) -> int | None:
+def _newest(told: DaemonFacts, assembly: Assembly, moment: views.Moment) -> int | None:
     """When the newest batch was taken: of this boot it is known, however the clock was set meanwhile."""
     uptime = assembly.newest_uptime
     return told.newest if uptime is None else moment.wall - moment.uptime + uptime

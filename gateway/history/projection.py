@@ -38,7 +38,7 @@ from gateway.history.tree_watch import QUANTITY, TreeWatch
 from gateway.history.values import (
     COUNTERS,
     DenseReadings,
-    Moment,
+    ReadingOrEvent,
     UsedNames,
     dumped,
     finding_key,
@@ -109,7 +109,7 @@ class Projection:
         self._meters: dict[str, MeterSeries] = {}
         self._offsets: dict[str, int] = {}
         """Boot → UTC minus uptime (ms), of its newest batch with a right clock."""
-        self._held: dict[str, deque[Moment]] = {}
+        self._held: dict[str, deque[ReadingOrEvent]] = {}
         """Boot → readings and exchanges whose time is not known yet."""
         self._dense = DenseReadings()
         self._names: dict[str, tuple[tuple[str, ...], UsedNames]] = {}
@@ -221,7 +221,7 @@ class Projection:
                 each for index, each in enumerate(held) if index % 2 == 0 or isinstance(each, Event)
             )
 
-    def _use(self, moments: Iterable[Moment], offset: int, boot: str) -> None:
+    def _use(self, moments: Iterable[ReadingOrEvent], offset: int, boot: str) -> None:
         """Readings and exchanges of meters, in the order of their time."""
         before = self._offsets.get(boot)
         self._offsets = {boot: offset}

@@ -21,7 +21,7 @@ DENSE: Final = 30_000
 """ms: of a counter's readings that follow faster, those away from quarter hours are passed over."""
 EDGE: Final = 10_000
 """ms after a quarter hour in which every reading is taken: the next ones say whether the first is right."""
-Moment = Reading | Event
+ReadingOrEvent = Reading | Event
 """What the engine hears of a meter, in the order of time: its readings, and that it was exchanged."""
 _OF_EVENT: Final = 3
 """Values of an event; a reading has more."""
@@ -85,7 +85,7 @@ def registers_of(told: object) -> dict[str, int]:
     return found
 
 
-def dumped(moment: Moment) -> list[Any]:
+def dumped(moment: ReadingOrEvent) -> list[Any]:
     """What the engine needs of a reading or an exchange, as JSON values."""
     if isinstance(moment, Event):
         return [moment.kind, moment.uptime, moment.fields]
@@ -93,7 +93,7 @@ def dumped(moment: Moment) -> list[Any]:
     return [moment.meter, moment.uptime, values, list(moment.suspect), moment.absent]
 
 
-def loaded(state: Sequence[Any]) -> Moment:
+def loaded(state: Sequence[Any]) -> ReadingOrEvent:
     """What `dumped` gave."""
     if len(state) == _OF_EVENT:
         return Event(*state)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.errors import JournalDamaged, JournalError, JournalTooNew
-from gateway.journal.file.batch_table import Span
+from gateway.journal.file.batch_table import Seqs
 from gateway.journal.file.batches import Groups, JournalFile
 from gateway.journal.file.resume import ResumePoint
 from gateway.journal.file.schema import Synchronous
@@ -26,7 +26,7 @@ from gateway.model import ClockLike, Event
 
 log = logging.getLogger(__name__)
 
-Identity = tuple[int, int]
+FileIdentity = tuple[int, int]
 """Device and inode."""
 
 
@@ -76,8 +76,8 @@ class CurrentFile:
         self._resume: ResumePoint | None = None
         self._doubt: Doubt | None = None
         self._lock: FolderLock | None = None
-        self._named: Identity | None = None
-        self._wal: Identity | None = None
+        self._named: FileIdentity | None = None
+        self._wal: FileIdentity | None = None
         self._closed = False
 
     @property
@@ -217,7 +217,7 @@ class CurrentFile:
         finally:
             _close(file)
 
-    def _up_to_mark(self, resume: ResumePoint) -> list[Span]:
+    def _up_to_mark(self, resume: ResumePoint) -> list[Seqs]:
         """Let what is known of a damaged file end where the note beside it says; the numbers that nothing
         else says had been given out.
         """
@@ -320,7 +320,7 @@ class CurrentFile:
             case.write()
 
 
-def identity(path: Path) -> Identity | None:
+def identity(path: Path) -> FileIdentity | None:
     """Which file a name leads to; None when it leads to none."""
     try:
         found = real(path).stat()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import JournalError
-from gateway.journal.file.batch_table import Span
+from gateway.journal.file.batch_table import Seqs
 from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.resume import Synced
 from gateway.journal.file.schema import Synchronous
@@ -159,7 +159,7 @@ class Journal:
         """The epoch of the next batch."""
         return self.stats().next_epoch
 
-    def epochs(self) -> list[Span]:
+    def epochs(self) -> list[Seqs]:
         """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
         return list(self.stats().epochs)
 

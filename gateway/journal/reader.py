@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError
-from gateway.journal.file.batch_table import Span
+from gateway.journal.file.batch_table import Seqs
 from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.schema import connect_to_read
 from gateway.journal.lock import busy, is_locked
@@ -105,7 +105,7 @@ class JournalReader:
             damaged=tuple(case.progress() for case in cases.all),
         )
 
-    def epochs(self) -> list[Span]:
+    def epochs(self) -> list[Seqs]:
         """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
         return self._file.epochs()
 

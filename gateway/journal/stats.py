@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from gateway.journal.file.batch_table import Span
+from gateway.journal.file.batch_table import Seqs
 from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.resume import ResumePoint, Synced
 from gateway.model import Backlog
 
-State = Literal["ok", "full", "failing", "newer"]
+CommitState = Literal["ok", "full", "failing", "newer"]
 """ok: commits return. full: no room; failing: the file system refuses; newer: a newer program wrote the file.
 In these, readings wait in memory.
 """
@@ -82,7 +82,7 @@ class JournalStats:
     let_go_at: int | None = None
     room_basis: float | None = None
     """The s over which the pace was measured."""
-    state: State = "ok"
+    state: CommitState = "ok"
     cause: str = ""
     """Why it cannot be written, as far as that is known: permission."""
     error: str = ""
@@ -96,7 +96,7 @@ class JournalStats:
 
     next_epoch: str = ""
     """The epoch of the next batch."""
-    epochs: tuple[Span, ...] = ()
+    epochs: tuple[Seqs, ...] = ()
     """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
     carried: Mapping[str, Any] = field(default_factory=dict)
     """What the newest batch carried for its caller."""

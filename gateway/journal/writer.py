@@ -24,7 +24,7 @@ from gateway.journal.file.thinning import PART, MayDelete
 from gateway.journal.housekeeping import Housekeeping
 from gateway.journal.paths import blocked
 from gateway.journal.pending import Pending, PendingDraft, answer, unpacked
-from gateway.journal.stats import DAY_MS, Growth, JournalStats, State, file_stats, room_days
+from gateway.journal.stats import DAY_MS, CommitState, Growth, JournalStats, file_stats, room_days
 from gateway.model import ClockLike, Event, Sealed
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Writer:
         self._late = late
         self._growth = Growth()
         self._troubles = Troubles(log)
-        self._state: State = "ok"
+        self._state: CommitState = "ok"
         self._error = ""
         self._gave_up_at = 0
         """UTC in ms at which batches last made room undelivered, as far as that was looked at."""
@@ -257,7 +257,9 @@ class Writer:
     def _refuse(self, error: Exception) -> None:
         """Nothing can be committed at the moment: say so once, and keep what waits."""
         newer = isinstance(error, JournalTooNew)
-        state: State = "full" if primary(error) == sqlite3.SQLITE_FULL else "newer" if newer else "failing"
+        state: CommitState = (
+            "full" if primary(error) == sqlite3.SQLITE_FULL else "newer" if newer else "failing"
+        )
         told = refusal(error, self.current.path)
         unforeseen = None if isinstance(error, (JournalError, sqlite3.Error, OSError)) else error
         what = f"the journal takes no readings: {told}"

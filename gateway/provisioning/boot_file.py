@@ -48,7 +48,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BootFileOutcome:
     """What became of a file on the boot partition; `verdicts` by line. `lasting`: a password or a key stood
     in it; `stays`: it could not be removed from there.
     """
@@ -60,14 +60,14 @@ class Outcome:
     stays: bool = False
 
 
-Tell = Callable[[Outcome], str]
+Tell = Callable[[BootFileOutcome], str]
 """Makes the text that is written beside the file."""
 Step = Callable[[str], None]
 
 
 def provision(
     boot: Path, configuration: Path, sample: Path, owner: Path, tell: Tell, *, step: Step = lambda _: None
-) -> Outcome | None:
+) -> BootFileOutcome | None:
     """Look at one partition; what came of it, None when there is nothing. Raises OSError when /etc cannot be
     written.
 
@@ -79,12 +79,12 @@ def provision(
     file = boot / FILE
     if not (file.exists() or file.is_symlink()):
         named = next((name for name in NEARLY if (boot / name).exists()), None)
-        return _say(boot, Outcome("misnamed", named), tell, step) if named else None
+        return _say(boot, BootFileOutcome("misnamed", named), tell, step) if named else None
     try:
         data = _data(file)
     except OSError as error:
         verdict = Verdict(0, "", error.strerror or "cannot be read", "write it as one small text file")
-        return _say(boot, Outcome("unreadable", FILE, (verdict,)), tell, step)
+        return _say(boot, BootFileOutcome("unreadable", FILE, (verdict,)), tell, step)
     known = configuration.with_name(APPLIED)
     digest = hashlib.sha256(data).hexdigest()
     if _is_set_up(configuration, sample):
@@ -94,7 +94,7 @@ def provision(
     text, secrets, problems = _examined(data, configuration)
     if problems:
         verdicts = tuple(Verdict(*each) for each in without_values(problems, text))
-        outcome = Outcome("mistakes", FILE, verdicts)
+        outcome = BootFileOutcome("mistakes", FILE, verdicts)
         return _say(boot, outcome, tell, step)
     reader = owner.stat()
     for secret in secrets:
@@ -155,35 +155,35 @@ def _examined(data: bytes, configuration: Path) -> tuple[str, list[Secret], list
     return text, secrets, sorted(told)
 
 
-def _finish(boot: Path, data: bytes, tell: Tell, step: Step) -> Outcome:
+def _finish(boot: Path, data: bytes, tell: Tell, step: Step) -> BootFileOutcome:
     """Say it, then take the file away; said again when it could not be."""
     text = data.decode("utf-8-sig").replace("\r\n", "\n")
     secrets, _ = find_secrets(text, FILE)
     moved = tuple(Verdict(each.line, each.where, "moved", each.name) for each in secrets)
     lasting = any(each.key in LASTING for each in secrets)
-    outcome = _say(boot, Outcome("taken", FILE, moved, lasting), tell, step)
+    outcome = _say(boot, BootFileOutcome("taken", FILE, moved, lasting), tell, step)
     try:
         step("rename")
         left = (boot / FILE).replace(boot / f"{FILE}{_SUFFIX_APPLIED}")
     except OSError:
-        stays = Outcome("taken", FILE, moved, lasting, stays=True)
+        stays = BootFileOutcome("taken", FILE, moved, lasting, stays=True)
         return _say(boot, stays, tell, step)
     _sync(boot)
     wipe(left, step)
     return outcome
 
 
-def _ignore(boot: Path, tell: Tell, step: Step) -> Outcome:
+def _ignore(boot: Path, tell: Tell, step: Step) -> BootFileOutcome:
     try:
         step("ignore")
         (boot / FILE).replace(boot / f"{FILE}{_SUFFIX_IGNORED}")
     except OSError:
-        return _say(boot, Outcome("ignored", FILE, stays=True), tell, step)
+        return _say(boot, BootFileOutcome("ignored", FILE, stays=True), tell, step)
     _sync(boot)
-    return _say(boot, Outcome("ignored", f"{FILE}{_SUFFIX_IGNORED}"), tell, step)
+    return _say(boot, BootFileOutcome("ignored", f"{FILE}{_SUFFIX_IGNORED}"), tell, step)
 
 
-def _say(boot: Path, outcome: Outcome, tell: Tell, step: Step) -> Outcome:
+def _say(boot: Path, outcome: BootFileOutcome, tell: Tell, step: Step) -> BootFileOutcome:
     """Write the result; a partition that cannot be written costs nothing but that."""
     step("result")
     # With a mark and the line ends of Windows: every editor of a laptop shows it.

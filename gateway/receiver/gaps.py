@@ -27,7 +27,7 @@ anew.
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AskedReplay:
     """A replay of seqs `first` to `last`."""
 
     epoch: str
@@ -48,17 +48,17 @@ class Gaps:
     age: float = AGE
     answer: float = ANSWER
     spacing: float = SPACING
-    open: Ask | None = None
+    open: AskedReplay | None = None
     _asked: float = float("-inf")
     _seen: dict[str, list[tuple[float, Ranges]]] = field(default_factory=dict)
-    _deferred: dict[Ask, _Deferred] = field(default_factory=dict)
+    _deferred: dict[AskedReplay, _Deferred] = field(default_factory=dict)
 
     def online(self) -> None:
         """The gateway came online anew: it may have what it did not have before."""
         self._deferred.clear()
         self.open = None
 
-    def next_ask(self, missing: dict[str, Missing], now: float, *, ready: bool) -> Ask | None:
+    def next_ask(self, missing: dict[str, Missing], now: float, *, ready: bool) -> AskedReplay | None:
         """The replay to ask for now, if any. `ready`: the gateway is online and its backlog is 0."""
         self._remember(missing, now)
         if self.open is not None:
@@ -111,11 +111,11 @@ class Gaps:
             seen[epoch] = [(since, ranges) for since, ranges in entries.items() if len(ranges)]
         self._seen = seen
 
-    def _choose(self, now: float) -> Ask | None:
+    def _choose(self, now: float) -> AskedReplay | None:
         for epoch, entries in self._seen.items():
             old = Ranges(merge(*(ranges for since, ranges in entries if now - since >= self.age)))
             # From the newest down: of an epoch whose first seq is unknown, the next lower batches are the
             # ones that exist.
             for first, last in reversed(old.without(self.deferred(epoch, now))):
-                return Ask(epoch, max(first, last - SPAN + 1), last)
+                return AskedReplay(epoch, max(first, last - SPAN + 1), last)
         return None

@@ -17,12 +17,12 @@ from gateway.common.text import one_line
 from gateway.common.troubles import Troubles
 from gateway.mqtt import ThreadLink
 from gateway.receiver import intake
-from gateway.receiver.answers import Answers, Counts
+from gateway.receiver.answers import Counts, GatewayAnswers
 from gateway.receiver.backups import BackupFolder
 from gateway.receiver.broker import Inbox, Message
 from gateway.receiver.clones import Clones
 from gateway.receiver.fleet.problems import CLONE
-from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
+from gateway.receiver.gaps import AGE, ANSWER, SPACING, AskedReplay, Gaps
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing
 from gateway.receiver.silence import Silence
@@ -105,7 +105,7 @@ class Receiver:
         self._tick = tick
         self._gaps: defaultdict[str, Gaps] = defaultdict(partial(Gaps, gap_age, gap_answer, gap_spacing))
         self._states: dict[str, State] = {}
-        self._replays: dict[str, tuple[str, Ask]] = {}
+        self._replays: dict[str, tuple[str, AskedReplay]] = {}
         self._stopping = False
         self._next = 0
         self._inbox = Inbox()
@@ -138,7 +138,7 @@ class Receiver:
         self._store = store
         upkeep = Upkeep(self._database, self._keep)
         upkeep.start()
-        self._answers = Answers(self._store, self._link, self._consumer, self.counts)
+        self._answers = GatewayAnswers(self._store, self._link, self._consumer, self.counts)
         self._silence = Silence(self._link, self._troubles, store.ledger, time.monotonic())
         self._link.start(self._hear)
         look = time.monotonic() + self._tick

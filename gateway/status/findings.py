@@ -12,7 +12,7 @@ Level = Literal["good", "known", "busy", "warn", "bad"]
 """good: proven. known: worth telling, no trouble. busy: neither all-clear nor alarm, it passes by itself.
 warn, bad: act.
 """
-State = Literal["in_order", "starting", "delivering", "attention", "trouble"]
+VerdictState = Literal["in_order", "starting", "delivering", "attention", "trouble"]
 Part = Literal["meter", "bus", "journal", "uplink", "clock", "gateway"]
 
 MeterCause = Literal[
@@ -134,7 +134,7 @@ class StatusVerdict:
     delivered, if known.
     """
 
-    state: State
+    state: VerdictState
     findings: tuple[StatusFinding, ...]
     until: int | None = None
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from gateway.model import QUANTITIES
-from gateway.status.findings import State
+from gateway.status.findings import VerdictState
 from gateway.status.snapshot import Snapshot
 from gateway.status.verdict import judge
 
@@ -268,7 +268,7 @@ def _remote(now: Snapshot) -> Iterator[Metric]:
 
 def _verdict(now: Snapshot) -> Iterator[Metric]:
     verdict = judge(now)
-    states = get_args(State)
+    states = get_args(VerdictState)
     kinds = Counter((f.part, f.subject, f.cause, f.level) for f in verdict.findings if f.level != "good")
     yield _gauge(
         "submeter_verdict",

@@ -16,9 +16,9 @@ from gateway.status.findings import (
     Level,
     MeterCause,
     Part,
-    State,
     StatusFinding,
     StatusVerdict,
+    VerdictState,
     why_lost,
 )
 from gateway.status.gateway_findings import gateway_findings, younger
@@ -55,7 +55,7 @@ def judge(now: Snapshot) -> StatusVerdict:
         (finding.at for finding in findings if finding.cause == "delivering" and finding.at is not None),
         default=None,
     )
-    state: State
+    state: VerdictState
     if "bad" in levels:
         state = "trouble"
     elif "warn" in levels:

@@ -123,10 +123,10 @@ class DayManifest(SmallMessage):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-Message = TypeVar("Message", bound=SmallMessage)
+AnyMessage = TypeVar("AnyMessage", bound=SmallMessage)
 
 
-def parse(model: type[Message], payload: bytes, most: int = MAX_SMALL) -> Message:
+def parse(model: type[AnyMessage], payload: bytes, most: int = MAX_SMALL) -> AnyMessage:
     """A message of at most `most` bytes. Raises WireError, never anything else."""
     if len(payload) > most:
         raise WireError(f"the message has {len(payload)} bytes, more than {most}")

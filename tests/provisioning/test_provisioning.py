@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from gateway.cli import cli
 from gateway.cli.provision import result
 from gateway.config import load_config
-from gateway.provisioning import Outcome, provision
+from gateway.provisioning import BootFileOutcome, provision
 from gateway.provisioning.boot_file import FILE, RESULT
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ class Card:
             place.mkdir()
         self.file, self.configuration = self.boot / FILE, self.etc / "gateway.yaml"
 
-    def start(self, **more) -> Outcome | None:
+    def start(self, **more) -> BootFileOutcome | None:
         return provision(self.boot, self.configuration, SAMPLE, self.state, result, **more)
 
     @property

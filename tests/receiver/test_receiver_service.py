@@ -14,7 +14,7 @@ from receiver_feed import E1, E2, MemoryBroker, batch, opening
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
 from gateway.receiver import Receiver, answers, is_server, service
-from gateway.receiver.answers import Answers
+from gateway.receiver.answers import GatewayAnswers
 from gateway.receiver.intake import schema_check
 from gateway.receiver.ledger import receipts
 from gateway.receiver.store import Store, open_store
@@ -130,7 +130,7 @@ def test_a_conflict_is_told_in_the_receipt_until_the_end_of_time(run):
 def test_of_many_conflicts_the_newest_are_told_with_their_digests_as_far_as_there_is_room():
     receipt = Receipt(epoch=E1, upto=0, conflicts=list(range(1, 1001)))
     store = SimpleNamespace(digest_of=lambda *_: "ab" * 16)
-    teller = Answers(store, SimpleNamespace(), "city", SimpleNamespace())
+    teller = GatewayAnswers(store, SimpleNamespace(), "city", SimpleNamespace())
     teller._add_digests("gw-1", receipt)
     told = [seq for seq, _ in receipt.digests]
     assert 50 < len(told) < 1000

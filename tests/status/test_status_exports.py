@@ -23,7 +23,7 @@ from gateway.status.energy.period import month_of
 from gateway.status.exports import process, response
 from gateway.status.exports.files import write_csv
 from gateway.status.exports.order import ExportOrder
-from gateway.status.exports.table import Column, ExportTable
+from gateway.status.exports.table import ExportTable, FileColumn
 
 TODAY = date(2026, 11, 21)
 VIEWS = ("energy", "tree", "reactive", "quality", "report")
@@ -317,6 +317,6 @@ def test_a_file_that_could_not_be_finished_ends_with_a_failure(building, monkeyp
 def test_a_name_is_never_a_formula() -> None:
     out = io.BytesIO()
     rows = [("=HYPERLINK(1)", -1.5), ("@x", None), ("Ana sayaç", 0.25)]
-    write_csv(ExportTable("t", (Column("+a", "text"), Column("b")), rows), "tr", out)
+    write_csv(ExportTable("t", (FileColumn("+a", "text"), FileColumn("b")), rows), "tr", out)
     lines = out.getvalue().decode("utf-8-sig").splitlines()
     assert lines == ["'+a;b", "'=HYPERLINK(1);-1,500", "'@x;", "Ana sayaç;0,250"]

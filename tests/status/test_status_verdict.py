@@ -12,7 +12,7 @@ from status_building import CALM, HOUR, MINUTE, NOW, value
 from verdict_table import GONE, TABLE, bus, journal, meter, uplink, values, waiting
 
 from gateway.model import QUANTITIES
-from gateway.status.findings import CAUSES, Level, State, StatusFinding
+from gateway.status.findings import CAUSES, Level, StatusFinding, VerdictState
 from gateway.status.metrics import exposition
 from gateway.status.snapshot import (
     BusState,
@@ -34,7 +34,7 @@ from gateway.status.words.notices import headline, notice, notices
 @pytest.mark.parametrize(
     ("facts", "state", "cause"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
-def test_the_verdict_on(facts: Snapshot, state: State, cause: str) -> None:
+def test_the_verdict_on(facts: Snapshot, state: VerdictState, cause: str) -> None:
     verdict = judge(facts)
     assert verdict.state == state, verdict.findings
     if cause:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from status_building import BUSES, CALM, HOUR, MINUTE, NOW, value
 
-from gateway.status.findings import State
+from gateway.status.findings import VerdictState
 from gateway.status.snapshot import (
     Beat,
     ClockView,
@@ -90,7 +90,7 @@ EVERYTHING_BUT_POWER = [
 ]
 YOUNG = {"uptime": 20.0}
 
-TABLE: list[tuple[str, Snapshot, State, str]] = [
+TABLE: list[tuple[str, Snapshot, VerdictState, str]] = [
     # what                                   facts                                                  verdict
     # cause
     ("all is well", CALM, "in_order", ""),

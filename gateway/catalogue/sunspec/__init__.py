@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from gateway.catalogue.columns import Defaults
-from gateway.catalogue.driver import Discovery, Driver, ModelHeader, Read, Row, Span
+from gateway.catalogue.driver import Discovery, Driver, ModelHeader, ReadRegisters, Row, Span
 from gateway.catalogue.registers import parse_registers
 from gateway.catalogue.sunspec.chain import COMMON, END, FUNCTION, HEADER, UNITS, Model, find, walk
 from gateway.common.text import visible
@@ -20,7 +20,7 @@ _DIRECTED = ("active_power", "reactive_power")
 _INPUTS: Final = "_s"
 
 
-async def discover(driver: Driver, read: Read) -> Driver:
+async def discover(driver: Driver, read: ReadRegisters) -> Driver:
     """The driver with the rows of the models that this device has. Raises BusError when it does not
     answer, or has none of them.
     """
@@ -105,7 +105,7 @@ def _beside(models: list[Model], index: int, discovery: Discovery, *, alone: boo
     return own or ([model for model in models if model.id in discovery.beside] if alone else [])
 
 
-async def _maker(common: Model | None, discovery: Discovery, read: Read) -> str:
+async def _maker(common: Model | None, discovery: Discovery, read: ReadRegisters) -> str:
     """The maker that the common model names. Raises BusError when that decides about signs and cannot be
     read.
     """

@@ -20,7 +20,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from gateway.catalogue.driver import Discovery, Read
+from gateway.catalogue.driver import Discovery, ReadRegisters
 from gateway.errors import BadFrame, BusDown, BusError, NoReply
 
 MARKER: Final = (0x5375, 0x6E53)
@@ -95,7 +95,7 @@ class Model(NamedTuple):
         return self.length in _lengths(self.id, self.length)
 
 
-async def find(discovery: Discovery, read: Read) -> int:
+async def find(discovery: Discovery, read: ReadRegisters) -> int:
     """The address behind the marker. Raises BusError."""
     said: list[str] = []
     silent: NoReply | None = None
@@ -126,7 +126,7 @@ async def find(discovery: Discovery, read: Read) -> int:
     )
 
 
-async def walk(at: int, read: Read) -> tuple[list[Model], BusError | None]:
+async def walk(at: int, read: ReadRegisters) -> tuple[list[Model], BusError | None]:
     """Every model from `at` on, and what ended the chain when it was no end by the book. Raises BusDown."""
     models: list[Model] = []
     empty, glances, sure = 0, iter(range(_MOST_GLANCES)), True
@@ -148,7 +148,7 @@ async def walk(at: int, read: Read) -> tuple[list[Model], BusError | None]:
     return models, None
 
 
-async def _ended(model: Model, at: int, head: list[int], read: Read) -> Model:
+async def _ended(model: Model, at: int, head: list[int], read: ReadRegisters) -> Model:
     """A model, when `head` at `at` is what was found behind it, if anything was. Raises BusDown."""
     if at > model.start and (at != model.end or _known(head) or head == _THE_END):
         return model._replace(end=at, sure=model.sure or at == model.end)
@@ -161,7 +161,7 @@ async def _ended(model: Model, at: int, head: list[int], read: Read) -> Model:
     return model._replace(end=model.start + HEADER + length)
 
 
-async def _next(model: Model, read: Read, glances: Iterator[int]) -> tuple[int, list[int]]:
+async def _next(model: Model, read: ReadRegisters, glances: Iterator[int]) -> tuple[int, list[int]]:
     """Where the next model stands, and its head. Raises BusError when the chain ends without one.
 
     Where the length is not the book's, the places by the book come first, then the one that is said, then
@@ -197,7 +197,7 @@ async def _next(model: Model, read: Read, glances: Iterator[int]) -> tuple[int, 
     return said, head
 
 
-async def _glance(at: int, read: Read) -> list[int]:
+async def _glance(at: int, read: ReadRegisters) -> list[int]:
     """What stands where the next head may be; nothing where it cannot be read. Raises BusDown."""
     try:
         return await read(FUNCTION, at, HEADER) if at + HEADER - 1 <= _LAST else []
@@ -207,7 +207,7 @@ async def _glance(at: int, read: Read) -> list[int]:
         return []
 
 
-async def _leads_on(at: int, head: list[int], read: Read) -> bool:
+async def _leads_on(at: int, head: list[int], read: ReadRegisters) -> bool:
     """Whether what stands here is a model all the same, whatever length it says: one that the book has
     follows, as far on as the book says, or the end; or it is a maker's own, and one follows by its length.
     """
@@ -234,7 +234,7 @@ def _known(head: list[int]) -> bool:
     return bool(head) and any(abs(n - head[1]) <= HEADER for n in _lengths(*head))
 
 
-async def _head(at: int, read: Read) -> list[int]:
+async def _head(at: int, read: ReadRegisters) -> list[int]:
     """Id and length of the model at `at`. Raises BusError."""
     for _ in range(_TRIES - 1):
         with contextlib.suppress(NoReply, BadFrame):

@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import Any
 
 from gateway.catalogue import Driver, Row
-from gateway.demo.show.polls import ROUNDED, Batch, Break, PollSpan, Received, SaidPolls
+from gateway.demo.show.polls import ROUNDED, BatchKey, Break, PollSpan, Received, SaidPolls
 from gateway.model import OWN_METER
 
 ORDINAL = "pulse_count"
@@ -82,8 +82,8 @@ class Account:
 
 def judge(
     serves: Sequence[Serve],
-    committed: Sequence[Batch],
-    stored: Mapping[Batch, int],
+    committed: Sequence[BatchKey],
+    stored: Mapping[BatchKey, int],
     readings: Sequence[Received],
     *,
     breaks: Sequence[Break],
@@ -122,7 +122,10 @@ def judge(
 
 
 def _batches(
-    account: Account, committed: Sequence[Batch], stored: Mapping[Batch, int], readings: Sequence[Received]
+    account: Account,
+    committed: Sequence[BatchKey],
+    stored: Mapping[BatchKey, int],
+    readings: Sequence[Received],
 ) -> None:
     account.committed, account.stored = len(committed), len(stored)
     missing = sorted(set(committed) - stored.keys())

@@ -24,7 +24,7 @@ _SLOTS = 2
 has committed nothing for longer has not been interrupted at its work.
 """
 
-Batch = tuple[str, int]
+BatchKey = tuple[str, int]
 """Epoch and seq."""
 Fate = Literal["arrived", "open", "lost"]
 
@@ -61,7 +61,7 @@ class Received:
 
     meter: str
     uptime: int
-    batch: Batch
+    batch: BatchKey
     values: Mapping[str, float]
     absent: Mapping[str, str]
     missing: str = ""

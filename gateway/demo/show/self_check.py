@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.catalogue import load_driver
 from gateway.demo.show.account import Account, judge, resolutions
-from gateway.demo.show.polls import Batch, Break, Received, read_polls
+from gateway.demo.show.polls import BatchKey, Break, Received, read_polls
 from gateway.demo.show.site import GATEWAY, METERS
 from gateway.demo.show.supervisor import Supervisor, open_readonly
 from gateway.demo.simulator.process import read_serves
@@ -139,13 +139,13 @@ class SelfCheck:
         return account
 
 
-def committed(journal: Path) -> list[Batch]:
+def committed(journal: Path) -> list[BatchKey]:
     """Every batch in a journal whose gateway has stopped. Raises sqlite3.Error."""
     with contextlib.closing(open_readonly(journal)) as db:
         return [(epoch.hex(), seq) for epoch, seq in db.execute("SELECT epoch, seq FROM batch ORDER BY seq")]
 
 
-def platform(database: Path) -> tuple[dict[Batch, int], list[Received], int]:
+def platform(database: Path) -> tuple[dict[BatchKey, int], list[Received], int]:
     """What the reference receiver holds: batches with their number of readings, readings, conflicts.
     Raises sqlite3.Error.
     """

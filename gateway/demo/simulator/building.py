@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any
 
-from gateway.demo.simulator.circuit import QUARTER, Circuit, Power, Voltages
+from gateway.demo.simulator.circuit import QUARTER, Circuit, PhasePowers, Voltages
 from gateway.demo.simulator.water import WATER_MEAN, WaterPipe, water_flow
 
 SUBMETERS = ("hvac", "lighting", "sockets", "server", "elevator", "kitchen", "ev", "pv", "compensation")
@@ -201,7 +201,7 @@ class Time:
         return self.start + self._speed * (self._clock() - self._zero)
 
 
-def loads(seed: int, t: float) -> dict[str, Power]:
+def loads(seed: int, t: float) -> dict[str, PhasePowers]:
     """P + jQ per phase of everything below the main meter at unix time t, the unmetered rest included."""
     hour, weekday = _local(t)
     at_work = presence(hour, weekday)
@@ -284,7 +284,7 @@ def _hvac(seed: int, t: float, hour: float, at_work: float) -> float:
     return wish * (first + second) * (1 + 0.03 * noise(seed, "hvac", t, 10))
 
 
-def _split(power: complex, name: str, seed: int, t: float, *, spread: float = 0.05) -> Power:
+def _split(power: complex, name: str, seed: int, t: float, *, spread: float = 0.05) -> PhasePowers:
     """A power over the phases, a little unbalanced and never the same twice."""
     raw = [
         share * (1 + spread * noise(seed, f"{name}/{phase}", t, 90))
@@ -295,12 +295,12 @@ def _split(power: complex, name: str, seed: int, t: float, *, spread: float = 0.
     return (one, two, three)
 
 
-def _sum(powers: list[Power]) -> Power:
+def _sum(powers: list[PhasePowers]) -> PhasePowers:
     one, two, three = (sum((power[phase] for power in powers), 0j) for phase in range(3))
     return (one, two, three)
 
 
-def _scaled(power: Power, share: float) -> Power:
+def _scaled(power: PhasePowers, share: float) -> PhasePowers:
     one, two, three = power
     return (one * share, two * share, three * share)
 

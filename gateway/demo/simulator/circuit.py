@@ -11,7 +11,7 @@ import cmath
 import math
 from dataclasses import dataclass, field, replace
 
-Power = tuple[complex, complex, complex]
+PhasePowers = tuple[complex, complex, complex]
 """P + jQ of L1, L2 and L3 in kW and kvar."""
 Voltages = tuple[float, float, float]
 PHASES = ("l1", "l2", "l3")
@@ -27,7 +27,7 @@ class Circuit:
     name: str
     phases: int = 3
     registers: dict[str, float] = field(default_factory=dict)
-    power: Power = (0j, 0j, 0j)
+    power: PhasePowers = (0j, 0j, 0j)
     demand: float = 0.0
     demand_max: float = 0.0
     _quarter: float = 0.0

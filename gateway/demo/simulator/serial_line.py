@@ -25,7 +25,7 @@ from gateway.demo.simulator.faults import SERIAL_KINDS, UNSERVED, Fault, Faults,
 from gateway.demo.simulator.frames import character_time, rtu_parts, silence
 from gateway.demo.simulator.slave import Slave
 
-Busy = Literal["drop", "queue"]
+WhenBusy = Literal["drop", "queue"]
 _IDLE = 3600.0
 _LONGEST = 256
 """Bytes of a frame that a serial line may carry."""
@@ -70,7 +70,7 @@ class SerialLine:
         parity: str = "N",
         stopbits: int = 1,
         turnaround: float = 0.02,
-        busy: Busy = "drop",
+        busy: WhenBusy = "drop",
         faults: Faults | None = None,
         quantum: float = 0.001,
         check_speed: bool = False,
@@ -85,7 +85,7 @@ class SerialLine:
         self.silence = silence(baudrate)
         self._speed = getattr(termios, f"B{baudrate}") if check_speed else None
         self._path = path
-        self._busy: Busy = busy
+        self._busy: WhenBusy = busy
         self._group = max(1, int(quantum / self.character))
         self._pty: tuple[int, int] | None = None
         self._device = ""

@@ -26,7 +26,7 @@ from gateway.demo.simulator.frames import character_time, rtu_parts, silence, tc
 from gateway.demo.simulator.slave import Slave
 
 Mode = Literal["tcp", "rtu"]
-Numbers = Literal["asked", "+1", "-1", "=7", "=1", "=0", "swapped", "own", "newest"]
+TransactionNumber = Literal["asked", "+1", "-1", "=7", "=1", "=0", "swapped", "own", "newest"]
 """The transaction number of a reply: as it was asked, one more or less, always 7, its bytes swapped, a count
 of replies, the newest one's.
 """
@@ -84,7 +84,7 @@ class TcpServer:
         port: int = 0,
         mode: Mode = "tcp",
         latency: float = 0.0,
-        numbers: Numbers = "asked",
+        numbers: TransactionNumber = "asked",
         lengths: Lengths = "asked",
         unit: int | None = None,
         protocol: int = 0,
@@ -101,7 +101,7 @@ class TcpServer:
         self.stats = ServerStats()
         self.mode = mode
         self.latency = latency
-        self.numbers: Numbers = numbers
+        self.numbers: TransactionNumber = numbers
         self.lengths: Lengths = lengths
         self.unit = unit
         self.protocol = protocol

@@ -79,7 +79,7 @@ _Gain = tuple[int, tuple[Finding, ...], str]
 """Grains, what was found on the way, the check that failed there."""
 
 
-class Register:
+class RunningTotal:
     """`take` readings in the order of their time; points of the running total and findings come out, some
     reads later.
     """

@@ -19,7 +19,7 @@ from gateway.energy.checks.register import FROZEN, Context, Finding, incoherent,
 from gateway.energy.engine.days import Days
 from gateway.energy.engine.edges import AROUND, LONG, QUARTER, Edge, Point, first_edge, shaped, straight
 from gateway.energy.engine.intervals import Memory, Past, next_version, quality, resolution
-from gateway.energy.engine.register import Register
+from gateway.energy.engine.register import RunningTotal
 from gateway.energy.engine.shape import weights
 from gateway.energy.engine.units import GRAIN
 from gateway.model import Interval
@@ -48,7 +48,7 @@ class Series:
         """
         self._name = name
         self._context = context
-        self._register = Register(context)
+        self._register = RunningTotal(context)
         self._calendar = calendar
         self._expected = expected
         self._past: Past = past or Memory()

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from gateway.journal.file import missing
 from gateway.journal.file.settled import Settled
-from gateway.journal.file.store import JournalStore, Table
+from gateway.journal.file.store import JournalStore, TableName
 from gateway.model import Backlog, Ranges, Sealed
 
-Span = tuple[str, int, int]
+Seqs = tuple[str, int, int]
 """(epoch, first, last)."""
 
 HIGHEST = 1 << 53
@@ -27,7 +27,7 @@ class BatchTable(ABC):
     (`salvage`).
     """
 
-    name: Table
+    name: TableName
 
     def __init__(self, store: JournalStore) -> None:
         self.store = store
@@ -49,7 +49,7 @@ class BatchTable(ABC):
         """These numbers were deleted, within a transaction."""
 
     @abstractmethod
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[Seqs]:
         """Each epoch once, with its lowest and its highest number; oldest first."""
 
     @abstractmethod
@@ -60,14 +60,14 @@ class BatchTable(ABC):
     def settled_by(self, uplink: str, epoch: str) -> Ranges:
         """Which of them need not be sent to an uplink any more."""
 
-    def waiting(self, uplink: str, after: int = 0) -> Iterator[Span]:
+    def waiting(self, uplink: str, after: int = 0) -> Iterator[Seqs]:
         """What an uplink has not settled, of the numbers behind `after`."""
         for epoch, _, highest in self.spans():
             for first, last in self.numbers(epoch).within(after + 1, highest) if highest > after else ():
                 for start, end in self.settled_by(uplink, epoch).gaps(first, last):
                     yield epoch, start, end
 
-    def delivered(self, uplinks: Sequence[str]) -> Iterator[Span]:
+    def delivered(self, uplinks: Sequence[str]) -> Iterator[Seqs]:
         """What every one of these uplinks has settled; nothing when there is no uplink."""
         for epoch, _, _ in self.spans() if uplinks else ():
             common = self.numbers(epoch)

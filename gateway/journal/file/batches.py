@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import JournalDamaged
 from gateway.journal.damage import damaged, only_what_was_written
 from gateway.journal.file import epochs, missing
-from gateway.journal.file.batch_table import BatchTable, Span, Tally
+from gateway.journal.file.batch_table import BatchTable, Seqs, Tally
 from gateway.journal.file.epochs import EpochStart, ToTell, new_epoch
 from gateway.journal.file.recovered import Recovered
 from gateway.journal.file.resume import ResumePoint, Synced, Thinned, recall, write_carry
 from gateway.journal.file.rows import BatchRow, CommitStamp, earliest, seal, tellers
 from gateway.journal.file.schema import Synchronous
 from gateway.journal.file.settled import Settled
-from gateway.journal.file.store import JournalStore, Table
+from gateway.journal.file.store import JournalStore, TableName
 from gateway.journal.file.thinning import OVERHEAD, Deleted, MayDelete, any_delivered, drop
 from gateway.model import Draft, Ranges, Sealed
 
@@ -44,7 +44,7 @@ class JournalFile(BatchTable):
     so that nothing is written.
     """
 
-    name: Table = "batch"
+    name: TableName = "batch"
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class JournalFile(BatchTable):
         uplinks: Sequence[str],
         *,
         before: ResumePoint | None = None,
-        mark: Span | None = None,
+        mark: Seqs | None = None,
         synchronous: Synchronous = "FULL",
         db: Database | None = None,
     ) -> None:
@@ -68,7 +68,7 @@ class JournalFile(BatchTable):
             self.store.close()
             raise
 
-    def _open(self, boot: str, uplinks: Sequence[str], before: ResumePoint | None, mark: Span | None) -> None:
+    def _open(self, boot: str, uplinks: Sequence[str], before: ResumePoint | None, mark: Seqs | None) -> None:
         self.boot = boot
         self.recovered = Recovered(self.store)
         self.settled = Settled(uplinks, missing.own(self.store))
@@ -84,7 +84,7 @@ class JournalFile(BatchTable):
         self.epoch = self.resume.epoch
         if found:
             self.settled.load(found.settled | (before.settled if before else {}))
-        self.missing: Span | None = None
+        self.missing: Seqs | None = None
         """(epoch, first, last) that stood here once and does not any more: an older file, or none, is in
         its place.
         """
@@ -134,7 +134,7 @@ class JournalFile(BatchTable):
         """Draw a new epoch; it is written with its first batch."""
         self.epoch, self.opening = new_epoch(), reason
 
-    def _spans(self, newest: int) -> list[Span]:
+    def _spans(self, newest: int) -> list[Seqs]:
         ends = [min(first - 1, newest) for _, first in self._epochs[1:]] + [newest]
         return [
             (epoch, first, last)
@@ -154,7 +154,7 @@ class JournalFile(BatchTable):
         """All but the newest batches."""
         return self.last - max(1, self.tally.stored[0] // NEWEST_PART)
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[Seqs]:
         """Each epoch of which batches are left, with its lowest and highest number; oldest first."""
         oldest = self.tally.oldest[0] if self.tally.oldest else self.last + 1
         return [span for span in self._spans(self.last) if span[2] >= oldest]
@@ -174,7 +174,7 @@ class JournalFile(BatchTable):
         """When the newest hundred batches of a boot were committed (CLOCK_BOOTTIME, ms), newest first."""
         return [row.sealed.uptime for row in self.store.newest(100) if row.sealed.boot == boot]
 
-    def epochs(self) -> list[Span]:
+    def epochs(self) -> list[Seqs]:
         """(epoch, first seq, last seq), oldest first: recovered ones, then those of this file that have a
         batch.
         """

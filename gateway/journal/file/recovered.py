@@ -6,16 +6,16 @@ import json
 import zlib
 from collections.abc import Iterable
 
-from gateway.journal.file.batch_table import BatchTable, Span
+from gateway.journal.file.batch_table import BatchTable, Seqs
 from gateway.journal.file.rows import BatchRow
-from gateway.journal.file.store import JournalStore, Table
+from gateway.journal.file.store import JournalStore, TableName
 from gateway.model import Ranges
 
 
 class Recovered(BatchTable):
     """The tables `salvage` and `salvage_settled`, with an index of them in memory."""
 
-    name: Table = "salvage"
+    name: TableName = "salvage"
 
     def __init__(self, store: JournalStore) -> None:
         super().__init__(store)
@@ -35,7 +35,7 @@ class Recovered(BatchTable):
         for epoch, seq in self.store.query("SELECT epoch, seq FROM salvage ORDER BY epoch, seq"):
             self._numbers.setdefault(epoch.hex(), Ranges()).add(seq)
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[Seqs]:
         """Each epoch of which rows came back, with its lowest and highest number."""
         found = [(epoch, numbers.span) for epoch, numbers in self._numbers.items()]
         return sorted(((epoch, *span) for epoch, span in found if span), key=lambda span: span[1:])

@@ -15,7 +15,7 @@ from gateway.journal.file.schema import TABLES, Synchronous, connect
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-Table = Literal["batch", "salvage"]
+TableName = Literal["batch", "salvage"]
 
 _MARKS = ",".join("?" * (COLUMNS.count(",") + 1))
 
@@ -62,13 +62,15 @@ class JournalStore:
         """Run one statement within a transaction; how many rows it changed."""
         return self.conn.execute(sql, parameters).rowcount
 
-    def insert(self, rows: Iterable[BatchRow], table: Table = "batch") -> int:
+    def insert(self, rows: Iterable[BatchRow], table: TableName = "batch") -> int:
         """Add rows within a transaction; how many were new. A salvaged row that is there already stays."""
         verb = "INSERT" if table == "batch" else "INSERT OR IGNORE"
         sql = f"{verb} INTO {table} ({COLUMNS}) VALUES ({_MARKS})"
         return self.conn.executemany(sql, [row.record for row in rows]).rowcount
 
-    def select(self, where: str, parameters: Sequence[Any] = (), table: Table = "batch") -> list[BatchRow]:
+    def select(
+        self, where: str, parameters: Sequence[Any] = (), table: TableName = "batch"
+    ) -> list[BatchRow]:
         """Rows by condition (and order, and limit). Raises JournalDamaged when one fails its CRC."""
         return [
             self._sound(record)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from gateway.journal.file import epochs, missing
-from gateway.journal.file.batch_table import BatchTable, Span
+from gateway.journal.file.batch_table import BatchTable, Seqs
 from gateway.model import Ranges
 
 MOST = 1000
@@ -91,11 +91,11 @@ def any_delivered(table: BatchTable, uplinks: Sequence[str]) -> bool:
     return bool(_first(table, _upto(table.delivered(uplinks), table.deletable), 1))
 
 
-def _upto(spans: Iterable[Span], highest: int) -> Iterator[Span]:
+def _upto(spans: Iterable[Seqs], highest: int) -> Iterator[Seqs]:
     return ((epoch, first, min(last, highest)) for epoch, first, last in spans)
 
 
-def _first(table: BatchTable, spans: Iterable[Span], size: int, *, but_kept: bool = False) -> list[_Row]:
+def _first(table: BatchTable, spans: Iterable[Seqs], size: int, *, but_kept: bool = False) -> list[_Row]:
     """The first rows of some numbers, one at least, that make up `size` bytes."""
     found: list[_Row] = []
     condition = "epoch = ? AND seq BETWEEN ? AND ?" + (" AND NOT keep" if but_kept else "")

@@ -8,7 +8,7 @@ import time
 from itertools import pairwise
 
 from gateway.journal.damage import damaged
-from gateway.journal.file.store import JournalStore, Table
+from gateway.journal.file.store import JournalStore, TableName
 
 CHUNK = 16
 """Rows between two looks at the clock."""
@@ -23,7 +23,7 @@ class Verification:
         self._store = store
         self._highest = max(1, newest)
         self._at = newest + 1
-        self._table: Table | None = "batch"
+        self._table: TableName | None = "batch"
 
     @property
     def part(self) -> float:

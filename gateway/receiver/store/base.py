@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from gateway.receiver.gaps import Ask
+from gateway.receiver.gaps import AskedReplay
 from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.arrivals import Arrival, PendingRows, Taken, hour_of
 from gateway.receiver.store.events import EventRules
@@ -99,7 +99,7 @@ class Store(ABC):
         """The newest P/state. A Last Will names no epoch: then what was known of it stays."""
 
     @abstractmethod
-    def asked(self, id_: str, gateway: str, ask: Ask, at: int) -> None:
+    def asked(self, id_: str, gateway: str, ask: AskedReplay, at: int) -> None:
         """Note a replay that is about to be asked for."""
 
     @abstractmethod

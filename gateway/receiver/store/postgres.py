@@ -18,7 +18,7 @@ import psycopg
 from gateway.common.text import one_line
 from gateway.errors import JournalError
 from gateway.model import Ranges
-from gateway.receiver.gaps import Ask
+from gateway.receiver.gaps import AskedReplay
 from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.arrivals import PendingRows
 from gateway.receiver.store.base import DESCRIPTIONS, Store, bounded
@@ -304,7 +304,7 @@ class PostgresStore(Store):
         told = (None, None) if state.epoch is None else (bounded(state.seq), bounded(state.backlog))
         self._sql.execute(sql, (gateway, int(state.online), state.epoch, *told, state.version, at))
 
-    def asked(self, id_: str, gateway: str, ask: Ask, at: int) -> None:
+    def asked(self, id_: str, gateway: str, ask: AskedReplay, at: int) -> None:
         """Note a replay that is about to be asked for."""
         sql = "INSERT INTO replay (id, gateway, epoch, first, last, asked) VALUES (?, ?, ?, ?, ?, ?)"
         self._sql.execute(sql, (id_, gateway, ask.epoch, ask.first, ask.last, at))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from gateway.receiver.gaps import Ask
+from gateway.receiver.gaps import AskedReplay
 from gateway.receiver.store.base import DESCRIPTIONS, bounded
 from gateway.wire import State
 
@@ -39,7 +39,7 @@ class SqliteTables:
             row["version"] = state.version
         self.db.table("state").upsert(row, pk="gateway")
 
-    def asked(self, id_: str, gateway: str, ask: Ask, at: int) -> None:
+    def asked(self, id_: str, gateway: str, ask: AskedReplay, at: int) -> None:
         """Note a replay that is about to be asked for."""
         of = {"gateway": gateway, "epoch": ask.epoch, "first": ask.first, "last": ask.last}
         self.db.table("replay").insert({"id": id_, **of, "asked": at})

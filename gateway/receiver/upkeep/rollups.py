@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 NOTES = 5000
 """Of one hour that are worked off at once."""
 
-Hour = tuple[str, int, int, dict[str, list[Any]]]
+HourRow = tuple[str, int, int, dict[str, list[Any]]]
 """Meter, readings, how many of them brought nothing, and of each quantity [count, suspect, minimum, maximum,
 mean].
 """
@@ -86,7 +86,7 @@ class Rollups:
     def _done(self, notes: list[tuple[int]]) -> None:
         self._conn.executemany("DELETE FROM changed_hour WHERE id = ?", notes)
 
-    def _hours(self, gateway: str, hour: int) -> Iterator[Hour]:
+    def _hours(self, gateway: str, hour: int) -> Iterator[HourRow]:
         within = "gateway = ? AND meter = ? AND t >= ? AND t < ? AND clock <> 'unsynced'"
         counts = f"SELECT count(*), count(missing) FROM reading WHERE {within}"  # noqa: S608 - a constant
         # What no meter can have measured is doubted too: a mean of such numbers has no representation.
@@ -101,7 +101,7 @@ class Rollups:
                 rows = self._conn.execute(values, span).fetchall()
                 yield meter, readings, missing, {row[0]: [int(row[1]), int(row[2]), *row[3:]] for row in rows}
 
-    def _merged(self, gateway: str, hour: int, late: Hour) -> Hour:
+    def _merged(self, gateway: str, hour: int, late: HourRow) -> HourRow:
         meter, readings, missing, values = late
         sql = 'SELECT readings, missing, "values" FROM reading_hour WHERE gateway = ? AND meter = ? AND t = ?'
         if (row := self._conn.execute(sql, (gateway, meter, hour)).fetchone()) is None:
@@ -113,7 +113,7 @@ class Rollups:
         }
         return meter, readings + row[0], missing + row[1], whole
 
-    def _write(self, gateway: str, hour: int, hours: list[Hour]) -> None:
+    def _write(self, gateway: str, hour: int, hours: list[HourRow]) -> None:
         sql = """INSERT INTO reading_hour VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (gateway, meter, t) DO UPDATE
             SET readings = excluded.readings, missing = excluded.missing, "values" = excluded."values" """
         rows = [

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from gateway.energy import BuildingSeries
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Bar
-from gateway.status.energy.figures import DaySums, DayValues, Figures
+from gateway.status.energy.figures import Figures, SumsByDay, ValuesByDay
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.shown import (
     HOUR,
@@ -76,10 +76,10 @@ def bars_of_series(figures: Figures, period: Period, series: BuildingSeries) -> 
     return grouped(figures, period, figures.series_sums(series, period.first, last))
 
 
-def grouped(figures: Figures, period: Period, days: DaySums) -> BarSums:
+def grouped(figures: Figures, period: Period, days: SumsByDay) -> BarSums:
     """Daily sums as bars of hours, days or months."""
     found: BarSums = {}
-    months: dict[date, DaySums] = {}
+    months: dict[date, SumsByDay] = {}
     for day, one in days.items():
         if period.step == "hour":
             names = figures.band_hours(day)
@@ -95,7 +95,7 @@ def grouped(figures: Figures, period: Period, days: DaySums) -> BarSums:
     return found
 
 
-def _of_quarters(figures: Figures, days: DayValues) -> BarSums:
+def _of_quarters(figures: Figures, days: ValuesByDay) -> BarSums:
     found: BarSums = {}
     for day, values in days.items():
         names = figures.band_hours(day)
@@ -367,7 +367,7 @@ def _hours(figures: Figures, day: date, name: str) -> str:
     return f"{first:02}–{(last + 1) % 24:02}"
 
 
-def band_sums(view: EnergyView, figures: Figures, period: Period, days: DaySums, f: Locale) -> None:
+def band_sums(view: EnergyView, figures: Figures, period: Period, days: SumsByDay, f: Locale) -> None:
     """What each band of the tariff took, with its share."""
     _ = f.gettext
     names = band_names(figures, period.first, f)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from gateway.status.energy.bars import band_sums, main_picture
 from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.month import heat_map, month_so_far, night_loads
-from gateway.status.energy.period import MOST_BARS, SPANS, STEPS, Period, Span, Step, month_of
+from gateway.status.energy.period import MOST_BARS, SPANS, STEPS, Period, PeriodKind, Step, month_of
 from gateway.status.energy.quality import measured_share
 from gateway.status.energy.shown import (
     Choice,
@@ -122,7 +122,7 @@ def meter_use(figures: Figures, meter: str, f: Locale) -> list[tuple[str, str, s
 def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:
     """Links to the periods around this one, to other spans, steps, meters, and downloads."""
     _ = f.gettext
-    names: dict[Span, str] = {
+    names: dict[PeriodKind, str] = {
         "day": _("Day"),
         "week": _("Week"),
         "month": _("Month"),

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Literal
 
-Span = Literal["day", "week", "month", "year", "range"]
+PeriodKind = Literal["day", "week", "month", "year", "range"]
 Step = Literal["quarter", "hour", "day", "month"]
 
-SPANS: Final[tuple[Span, ...]] = ("day", "week", "month", "year")
-STEPS: Final[Mapping[Span, tuple[Step, ...]]] = {
+SPANS: Final[tuple[PeriodKind, ...]] = ("day", "week", "month", "year")
+STEPS: Final[Mapping[PeriodKind, tuple[Step, ...]]] = {
     "day": ("quarter", "hour"),
     "week": ("hour", "day"),
     "month": ("hour", "day"),
@@ -20,7 +20,7 @@ STEPS: Final[Mapping[Span, tuple[Step, ...]]] = {
     "range": ("day", "month"),
 }
 """What a span can be cut into; the first choice is the last one but for a day."""
-_USUAL: Final[Mapping[Span, Step]] = {
+_USUAL: Final[Mapping[PeriodKind, Step]] = {
     "day": "hour",
     "week": "day",
     "month": "day",
@@ -41,7 +41,7 @@ _MONTHS: Final = 12
 class Period:
     """`first` and `last` are local days, both in it."""
 
-    span: Span
+    span: PeriodKind
     first: date
     last: date
     step: Step
@@ -119,7 +119,7 @@ def parse(query: Mapping[str, str], today: date) -> Period:
     return month_of(today, _step("month", step))
 
 
-def _of(span: Span, text: str, step: Step) -> Period:
+def _of(span: PeriodKind, text: str, step: Step) -> Period:
     match span:
         case "day":
             day = _day(text)
@@ -167,7 +167,7 @@ def _day(text: str, rest: str = "") -> date:
     return day
 
 
-def _step(span: Span, text: str | None) -> Step:
+def _step(span: PeriodKind, text: str | None) -> Step:
     steps = STEPS[span]
     if text is None:
         return _USUAL[span]

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from gateway.energy import building_load
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve
-from gateway.status.energy.figures import QUARTER, DaySums, Figures, total
+from gateway.status.energy.figures import QUARTER, Figures, SumsByDay, total
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import (
     HOUR,
@@ -28,7 +28,7 @@ _CURVE_HEIGHT = 220
 _LIKE_DAYS = 4
 
 
-def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Locale) -> str:
+def compared(figures: Figures, period: Period, meter: str, sums: SumsByDay, f: Locale) -> str:
     """The whole days so far beside as many of the period before; of both, only what is known of both."""
     _ = f.gettext
     measure = measure_of(figures.quantity, f)
@@ -62,11 +62,11 @@ def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Loc
     return said
 
 
-def _is_whole(sums: DaySums, day: date) -> bool:
+def _is_whole(sums: SumsByDay, day: date) -> bool:
     return day in sums and sums[day].whole
 
 
-def _all_whole(sums: DaySums, period: Period) -> bool:
+def _all_whole(sums: SumsByDay, period: Period) -> bool:
     return all(_is_whole(sums, period.first + timedelta(number)) for number in range(period.days))
 
 

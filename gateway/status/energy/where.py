@@ -11,10 +11,10 @@ from gateway.status.energy.charts import Bar, Numbers
 from gateway.status.energy.figures import (
     EXPORT,
     BuildingRest,
-    DaySums,
     DegreeDays,
     Figures,
     MeterPart,
+    SumsByDay,
     degree_days,
     total,
 )
@@ -278,7 +278,9 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
     _cost(view, figures, meter, drawn, f, whole=whole)
 
 
-def _cost(view: EnergyView, figures: Figures, meter: str, drawn: DaySums, f: Locale, *, whole: bool) -> None:
+def _cost(
+    view: EnergyView, figures: Figures, meter: str, drawn: SumsByDay, f: Locale, *, whole: bool
+) -> None:
     """What was drawn in money, where the rules have prices for all of it; a plant costs nothing."""
     _ = f.gettext
     found = figures.cost(drawn)

@@ -11,7 +11,7 @@ from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures import EXPORT, QUARTER, Figures
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.shown import bar_name, measure_of
-from gateway.status.exports.table import Cell, Column, ExportTable
+from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 from gateway.status.words.language import Locale
 
 _WORST: Final = "-sedm"
@@ -38,12 +38,12 @@ def bars_table(figures: Figures, period: Period, meter: str, f: Locale) -> Expor
     bands = list(dict.fromkeys(bands)) if len(names) > 1 else []
     hourly, measure = period.step == "hour", measure_of(figures.quantity, f)
     columns = (
-        Column(_("Beginning"), "time" if hourly else "date", width=18),
-        Column(_("What"), "text", width=20),
-        *(Column(f"{names[name]}, kWh") for name in bands),
-        Column(_("Sum, %(unit)s") % {"unit": measure.unit}, decimals=measure.digits),
-        Column(_("Known"), "percent", 1),
-        Column(_("Quality"), "text", width=30),
+        FileColumn(_("Beginning"), "time" if hourly else "date", width=18),
+        FileColumn(_("What"), "text", width=20),
+        *(FileColumn(f"{names[name]}, kWh") for name in bands),
+        FileColumn(_("Sum, %(unit)s") % {"unit": measure.unit}, decimals=measure.digits),
+        FileColumn(_("Known"), "percent", 1),
+        FileColumn(_("Quality"), "text", width=30),
     )
     return ExportTable(_steps(period, f), columns, _bars(figures, period, meter, bands, f))
 
@@ -57,7 +57,7 @@ def _steps(period: Period, f: Locale) -> str:
 
 def _bars(
     figures: Figures, period: Period, meter: str, bands: list[str], f: Locale
-) -> Iterator[tuple[Cell, ...]]:
+) -> Iterator[tuple[CellValue, ...]]:
     measure = measure_of(figures.quantity, f)
     for part in parts_of(period, figures.today):
         groups = bars_of_meter(figures, part, meter)
@@ -68,7 +68,7 @@ def _bars(
             if held is None and (not due or (figures.span and last < figures.span[0])):
                 continue
             sums, known = (held.bands, held.known) if held else ({}, 0)
-            begin: Cell = key[0]
+            begin: CellValue = key[0]
             if period.step == "hour":
                 begin = datetime.combine(key[0], datetime.min.time()) + timedelta(hours=key[1])
             yield (
@@ -116,16 +116,16 @@ def quarters_table(figures: Figures, period: Period, meter: str, f: Locale) -> E
     measure = measure_of(figures.quantity, f)
     head = _("Energy, kWh") if figures.is_electricity else _("Sum, %(unit)s") % {"unit": measure.unit}
     columns = (
-        Column(_("Beginning"), "time", width=18),
-        Column(_("Beginning (UTC)"), "time", width=18),
-        Column(head, decimals=measure.digits),
-        Column(_("Tariff"), "text", width=10),
-        Column(_("Quality"), "text", width=24),
+        FileColumn(_("Beginning"), "time", width=18),
+        FileColumn(_("Beginning (UTC)"), "time", width=18),
+        FileColumn(head, decimals=measure.digits),
+        FileColumn(_("Tariff"), "text", width=10),
+        FileColumn(_("Quality"), "text", width=24),
     )
     return ExportTable(_("Quarter hours"), columns, _quarters(figures, period, meter, f))
 
 
-def _quarters(figures: Figures, period: Period, meter: str, f: Locale) -> Iterator[tuple[Cell, ...]]:
+def _quarters(figures: Figures, period: Period, meter: str, f: Locale) -> Iterator[tuple[CellValue, ...]]:
     span, measure = figures.span, measure_of(figures.quantity, f)
     for part in parts_of(period, figures.today):
         values = figures.of(meter, part.first, part.last)
@@ -208,17 +208,17 @@ def meters_table(figures: Figures, period: Period, f: Locale) -> ExportTable:
     """Every meter with its energy, and what nobody meters."""
     _ = f.gettext
     columns = (
-        Column(_("Meter"), "text", width=28),
-        Column(_("Id"), "text", width=16),
-        Column(_("Below"), "text", width=16),
-        Column(_("Energy, kWh")),
-        Column(_("Share of the building"), "percent", 1),
-        Column(_("Known"), "percent", 1),
+        FileColumn(_("Meter"), "text", width=28),
+        FileColumn(_("Id"), "text", width=16),
+        FileColumn(_("Below"), "text", width=16),
+        FileColumn(_("Energy, kWh")),
+        FileColumn(_("Share of the building"), "percent", 1),
+        FileColumn(_("Known"), "percent", 1),
     )
     return ExportTable(_("Meters"), columns, _meters(figures, period, f))
 
 
-def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
+def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[CellValue, ...]]:
     _ = f.gettext
     last = min(period.last, figures.today)
     parts = figures.parts(period)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import IO, Final
 
-from gateway.status.exports.table import Cell, Column, ExportTable
+from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 
 _MARKS: Final = {"tr": (";", ","), "en": (",", ".")}
 """Separator of columns, decimal mark: as a spreadsheet of that language reads them."""
@@ -29,7 +29,7 @@ def write_csv(table: ExportTable, language: str, out: IO[bytes]) -> None:
     text.detach()
 
 
-def _written(column: Column, cell: Cell, language: str, point: str) -> str:
+def _written(column: FileColumn, cell: CellValue, language: str, point: str) -> str:
     if cell is None:
         return ""
     if isinstance(cell, datetime):
@@ -59,7 +59,7 @@ def write_workbook(
     bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
     kept: dict[str, object] = {"text": book.add_format({})}
 
-    def form(column: Column) -> object:
+    def form(column: FileColumn) -> object:
         zeros = f".{'0' * column.decimals}" if column.decimals else ""
         said = {
             "date": days,

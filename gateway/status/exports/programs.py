@@ -36,7 +36,7 @@ LAST_SEQ: Final = 2**63 - 1
 DESCRIPTION: Final = Path(__file__).parents[1] / "openapi.json"
 QUERY: Final = ("day", "week", "month", "year", "from", "to", "by", "meter", "quantity", "format")
 """The parts of an address that name a range, a register, a form."""
-Rows = Callable[[int, int, int, str | None], Awaitable[list[dict[str, Any]]]]
+ReadRows = Callable[[int, int, int, str | None], Awaitable[list[dict[str, Any]]]]
 """First and last number, how many at most, epoch → batches as they stand in the journal, oldest first."""
 
 
@@ -49,7 +49,7 @@ class Programs:
     """The addresses below /api, /healthz and /metrics."""
 
     def __init__(
-        self, answers: SharedAnswers, changes: Changes, streams: Streams, rows: Rows | None = None
+        self, answers: SharedAnswers, changes: Changes, streams: Streams, rows: ReadRows | None = None
     ) -> None:
         self._answers, self._changes, self._streams, self._rows = answers, changes, streams, rows
         self._exports = Exports()

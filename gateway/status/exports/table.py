@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
-Cell = str | float | int | date | datetime | None
+CellValue = str | float | int | date | datetime | None
 Kind = Literal["text", "number", "percent", "date", "time"]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class FileColumn:
     """`head` with its unit. `percent` is a part of 1, `time` local and without a zone; None: not known."""
 
     head: str
@@ -26,5 +26,5 @@ class ExportTable:
     """Rows come one by one: they may be hundreds of thousands."""
 
     name: str
-    columns: tuple[Column, ...]
-    rows: Iterable[tuple[Cell, ...]] = field(repr=False)
+    columns: tuple[FileColumn, ...]
+    rows: Iterable[tuple[CellValue, ...]] = field(repr=False)

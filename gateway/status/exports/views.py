@@ -10,7 +10,7 @@ from gateway.status.energy.facts import BillLike
 from gateway.status.energy.figures import IMPORT, Figures, by_day
 from gateway.status.energy.period import Period, month_of
 from gateway.status.exports.energy import energy_tables, meters_table, quality_words
-from gateway.status.exports.table import Cell, Column, ExportTable
+from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 from gateway.status.report.evidence import grid_co2
 from gateway.status.report.lines import ReportLine, main_meter, reactive_registers, report_lines, since_began
 from gateway.status.report.months import name_of_line, toe, verdict
@@ -39,17 +39,17 @@ def tables_of(  # noqa: PLR0917 - what the tables are of
 def _reactive(figures: Figures, f: Locale) -> ExportTable:
     _ = f.gettext
     columns = (
-        Column(_("Day"), "date", width=12),
-        Column(_("Drawn, kWh")),
-        Column(_("Inductive, kvarh")),
-        Column(_("Capacitive, kvarh")),
-        Column(_("Inductive ratio"), "percent", 1),
-        Column(_("Capacitive ratio"), "percent", 1),
+        FileColumn(_("Day"), "date", width=12),
+        FileColumn(_("Drawn, kWh")),
+        FileColumn(_("Inductive, kvarh")),
+        FileColumn(_("Capacitive, kvarh")),
+        FileColumn(_("Inductive ratio"), "percent", 1),
+        FileColumn(_("Capacitive ratio"), "percent", 1),
     )
     return ExportTable(_("Reactive"), columns, _reactive_days(figures))
 
 
-def _reactive_days(figures: Figures) -> Iterator[tuple[Cell, ...]]:
+def _reactive_days(figures: Figures) -> Iterator[tuple[CellValue, ...]]:
     main, registers, month = main_meter(figures), reactive_registers(figures), month_of(figures.today)
     if main is None or registers is None:
         return
@@ -70,19 +70,19 @@ def _reactive_days(figures: Figures) -> Iterator[tuple[Cell, ...]]:
 def _quality(figures: Figures, period: Period, f: Locale) -> ExportTable:
     _ = f.gettext
     columns = (
-        Column(_("Day"), "date", width=12),
-        Column(_("Meter"), "text", width=28),
-        Column(_("Id"), "text", width=16),
-        Column(_("Quarter hours"), decimals=0),
-        Column(_("Known"), decimals=0),
-        Column(_("Measured"), decimals=0),
-        Column(_("Missing, h"), decimals=2),
-        Column(_("Quality"), "text", width=24),
+        FileColumn(_("Day"), "date", width=12),
+        FileColumn(_("Meter"), "text", width=28),
+        FileColumn(_("Id"), "text", width=16),
+        FileColumn(_("Quarter hours"), decimals=0),
+        FileColumn(_("Known"), decimals=0),
+        FileColumn(_("Measured"), decimals=0),
+        FileColumn(_("Missing, h"), decimals=2),
+        FileColumn(_("Quality"), "text", width=24),
     )
     return ExportTable(_("Data"), columns, _quality_days(figures, period, f))
 
 
-def _quality_days(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
+def _quality_days(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[CellValue, ...]]:
     for meter in figures.facts.meters:
         if not any(each == meter.id for each, _quantity in figures.registers):
             continue
@@ -112,26 +112,26 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
         _("Generated, kWh"),
     )
     columns = (
-        Column(_("Beginning"), "date", width=12),
-        Column(_("Month") if period.span == "year" else _("Day"), "text", width=22),
-        *(Column(head) for head in energies),
-        Column(_("daytime") + ", kWh"),
-        Column(_("peak") + ", kWh"),
-        Column(_("night") + ", kWh"),
-        Column(_("Highest, kW")),
-        Column(_("Time of the highest"), "time", width=18),
-        Column(_("Inductive, kvarh")),
-        Column(_("Capacitive, kvarh")),
-        Column(_("Reactive limits"), "text", width=24),
-        Column(_("TOE")),
-        Column(_("CO₂ of what was drawn, t")),
-        Column(_("Measured"), "percent", 1),
-        Column(_("Quality"), "text", width=24),
+        FileColumn(_("Beginning"), "date", width=12),
+        FileColumn(_("Month") if period.span == "year" else _("Day"), "text", width=22),
+        *(FileColumn(head) for head in energies),
+        FileColumn(_("daytime") + ", kWh"),
+        FileColumn(_("peak") + ", kWh"),
+        FileColumn(_("night") + ", kWh"),
+        FileColumn(_("Highest, kW")),
+        FileColumn(_("Time of the highest"), "time", width=18),
+        FileColumn(_("Inductive, kvarh")),
+        FileColumn(_("Capacitive, kvarh")),
+        FileColumn(_("Reactive limits"), "text", width=24),
+        FileColumn(_("TOE")),
+        FileColumn(_("CO₂ of what was drawn, t")),
+        FileColumn(_("Measured"), "percent", 1),
+        FileColumn(_("Quality"), "text", width=24),
     )
     return ExportTable(_("Report"), columns, _report_rows(figures, period, f))
 
 
-def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
+def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[CellValue, ...]]:
     rules = figures.facts.rules
     for line in since_began(report_lines(figures, period)):
         co2 = grid_co2(figures, [line])
@@ -163,14 +163,14 @@ def _quality_of(line: ReportLine, f: Locale) -> str:
 def _bills(period: Period, bills: Sequence[BillLike], f: Locale) -> ExportTable:
     _ = f.gettext
     columns = (
-        Column(_("First day"), "date", width=12),
-        Column(_("Last day"), "date", width=12),
-        Column(_("Meter"), "text", width=16),
-        Column(_("Part"), "text", width=14),
-        Column(_("Our meter, kWh or kvarh")),
-        Column(_("Bill, kWh or kvarh")),
-        Column(_("Difference"), "percent", 1),
-        Column(_("Classes allow, kWh or kvarh")),
+        FileColumn(_("First day"), "date", width=12),
+        FileColumn(_("Last day"), "date", width=12),
+        FileColumn(_("Meter"), "text", width=16),
+        FileColumn(_("Part"), "text", width=14),
+        FileColumn(_("Our meter, kWh or kvarh")),
+        FileColumn(_("Bill, kWh or kvarh")),
+        FileColumn(_("Difference"), "percent", 1),
+        FileColumn(_("Classes allow, kWh or kvarh")),
     )
     rows = [
         (

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.status.energy.shown import MeterLately
-from gateway.status.exports.programs import Programs, Rows, told
+from gateway.status.exports.programs import Programs, ReadRows, told
 from gateway.status.exports.query import WrongQuery
 from gateway.status.page import energy_pages, render
 from gateway.status.page.answers import Packed, SharedAnswers, pack, packed_answer
@@ -41,7 +41,7 @@ _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 def create_page(
     source: Source,
     names: Collection[str] = (),
-    rows: Rows | None = None,
+    rows: ReadRows | None = None,
     desk: TechnicianDesk | None = None,
 ) -> Starlette:
     """The application of the page, the API and the metrics, fed from `source`; `names`: host names beside
@@ -102,7 +102,7 @@ class Page:
         self._uses = energy_pages.MeterUses()
         self._lobby = Lobby()
 
-    def programs(self, rows: Rows | None) -> Programs:
+    def programs(self, rows: ReadRows | None) -> Programs:
         """What programs ask, of the same answers."""
         return Programs(self._answers, self._changes, self._streams, rows)
 

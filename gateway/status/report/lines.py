@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.energy import reactive
 from gateway.status.energy.facts import EnergyMeter
-from gateway.status.energy.figures import IMPORT, QUARTER, DaySums, Figures, total
+from gateway.status.energy.figures import IMPORT, QUARTER, Figures, SumsByDay, total
 from gateway.status.energy.period import Period, month_of
 
 _WEEKS: Final = timedelta(364)
@@ -155,10 +155,10 @@ def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:
             yield line
 
 
-def _read(figures: Figures, first: date, last: date) -> tuple[DaySums | None, ...]:
+def _read(figures: Figures, first: date, last: date) -> tuple[SumsByDay | None, ...]:
     """Used, drawn, fed in, generated, inductive and capacitive of some days."""
     root, registers = main_meter(figures), reactive_registers(figures)
-    found: list[DaySums | None] = [
+    found: list[SumsByDay | None] = [
         figures.series_sums("used", first, last),
         figures.series_sums("drawn", first, last),
         figures.series_sums("fed", first, last),
@@ -190,7 +190,7 @@ def reactive_registers(figures: Figures) -> reactive.ReactiveRegisters | None:
     return None if isinstance(found, str) else found
 
 
-def _only(days: DaySums | None, day: date) -> DaySums | None:
+def _only(days: SumsByDay | None, day: date) -> SumsByDay | None:
     return None if days is None else {day: days[day]} if day in days else {}
 
 
@@ -198,12 +198,12 @@ def _line(  # noqa: PLR0917 - what was read, in its order
     figures: Figures,
     first: date,
     last: date,
-    used: DaySums | None,
-    drawn: DaySums | None,
-    fed: DaySums | None,
-    gave: DaySums | None,
-    inductive: DaySums | None,
-    capacitive: DaySums | None,
+    used: SumsByDay | None,
+    drawn: SumsByDay | None,
+    fed: SumsByDay | None,
+    gave: SumsByDay | None,
+    inductive: SumsByDay | None,
+    capacitive: SumsByDay | None,
 ) -> ReportLine:
     peak = figures.peak("", first, last)
     quality = _known(figures, first, last).values()

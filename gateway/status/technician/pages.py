@@ -67,7 +67,7 @@ class TechnicianView:
 class TechnicianPages:
     """Everything below /technician."""
 
-    def __init__(self, desk: TechnicianDesk, snapshot: Callable[[], Snapshot], visitor: Visit) -> None:
+    def __init__(self, desk: TechnicianDesk, snapshot: Callable[[], Snapshot], visitor: ToVisitor) -> None:
         self._desk, self._window = desk, desk.window
         self._snapshot, self._visitor = snapshot, visitor
         self._polled: dict[str, Any] | None = None
@@ -175,7 +175,7 @@ class TechnicianPages:
         return RedirectResponse(PATH + query, 303)
 
 
-Visit = Callable[[Request], render.Visitor]
+ToVisitor = Callable[[Request], render.Visitor]
 """In which language somebody is answered."""
 
 

@@ -3,8 +3,8 @@
 from gateway.energy import EXPORT, IMPORT, QUARTER
 from gateway.status.energy.figures.degrees import DegreeDays, degree_days
 from gateway.status.energy.figures.figures import BuildingRest, DayQuality, Figures, MeterPart
-from gateway.status.energy.figures.quarters import DayValues, Quarters
-from gateway.status.energy.figures.sums import DaySums, EnergyEmission, KnownQuarters, by_day, total
+from gateway.status.energy.figures.quarters import Quarters, ValuesByDay
+from gateway.status.energy.figures.sums import EnergyEmission, KnownQuarters, SumsByDay, by_day, total
 
 __all__ = [
     "EXPORT",
@@ -12,14 +12,14 @@ __all__ = [
     "QUARTER",
     "BuildingRest",
     "DayQuality",
-    "DaySums",
-    "DayValues",
     "DegreeDays",
     "EnergyEmission",
     "Figures",
     "KnownQuarters",
     "MeterPart",
     "Quarters",
+    "SumsByDay",
+    "ValuesByDay",
     "by_day",
     "degree_days",
     "total",

@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.energy import EXPORT, Calendar, PollHours, netting, tree
 from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
-from gateway.status.energy.figures.quarters import DayValues
+from gateway.status.energy.figures.quarters import ValuesByDay
 from gateway.status.energy.figures.sums import SumFigures, total
 from gateway.status.energy.period import MOST_BARS, Period
 
@@ -79,7 +79,7 @@ class Figures(SumFigures):
         super().__init__(facts, reader, zone, now)
         self._unequal: dict[Period, frozenset[date]] = {}
 
-    def total(self, days: DayValues) -> int:
+    def total(self, days: ValuesByDay) -> int:
         """Wh of all that is known."""
         return sum(value for values in days.values() for value in values if value is not None)
 

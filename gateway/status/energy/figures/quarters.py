@@ -36,7 +36,7 @@ _ELECTRIC = {"", IMPORT, TOTAL, EXPORT}
 
 Quarters = dict[int, int]
 """Start of a quarter hour (ms UTC) → Wh."""
-DayValues = dict[date, list[int | None]]
+ValuesByDay = dict[date, list[int | None]]
 """Local day → Wh of each of its quarter hours, None where nothing is known."""
 
 Range = tuple[str, str, date, date]
@@ -69,7 +69,7 @@ class QuarterFigures:
         self.today = self.calendar.place(now // QUARTER * QUARTER)[0]
         self.quantity = ""
         """What the answer is of, where it is of one meter: see `focus_on`."""
-        self._kept: dict[Range, DayValues] = {}
+        self._kept: dict[Range, ValuesByDay] = {}
         self._letters: dict[Range, dict[date, str]] = {}
 
     @cached_property
@@ -126,7 +126,7 @@ class QuarterFigures:
 
     # ---- one register
 
-    def days(self, meter: str, quantity: str, first: date, last: date) -> DayValues:
+    def days(self, meter: str, quantity: str, first: date, last: date) -> ValuesByDay:
         """What a register took, day by day."""
         key = (meter, quantity, first, last)
         if key not in self._kept:
@@ -136,8 +136,8 @@ class QuarterFigures:
             self._kept[key], self._letters[key] = values, letters
         return self._kept[key]
 
-    def _read(self, key: Range) -> tuple[DayValues, dict[date, str]]:
-        values: DayValues = {}
+    def _read(self, key: Range) -> tuple[ValuesByDay, dict[date, str]]:
+        values: ValuesByDay = {}
         letters: dict[date, str] = {}
         for one in self._reader.days(*key) if key[:2] in self.registers else ():
             letters[one.day] = said = "".join(letter or "-" for letter in one.quality)
@@ -170,31 +170,31 @@ class QuarterFigures:
         plants = [(plant.id, self.direction(plant)) for plant in self.facts.plants]
         return BuildingRegisters.of(roots, plants, self.registers)
 
-    def series(self, name: BuildingSeries, first: date, last: date) -> DayValues:
+    def series(self, name: BuildingSeries, first: date, last: date) -> ValuesByDay:
         """A series of the building, day by day, where everything is known that it takes."""
         if alone := self.building.alone(name):
             return self.days(*alone, first, last)
         held = {register: self.days(*register, first, last) for register in self.building.registers}
-        found: DayValues = {}
+        found: ValuesByDay = {}
         for day in sorted({day for values in held.values() for day in values}):
             values = self.building.quarters(name, lambda register, day=day: held[register].get(day))  # type: ignore[misc]
             if values is not None:
                 found[day] = list(values)
         return found
 
-    def used(self, first: date, last: date) -> DayValues:
+    def used(self, first: date, last: date) -> ValuesByDay:
         """Drawn − fed in + generated of the building."""
         return self.series("used", first, last)
 
-    def drawn(self, first: date, last: date) -> DayValues:
+    def drawn(self, first: date, last: date) -> ValuesByDay:
         """From the grid, at the top of the tree."""
         return self.series("drawn", first, last)
 
-    def fed_in(self, first: date, last: date) -> DayValues:
+    def fed_in(self, first: date, last: date) -> ValuesByDay:
         """What the building fed into the grid, Wh per quarter hour, by date."""
         return self.series("fed", first, last)
 
-    def generated(self, first: date, last: date) -> DayValues | None:
+    def generated(self, first: date, last: date) -> ValuesByDay | None:
         """What the plants gave; None when there is none, or it cannot be told which register counts it."""
         return self.series("generated", first, last) if self.building.plants else None
 
@@ -210,7 +210,7 @@ class QuarterFigures:
         )
         return found or ""
 
-    def of(self, meter: str, first: date, last: date) -> DayValues:
+    def of(self, meter: str, first: date, last: date) -> ValuesByDay:
         """The building's quarter hours by day, or those of one meter by its id."""
         if not meter:
             return self.used(first, last)
@@ -250,7 +250,7 @@ class QuarterFigures:
         """Whether the answer is of electricity: what a tariff, a price, a factor are of."""
         return self.quantity in _ELECTRIC
 
-    def quarters(self, days: DayValues) -> Quarters:
+    def quarters(self, days: ValuesByDay) -> Quarters:
         """The same by start, without what is not known."""
         found: Quarters = {}
         for day, values in days.items():

@@ -22,11 +22,11 @@ from gateway.energy import (
     sum_of_quarters,
 )
 from gateway.status.energy.facts import BuildingFacts, EnergyReader
-from gateway.status.energy.figures.quarters import DayValues, QuarterFigures, Range, within
+from gateway.status.energy.figures.quarters import QuarterFigures, Range, ValuesByDay, within
 
 _PIECE: Final = 30
 """Days that are added up at once."""
-DaySums = dict[date, DaySum]
+SumsByDay = dict[date, DaySum]
 """Local day → its sum, of the days of which something is known."""
 
 
@@ -71,7 +71,7 @@ class SumFigures(QuarterFigures):
 
     def __init__(self, facts: BuildingFacts, reader: EnergyReader, zone: Calendar, now: int) -> None:
         super().__init__(facts, reader, zone, now)
-        self._sums: dict[Range, DaySums] = {}
+        self._sums: dict[Range, SumsByDay] = {}
         self._counted: dict[Range, tuple[int, int]] = {}
         self._tariffs: dict[date, Tariff | None] = {}
 
@@ -80,7 +80,7 @@ class SumFigures(QuarterFigures):
         super().forget()
         self._sums.clear()
 
-    def sums(self, meter: str, quantity: str, first: date, last: date) -> DaySums:
+    def sums(self, meter: str, quantity: str, first: date, last: date) -> SumsByDay:
         """What a register took, day by day."""
         key = (meter, quantity, first, last)
         if key not in self._sums:
@@ -91,14 +91,14 @@ class SumFigures(QuarterFigures):
             self._sums[key] = found
         return self._sums[key]
 
-    def sums_of(self, meter: str, first: date, last: date) -> DaySums:
+    def sums_of(self, meter: str, first: date, last: date) -> SumsByDay:
         """What the building used, or what one meter counted, by its id: as `of`."""
         if not meter:
             return self.series_sums("used", first, last)
         register = self.register_of(meter)
         return self.sums(*register, first, last) if register else {}
 
-    def series_sums(self, series: BuildingSeries, first: date, last: date) -> DaySums:
+    def series_sums(self, series: BuildingSeries, first: date, last: date) -> SumsByDay:
         """A series of the building, where everything is known that it takes: as `series`."""
         if alone := self.building.alone(series):
             return self.sums(*alone, first, last)
@@ -114,9 +114,9 @@ class SumFigures(QuarterFigures):
             self._sums[key] = found
         return self._sums[key]
 
-    def _not_kept(self, series: BuildingSeries, first: date, last: date) -> DaySums:
+    def _not_kept(self, series: BuildingSeries, first: date, last: date) -> SumsByDay:
         """The same from quarter hours, a piece at a time: years of them are a hundred MB."""
-        found: DaySums = {}
+        found: SumsByDay = {}
         kept, letters = self._kept, self._letters
         while first <= last:
             end = min(first + timedelta(_PIECE), last)
@@ -126,7 +126,7 @@ class SumFigures(QuarterFigures):
         self._kept, self._letters = kept, letters
         return found
 
-    def known_of(self, days: DaySums, first: date, last: date) -> KnownQuarters:
+    def known_of(self, days: SumsByDay, first: date, last: date) -> KnownQuarters:
         """How much of a range, as far as it lies behind us, its sums know; the newest quarter hour may still
         be on its way. What was before measuring began is not known either.
         """
@@ -150,13 +150,13 @@ class SumFigures(QuarterFigures):
             hours[self.calendar.place(start)[1] // 4] += 1
         return sum(map(min, hours, today.counts))
 
-    def is_whole(self, days: DaySums, day: date) -> bool:
+    def is_whole(self, days: SumsByDay, day: date) -> bool:
         """Whether everything of a day that is over by now is known."""
         if day not in days:
             return not self.due(day)
         return days[day].whole or (day == self.today and self.known_of(days, day, day).whole)
 
-    def added_up(self, days: DayValues) -> DaySums:
+    def added_up(self, days: ValuesByDay) -> SumsByDay:
         """The same sums, from quarter hours."""
         made = {day: sum_of_quarters(day, values, self.calendar) for day, values in days.items()}
         return {day: one for day, one in made.items() if one.intervals}
@@ -213,11 +213,11 @@ class SumFigures(QuarterFigures):
                     sums[name] = sums.get(name, 0) + value
         return sums
 
-    def cost(self, days: DaySums) -> EnergyCost | None:
+    def cost(self, days: SumsByDay) -> EnergyCost | None:
         """What those days cost; None where a day has no tariff with a price for each of its bands, or prices
         are in two currencies.
         """
-        alike: dict[int, tuple[Tariff, DaySums]] = {}
+        alike: dict[int, tuple[Tariff, SumsByDay]] = {}
         for day, one in days.items():
             tariff = self.tariff(day)
             if tariff is None or not tariff.currency:
