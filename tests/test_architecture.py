@@ -72,6 +72,7 @@ SOLE_IMPORTERS = {
 
 
 ALSO_FACES = {
+    "gateway.catalogue.labels",
     "gateway.catalogue.listing",
     "gateway.commissioning.doctor",
     "gateway.commissioning.plausibility",

@@ -1,6 +1,7 @@
 """The meter tables: their language, their loader, and how a driver that must look at its meter is resolved.
 
-Lists of the tables for people are `gateway.catalogue.listing`, which only the commands load.
+Lists of the tables for people are `gateway.catalogue.listing`, what stands on a label is
+`gateway.catalogue.labels`: only the commands load them.
 """
 
 from gateway.catalogue.driver import (

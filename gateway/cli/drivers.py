@@ -20,16 +20,8 @@ from gateway.catalogue import (
     quantities,
     skeleton,
 )
-from gateway.catalogue.listing import (
-    labelled,
-    lacking,
-    markdown,
-    serves,
-    squashed,
-    summary,
-    vocabulary,
-    why_not,
-)
+from gateway.catalogue.labels import labelled, lacking, squashed, why_not
+from gateway.catalogue.listing import markdown, serves, summary, vocabulary
 from gateway.cli import drivers_try
 from gateway.cli.drivers_show import driver_lines
 from gateway.cli.language import N_, _, in_words, ngettext

@@ -4,6 +4,10 @@ twins.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
+
 import pytest
 from register_images import IMAGES, Section, sections
 
@@ -49,6 +53,39 @@ async def test_a_meter_is_claimed_by_its_own_table_and_declared_twins_only(name:
 async def test_a_meter_without_an_identity_is_claimed_by_nobody(name: str) -> None:
     for section in sections(IMAGES / f"{name}.txt"):
         assert await claimants(section) <= {name}
+
+
+def each_value(identity: Identity) -> Iterator[int | str]:
+    """Every text and number of an identity; of a range its ends and its middle."""
+    for value in identity.values:
+        yield from {value[0], value[len(value) // 2], value[-1]} if isinstance(value, range) else {value}
+
+
+def same_claim(one: Driver, other: Driver) -> list[int | str]:
+    """The values of one table's identity by which the other one's would claim the meter too."""
+    first, second = one.identity, other.identity
+    if first is None or second is None or first.span != second.span:
+        return []
+    held = ((value, identity_words(replace(first, values=(value,)))) for value in each_value(first))
+    return [value for value, words in held if recognised(second, [*words.values()])]
+
+
+def test_no_two_tables_claim_a_meter_by_one_value() -> None:
+    """Also by a code that no image shows: an image has one of a table's values."""
+    pairs = [(DRIVERS[one], DRIVERS[other]) for one, other in permutations(IDENTIFIED, 2)]
+    shared = {
+        (one.name, other.name): values
+        for one, other in pairs
+        if other.name not in one.twins and (values := same_claim(one, other))
+    }
+    assert not shared
+
+
+def test_the_control_a_code_of_another_table_is_seen() -> None:
+    gavazzi, other = DRIVERS["carlogavazzi-em112"], DRIVERS["carlogavazzi-em340"]
+    assert gavazzi.identity is not None
+    taken = replace(other, identity=replace(gavazzi.identity, values=(340, 111)))
+    assert same_claim(taken, gavazzi) == [111]
 
 
 def test_twins_name_each_other() -> None:

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.catalogue import load_file, shipped
-from gateway.catalogue.listing import labelled, markdown, why_not
+from gateway.catalogue.labels import labelled, why_not
+from gateway.catalogue.listing import markdown
 from gateway.catalogue.load import not_here
 from gateway.cli.drivers import command
 from gateway.cli.drivers_show import unit
@@ -271,6 +272,11 @@ ABSENT = {
     "HGM6120": "lists of the makers",
     "Woodward easYgen-3500": "lists of the makers",
     "PowerCommand 3.3": "lists of the makers",
+    "LE-01MR": "orno-we525",
+    "F&F LE-03MW CT": "their lists",
+    "EMH DIZ": "beginning was read",
+    "PM5350": "its list",
+    "Kamstrup MULTICAL 303": "M-Bus",
 }
 
 
@@ -287,6 +293,27 @@ def test_a_label_finds_its_table(label: str, table: str) -> None:
 def test_what_is_no_label_of_the_library_finds_nothing(label: str) -> None:
     """A number that only begins like a model's is another model."""
     assert labelled(LIBRARY, label.split()) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "table"),
+    [
+        ("rapıdus", "klemsan-rapidus"), ("RAPİDUS", "klemsan-rapidus"), ("dırıs a14", "socomec-diris-a14"),
+        ("multıcal 603", "kamstrup-multical-603"), ("sıemens pac3200", "siemens-pac3200"),
+        ("Schneıder PM5320", "schneider-pm5320"), ("ıem3155", "schneider-iem3155"),
+        ("mın 6000tl-xh", "growatt-tlxh"), ("weidmuller em525", "weidmueller-em525"),
+        ("WEİDMÜLLER EM525", "weidmueller-em525"),
+    ],
+)  # fmt: skip
+def test_a_label_in_turkish_letters_or_without_marks_finds_its_table(label: str, table: str) -> None:
+    """RAPIDUS is rapıdus in small Turkish letters, rapidus is RAPİDUS in capitals."""
+    assert table in [driver.name for driver in labelled(LIBRARY, label.split())]
+
+
+def test_what_somebody_writes_with_marks_is_not_what_has_none() -> None:
+    """Köhler makes meters of the utility, Kohler controllers of generators."""
+    assert labelled(LIBRARY, ["Köhler"]) == []
+    assert [driver.name for driver in labelled(LIBRARY, ["Kohler"])] == ["kohler-decision-maker"]
 
 
 @pytest.mark.parametrize("maker", sorted({driver.maker for driver in LIBRARY}))

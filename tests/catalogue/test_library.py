@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 
 from gateway.catalogue import Driver, Row, load_file, quantities, resolve, shipped
 from gateway.catalogue.encode import build
-from gateway.catalogue.listing import same_maps, squashed
+from gateway.catalogue.labels import squashed
+from gateway.catalogue.listing import same_maps
 from gateway.catalogue.load import shipped_directory
 from gateway.config.yamlfile import parse_yaml
 from gateway.field.bus.cost import Cost
