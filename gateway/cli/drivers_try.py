@@ -172,6 +172,8 @@ def run(
         say(in_words(result.trouble), "  ")
         text = _("Nothing answered at %(settings)s. Nothing can be said about the table.")
         say("\n" + text % {"settings": _(", nor at ").join(str(way) for way in ways)})
+        text = _("submeter scan %(place)s shows who answers there, at which address and setting.")
+        say(text % {"place": ways[0].bus.place})
         return False
     show(result)
     return result.good
@@ -232,7 +234,9 @@ def show(result: TriedTable) -> None:
     if result.another:
         names = ", ".join(f"{driver.maker} {driver.model}" for driver in result.another)
         how = _("its values are possible, but the meter says that it is another one: %(names)s")
-        if not result.possible:
+        if not result.reading.values:
+            how = _("nothing was read with it, and the meter says that it is another one: %(names)s")
+        elif not result.possible:
             how = checks + _(", and the meter says that it is another one: %(names)s")
         say(_("The table does not fit: %(how)s.") % {"how": how % {"names": names}})
     elif result.possible:

@@ -14,7 +14,8 @@ _FEW = 3
 def evidence(check: PhysicsCheck) -> str:
     """A check as a sentence: whether it fits, of what, what stands beside what."""
     how = {True: _("fits"), False: _("does not fit"), None: _("open, not decided")}[check.good]
-    return f"{how}: {check.names[0]}: {in_words(check.text)}"
+    name = _("identity") if check.names[0] == "identity" else check.names[0]
+    return f"{how}: {name}: {in_words(check.text)}"
 
 
 def contradictions(values: Mapping[str, float], absent: Mapping[str, str]) -> list[str]:

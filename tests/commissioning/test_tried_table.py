@@ -11,10 +11,12 @@ from click.testing import CliRunner
 
 from gateway.catalogue import Driver, load_driver, load_text
 from gateway.cli.drivers import command
+from gateway.cli.language import speaking
 from gateway.commissioning.plausibility.tried_table import TriedTable, try_table
-from gateway.config.schema import SerialBus
+from gateway.config.schema import Meter, SerialBus
 from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.slave import ModbusError, Served, Slave, WordImage
+from gateway.field import BusWorker, MeterTask
 from tests.served_meters import float_registers, served
 
 HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
@@ -232,6 +234,53 @@ async def test_a_meter_that_is_not_ready_speaks_for_no_other_table(stack: ExitSt
     assert (result.reading.missing, result.silent) == (f"exception_{code}", True)
     assert (result.findings, result.proposals, result.good) == ([], [], False)
     assert "asked again" in result.trouble
+
+
+class RefusingImage(WordImage):
+    """One that has nothing of what it is asked for; `asked`: how often that was."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.asked = 0
+
+    def read(self, function: int, address: int, count: int) -> Served:
+        self.asked += 1
+        raise ModbusError(2)
+
+
+async def test_a_meter_that_refuses_everything_is_not_asked_for_every_neighbour(stack: ExitStack) -> None:
+    image, table = RefusingImage(), load_driver("eastron-sdm630")
+    result = await tried(stack, table, image)
+    assert (result.reading.missing, result.proposals) == ("exception_2", [])
+    values = [row for row in table.rows if not row.attribute]
+    assert len(values) < image.asked < 5 * len(values)
+
+
+async def test_nobody_is_polled_three_times(stack: ExitStack) -> None:
+    line = stack.enter_context(SerialLine([Slave(3, WordImage({}))], baudrate=115200))
+    bus = SerialBus(name="bus", type="serial", port=line.port, baudrate=115200, timeout="100ms")
+    meter = Meter(id="m", bus="bus", address=9, driver="t-table")
+    worker = BusWorker(bus, [MeterTask(meter, driver())], lambda _: None)
+    try:
+        await worker.meter("m").read()
+    finally:
+        await worker.stop()
+    once = line.stats.strangers
+    result = await try_table(driver(), bus, 9)
+    assert (result.silent, line.stats.strangers) == (True, 2 * once)
+
+
+@pytest.mark.parametrize("language", ["en", "tr"])
+def test_what_was_not_read_is_told_in_words(stack: ExitStack, tmp_path: Path, language: str) -> None:
+    image = WordImage({at: word for at, word in float_registers(TRUE).items() if at < 70}, functions=(4,))
+    bus = served(stack, [Slave(1, image)])
+    path = tmp_path / "my-meter.yaml"
+    path.write_text(f"{HEAD}reads: {{function: 4}}\nregisters: |{ROWS}")
+    where = ["--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"]
+    with speaking(language):
+        found = CliRunner().invoke(command, ["try", str(path), *where])
+    assert "exception_" not in found.output
+    assert {"en": "the meter refuses it (code 2)", "tr": "sayaç reddediyor (kod 2)"}[language] in found.output
 
 
 async def test_over_a_serial_line(stack: ExitStack) -> None:

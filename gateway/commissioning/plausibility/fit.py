@@ -42,6 +42,8 @@ _MOST_AT_ONCE = 40
 _ADDRESSES = 0x10000
 _PATIENCE = 2
 """Unanswered reads after which a function is given up."""
+_REFUSALS = 12
+"""Places refused with their neighbours, after which a function that has given nothing is given up."""
 _MOST = 3
 _ANY = 1e18
 POWERS = (0, -1, -2, -3)
@@ -146,21 +148,38 @@ async def collect(rows: Iterable[Row], ask: Ask) -> dict[tuple[int, int], int]:
             ranges.append((first, end))
     silent: NoReply | None = None
     for function in (3, 4):
-        silences = 0
-        for first, end in ranges:
-            # Some meters do not even refuse a function that they do not have.
-            if silences >= _PATIENCE:
-                break
-            try:
-                if not await _read_words(function, first - _REACH, end + _REACH, ask, words):
-                    for a, b in [(a, b) for a, b in places if first <= a and b <= end]:
-                        for shift in (0, -_REACH, _REACH):
-                            await _read_words(function, a + shift, b + shift, ask, words)
-            except NoReply as error:
-                silent, silences = error, silences + 1
+        found, silence = await _collect_by(function, places, ranges, ask)
+        words |= found
+        silent = silent or silence
     if silent is not None and not words:
         raise silent
     return words
+
+
+async def _collect_by(
+    function: int, places: list[tuple[int, int]], ranges: list[tuple[int, int]], ask: Ask
+) -> tuple[dict[tuple[int, int], int], NoReply | None]:
+    """What a function gives of these ranges, and of the places in those that are refused; and the silence
+    that it met. Some meters do not even refuse a function that they do not have. Raises BusDown.
+    """
+    words: dict[tuple[int, int], int] = {}
+    silent: NoReply | None = None
+    silences = refusals = 0
+    for first, end in ranges:
+        try:
+            if await _read_words(function, first - _REACH, end + _REACH, ask, words):
+                continue
+            for a, b in [(a, b) for a, b in places if first <= a and b <= end]:
+                for shift in (0, -_REACH, _REACH):
+                    await _read_words(function, a + shift, b + shift, ask, words)
+                refusals += 1
+                if refusals >= _REFUSALS and not words:
+                    return words, silent
+        except NoReply as error:
+            silent, silences = error, silences + 1
+            if silences >= _PATIENCE:
+                break
+    return words, silent
 
 
 async def _read_words(

@@ -335,8 +335,6 @@ def _absent(absent: Mapping[str, str]) -> Iterator[PhysicsCheck]:
     for name, reason in absent.items():
         if reason == "implausible":
             yield PhysicsCheck(False, (name,), "what stands there is beyond anything possible")
-        elif reason != "not_available":
-            yield PhysicsCheck(None, (name,), f"was not read: {reason}")
 
 
 def rising(

@@ -24,7 +24,8 @@ _NOBODY = {"exception_10", "exception_11"}
 """What a gateway says for a meter that does not answer it."""
 _READINGS = 3
 """Polls of which the best counts, where answers get lost."""
-_LOST = {NoReply.reason, BadFrame.reason} | _NOBODY
+_SILENT = {NoReply.reason} | _NOBODY
+_LOST = {BadFrame.reason} | _SILENT
 _LOWEST = -0x7000
 """Raw numbers of an s16 below it are rather an amount with a sign bit."""
 
@@ -126,7 +127,9 @@ async def try_table(
             result.weighed = await weigh_against(
                 result.driver, library, meter.words, tell=tell, findings=result.findings
             )
-        if not result.possible and not driver.discovery:
+        # Who gives nothing of this table and says which other model it is needs no change of this one.
+        known = bool(result.another) and not first.values
+        if not (result.possible or known or driver.discovery):
             tell("looking for other word orders, kinds of number, addresses and functions")
             try:
                 result.proposals = propose(result.driver, await collect(result.driver.rows, insist))
@@ -138,10 +141,12 @@ async def try_table(
 
 
 async def _read(meter: PolledMeter) -> Reading:
-    """A poll; where answers get lost, the one of several that brought the most."""
+    """A poll; where answers get lost, the one of several that brought the most. Where nobody answers at all
+    there is none to lose: a poll has asked more than once.
+    """
     best = await meter.read()
     for _ in range(_READINGS - 1):
-        if not _lost(best) or not meter.reachable:
+        if not _lost(best) or best.missing in _SILENT or not meter.reachable:
             break
         best = min(best, await meter.read(), key=_lost)
     return best
