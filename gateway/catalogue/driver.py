@@ -210,6 +210,8 @@ class ReadLimits:
     """Silence between two requests to this meter, in s."""
     timeout: float | None = None
     """How long the meter may take for an answer, in s, when its maker says so."""
+    answer_time: float | None = None
+    """How long it usually takes for one, in s, when its maker says so."""
     holes: tuple[tuple[int, int], ...] = ()
     even: bool = False
     """Reads start at an even address and have an even length."""

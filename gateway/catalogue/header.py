@@ -94,6 +94,7 @@ class ReadsPart(HeaderPart):
     max_registers: Annotated[int, Field(ge=1, le=125)] = 125
     min_gap: Annotated[Duration, Field(ge=0.0, le=5.0)] = 0.0
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
+    answer_time: Annotated[Duration, Field(ge=0.001, le=1.0)] | None = None
     order: Literal["big", "little", "big-swapped", "little-swapped"] = "big"
     even: bool = False
     holes: Annotated[

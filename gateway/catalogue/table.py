@@ -41,7 +41,13 @@ class DriverTable:
         self.base = self._other(head.like)
         reads, base = head.reads or ReadsPart(), self.base
         self.limits = ReadLimits(
-            reads.function, reads.max_registers, reads.min_gap, reads.timeout, reads.holes, reads.even
+            reads.function,
+            reads.max_registers,
+            reads.min_gap,
+            reads.timeout,
+            reads.answer_time,
+            reads.holes,
+            reads.even,
         )
         if base and head.reads is None:
             self.limits = base.limits

@@ -135,7 +135,7 @@ def _covered(driver: Driver, words: tuple[str, ...]) -> str:
     return _("; also %(names)s") % {"names": ", ".join(found)} if found else ""
 
 
-_READS = ("function", "max_registers", "min_gap", "timeout")
+_READS = ("function", "max_registers", "min_gap", "timeout", "answer_time")
 
 
 def describe(driver: Driver) -> dict[str, Any]:

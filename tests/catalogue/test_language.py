@@ -112,13 +112,14 @@ def test_a_sum_is_read_through_its_parts_wherever_they_stand() -> None:
 
 def test_head_reaches_rows_and_limits() -> None:
     head = (
-        "reads: {function: 4, max_registers: 11, min_gap: 100ms, timeout: 600ms, order: little, even: "
-        "true, holes: [9, 0x20-0x21]}\n"
+        "reads: {function: 4, max_registers: 11, min_gap: 100ms, timeout: 600ms, answer_time: 40ms, "
+        "order: little, even: true, holes: [9, 0x20-0x21]}\n"
         "absent: {s32: 0x7FFFFFFF}\n"
     )
     driver = table("0 s32 active_power W fast\n2 u32 serial_number - static function=3 order=big", head)
     assert driver.limits.max_registers == 11
-    assert (driver.limits.min_gap, driver.limits.timeout, driver.limits.even) == (0.1, 0.6, True)
+    limits = driver.limits
+    assert (limits.min_gap, limits.timeout, limits.answer_time, limits.even) == (0.1, 0.6, 0.04, True)
     assert driver.limits.holes == ((9, 9), (32, 33))
     assert (driver.rows[0].function, driver.rows[0].order, driver.rows[0].sentinels) == (
         4, "little", (0x7FFFFFFF, 0x7FFF7FFF, 0x80000000, 0x80008000),

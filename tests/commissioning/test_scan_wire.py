@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from drawn_sites import RATES, drawn, misjudged
@@ -127,6 +128,32 @@ async def test_the_end_says_which_settings_were_tried_whole(
     assert sweep.result.ended == (not ended_at)
     assert sweep.result.tried == [every[key] for key in tried]
     assert sweep.result.likely_only == [every[key] for key in likely_only]
+
+
+@pytest.mark.parametrize(
+    ("says", "waits"), [(None, 0.05), (0.02, 0.05), (0.3, 0.3)], ids=["nothing", "quick", "slow"]
+)
+async def test_silent_addresses_cost_what_the_slowest_known_table_needs(
+    says: float | None, waits: float
+) -> None:
+    told: set[float] = set()
+
+    class Watched(WireLine):
+        def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
+            if pdu:
+                told.add(wait)
+            return super().exchange(unit, pdu, wait)
+
+    known = BY_NAME["inepro-pro380"]
+    other = replace(BY_NAME["abb-b23"], limits=replace(BY_NAME["abb-b23"].limits, answer_time=says))
+    setting = LineSetting(9600, "N")
+    sweep = Sweep(Watched([]), [known, other], [setting], addresses=[3, 4, 5])
+    bound = sweep.worst
+    await sweep.run()
+    (waited,) = told
+    assert waited == pytest.approx(setting.silence + waits + setting.character)
+    assert bound == pytest.approx(time_for([setting], 3, answer_time=waits))
+    assert bound == pytest.approx(3 * (8 * setting.character + waited) + waited)
 
 
 async def test_a_search_that_goes_on_leaves_out_what_was_searched_and_keeps_what_was_found() -> None:

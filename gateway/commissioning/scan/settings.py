@@ -17,9 +17,9 @@ PARITIES: Final = ("N", "E", "O")
 LAST_ADDRESS: Final = 247
 FIRST_ADDRESSES: Final = range(1, 11)
 """What people give by hand: they begin at 1 and count."""
-TURNAROUND: Final = 0.05
-"""s that a meter thinks, from the silence that ends a request to its answer, and that an adapter hands it on.
-Slower meters are found all the same: their answer names them, whenever it comes."""
+ANSWER_TIME: Final = 0.05
+"""s from the silence that ends a request to the answer of a meter whose table does not say how long it takes,
+and in which an adapter hands it on."""
 _REQUEST: Final = 8
 _T35: Final = 3.5
 _FAST: Final = 19200
@@ -47,15 +47,23 @@ class LineSetting:
         """t3.5 in s; 1.75 ms above 19200 baud (Modbus over serial line V1.02, 2.5.1.1)."""
         return _T35_FAST if self.baudrate > _FAST else _T35 * 11 / self.baudrate
 
-    @property
-    def silent_cost(self) -> float:
+    def silent_cost(self, answer_time: float) -> float:
         """Seconds that a probe costs which nobody answers."""
-        return _REQUEST * self.character + self.silent_wait
+        return _REQUEST * self.character + self.silent_wait(answer_time)
 
-    @property
-    def silent_wait(self) -> float:
-        """Seconds behind a request after which the first byte of an answer should have come."""
-        return self.silence + TURNAROUND + self.character
+    def silent_wait(self, answer_time: float) -> float:
+        """Seconds behind a request after which the first byte of an answer should have come, of meters that
+        take so many s for it.
+        """
+        return self.silence + answer_time + self.character
+
+
+def slowest_answer(library: Iterable[Driver]) -> float:
+    """Seconds in which the slowest meter of a serial line usually answers, of those that are known. One that
+    takes longer at times is found all the same: its answer names it, whenever it comes.
+    """
+    on_a_line = (driver for driver in library if driver.tcp_port is None or driver.serial.baudrate)
+    return max((driver.limits.answer_time or ANSWER_TIME for driver in on_a_line), default=ANSWER_TIME)
 
 
 def likely_settings(library: Iterable[Driver], own: Iterable[LineSetting] = ()) -> list[LineSetting]:
@@ -84,12 +92,16 @@ def likely_addresses(library: Iterable[Driver]) -> list[int]:
     return list(dict.fromkeys([*factory[:1], *FIRST_ADDRESSES, *factory[1:]]))
 
 
-def time_for(settings: Iterable[LineSetting], addresses: int, buffered: int = 0) -> float:
+def time_for(
+    settings: Iterable[LineSetting], addresses: int, buffered: int = 0, answer_time: float = ANSWER_TIME
+) -> float:
     """Seconds that so many addresses cost at each of these settings when nobody answers, and the wait for the
-    last of them, who may be slow. `buffered`: characters that the port keeps back.
+    last of them, who may be slow. `buffered`: characters that the port keeps back; `answer_time`: s that the
+    slowest meter takes.
     """
     return sum(
-        (setting.silent_cost + buffered * setting.character) * addresses + setting.silent_wait
+        (setting.silent_cost(answer_time) + buffered * setting.character) * addresses
+        + setting.silent_wait(answer_time)
         for setting in settings
     )
 

@@ -23,6 +23,7 @@ from gateway.commissioning.scan.settings import (
     LAST_ADDRESS,
     LineSetting,
     likely_addresses,
+    slowest_answer,
     time_for,
 )
 from gateway.field import Difference, refused
@@ -71,6 +72,7 @@ class Sweep:
         self._line = line
         self._spoken = False
         self._library = list(library)
+        self._answer_time = slowest_answer(self._library)
         self._settings = list(settings)
         self._only = sorted(set(addresses))
         self._one = one_setting
@@ -89,10 +91,10 @@ class Sweep:
         """Seconds that the whole search costs when nobody answers."""
         whole = [each for each in self._settings if each.stopbits == 1 and each not in self.result.tried]
         few = [setting for setting in self._settings if setting.stopbits != 1]
-        buffered = self._line.buffered
+        every, likely = len(self._units()), len(self._likely())
         if len(self._settings) == 1:
-            return time_for(self._settings, len(self._units()), buffered)
-        return time_for(whole, len(self._units()), buffered) + time_for(few, len(self._likely()), buffered)
+            return self._time_for(self._settings, every)
+        return self._time_for(whole, every) + self._time_for(few, likely)
 
     async def run(self) -> Swept:
         """Search. Raises BusDown."""
@@ -131,7 +133,7 @@ class Sweep:
         usual = [setting for setting in self._settings if setting.stopbits == 1] or self._settings
         tried = self.result.tried
         open_ = [setting for setting in usual if setting not in tried]
-        left = time_for(open_, len(few) + len(rest), self._line.buffered)
+        left = self._time_for(open_, len(few) + len(rest))
         for stage, units in (("likely", few), ("all", rest)):
             for setting in usual:
                 if setting in tried or not units:
@@ -170,7 +172,7 @@ class Sweep:
         return bool(self._answers or self._damaged)
 
     async def _ask_all(self, setting: LineSetting | None, units: list[int], stage: str, left: float) -> None:
-        wait = setting.silent_wait if setting else self._patience
+        wait = setting.silent_wait(self._answer_time) if setting else self._patience
         cost = self._cost(setting)
         self._left = left
         silent: deque[int] = deque(maxlen=_LATE)
@@ -315,7 +317,13 @@ class Sweep:
 
     def _cost(self, setting: LineSetting | None) -> float:
         """Seconds that an address costs at which nobody answers."""
-        return setting.silent_cost + self._line.buffered * setting.character if setting else self._patience
+        if setting is None:
+            return self._patience
+        return setting.silent_cost(self._answer_time) + self._line.buffered * setting.character
+
+    def _time_for(self, settings: Iterable[LineSetting], addresses: int) -> float:
+        """Seconds that so many addresses cost at each of these settings when nobody answers."""
+        return time_for(settings, addresses, self._line.buffered, self._answer_time)
 
     def _units(self) -> list[int]:
         return self._only or [*range(1, LAST_ADDRESS + 1)]
