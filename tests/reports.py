@@ -499,6 +499,13 @@ ATTACKED = (
         "config/test_outside.py::test_no_problem_of_a_table_repeats_a_text_without_end",
     ),
     Found(
+        "malformed CONNACK; HTTP, SSH or an alert of TLS in the place of one",
+        "“closed the connection instead of answering”, or silence after 20 s",
+        "said at once, with what to do; a broker that is odd in MQTT 5 alone is spoken to in 3.1.1",
+        "mqtt/test_mqtt_odd_connack.py::test_a_malformed_answer_is_said_to_be_one",
+        "mqtt/test_mqtt_odd_connack.py::test_who_speaks_something_else_is_said_at_once",
+    ),
+    Found(
         "journal deleted beside its intact WAL, or emptied",
         "16 of 54 readings gone in silence",
         "salvaged or told as damage",

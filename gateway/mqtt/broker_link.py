@@ -14,7 +14,7 @@ from gateway.errors import LinkDown, UplinkError
 from gateway.mqtt.broker import Broker
 from gateway.mqtt.connection import PahoConnection
 from gateway.mqtt.link import TO_THE_LOOP, Connection, Hearing, Listener, Outgoing
-from gateway.mqtt.reasons import CLIENT_ID, RETAIN, NoConnack, Unwelcome, WrongVersion
+from gateway.mqtt.reasons import CLIENT_ID, RETAIN, NoConnack, OddConnack, Unwelcome, WrongVersion
 from gateway.mqtt.tls import is_this_machine
 
 log = logging.getLogger(__name__)
@@ -156,14 +156,19 @@ class BrokerLink:
         if self._newest is not None and self._newest.ended_with == RETAIN:
             self._concessions.leave_out(RETAIN)
         versions = self._concessions.versions()
+        odd: OddConnack | None = None
         for version in versions:
             try:
                 connection = await self._attempt(
                     version, listener, will, topics, last=version == versions[-1]
                 )
-            except (NoConnack, WrongVersion):
+            except (NoConnack, OddConnack, WrongVersion) as error:
                 if version == versions[-1]:
+                    # Who answered oddly before and hangs up now has said more the first time.
+                    if odd is not None and isinstance(error, NoConnack):
+                        raise odd from None
                     raise
+                odd = error if isinstance(error, OddConnack) else odd
             else:
                 self._concessions.spoke(version)
                 return connection

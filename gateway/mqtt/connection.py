@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import select
+import socket
 import ssl
 import threading
 import time
@@ -29,10 +31,14 @@ from gateway.mqtt.crossing import Crossing
 from gateway.mqtt.limits import LEAST_PACKET, UNLIMITED, Limits, limits_of
 from gateway.mqtt.link import DEAF, MAX_UNACKED, TO_THE_LOOP, Hearing, Listener, Outgoing
 from gateway.mqtt.reasons import (
+    SHOWN,
+    ended,
     every_code,
     farewell,
+    may_be_connack,
     no_answer,
     no_connack,
+    odd_connack,
     packets_too_small,
     qos_0_only,
     refusal,
@@ -50,6 +56,7 @@ _TURN = 1.0
 
 _RETAINED = {False: SubscribeOptions.RETAIN_DO_NOT_SEND, True: SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE}
 _VERSIONS = {"5.0": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+_ENDINGS = {MQTTErrorCode.MQTT_ERR_KEEPALIVE: "silent", MQTTErrorCode.MQTT_ERR_PROTOCOL: "broke_protocol"}
 
 ReasonCode.names = every_code(
     ReasonCode.names, (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT)
@@ -258,19 +265,33 @@ class PahoConnection:
             return LinkRefused(f"cannot be used: {error}", hint="check url")
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
         deadline = time.monotonic() + self.connack_timeout
+        begun = b""
         while code == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._quit:
             self.beat = time.monotonic()
-            code = self._client.loop(_TURN if self._connected else 0.1)
-            if not self._connected and self.beat > deadline:
-                break
+            if not self._connected:
+                begun = begun or self._beginning()
+                if self.beat > deadline or not may_be_connack(begun):
+                    break
+            code = self._client.loop(_TURN if self._connected else 0.0)
+        five = self.protocol == "5.0"
+        if not self._connected and (code == MQTTErrorCode.MQTT_ERR_PROTOCOL or not may_be_connack(begun)):
+            return odd_connack(begun, five=five)
         if not self._connected:
-            return no_connack(tls=address.tls, five=self.protocol == "5.0")
-        known = {
-            MQTTErrorCode.MQTT_ERR_KEEPALIVE: ("the broker has fallen silent", "silent"),
-            MQTTErrorCode.MQTT_ERR_PROTOCOL: ("the broker broke the protocol", "broke_protocol"),
-        }
-        what, cause = known.get(code, ("the connection was lost", "ended"))
-        return LinkDown(what, cause=cause)
+            return no_connack(tls=address.tls, five=five)
+        return ended(_ENDINGS.get(code, "ended"))
+
+    def _beginning(self) -> bytes:
+        """What the other side begins with on a connection without TLS, as soon as it has come; waits a
+        moment for it.
+        """
+        sock = self._client.socket()
+        if type(sock) is not socket.socket:
+            return b""
+        waiting = 0.0 if self._client.want_write() else 0.1
+        with contextlib.suppress(OSError):
+            if select.select([sock], [], [], waiting)[0]:
+                return sock.recv(SHOWN, socket.MSG_PEEK)
+        return b""
 
     def _clean_up(self) -> None:
         """Close the socket, and cut the callbacks: without the cycle the client and its wake-up pipe are

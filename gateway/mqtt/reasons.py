@@ -22,6 +22,10 @@ RETAIN = 0x9A
 TOO_LARGE = 0x95
 PAYLOAD = 0x99
 SHARED = 0x9E
+_ANSWERS = {2, 14}
+"""Types of CONNACK and DISCONNECT."""
+SHOWN = 24
+"""Bytes of what the other side begins with that are looked at."""
 MAX_SAID = 200
 """Characters of a broker's own text that are shown."""
 
@@ -163,8 +167,19 @@ _ORDERLY = {0x00, 0x04, 0x88, 0x89, 0x8B, 0x98, 0x9F, 0xA0}
 """The broker's own affairs: a DISCONNECT with one of these closes the connection and blames nobody."""
 
 
+_ENDED = {
+    "silent": "the broker has fallen silent",
+    "broke_protocol": "the broker broke the protocol",
+    "ended": "the connection was lost",
+}
+
+
 class NoConnack(LinkDown):
     """The broker closed the connection instead of answering CONNECT; MQTT 3.1.1 brokers do that to MQTT 5."""
+
+
+class OddConnack(LinkDown):
+    """What came instead of the answer to CONNECT is none that this version of MQTT has."""
 
 
 class WrongVersion(LinkRefused):
@@ -219,6 +234,36 @@ def no_connack(*, tls: bool, five: bool) -> UplinkError:
             "(mosquitto: max_qos) hangs up without a word"
         )
     return NoConnack("the broker closed the connection instead of answering", hint=hint, cause="no_answer")
+
+
+def may_be_connack(begun: bytes) -> bool:
+    """Whether what the other side begins with may be its answer to CONNECT, which comes first (MQTT 5, 3.2);
+    some refuse with a DISCONNECT.
+    """
+    return not begun or begun[0] >> 4 in _ANSWERS
+
+
+def odd_connack(begun: bytes, *, five: bool) -> UplinkError:
+    """Something came that is no answer to CONNECT; `begun` is how it begins, empty when that was not seen."""
+    if may_be_connack(begun):
+        hint = _OTHER_MQTT if five else f"a proxy on the way may damage packets; {OPERATOR}"
+        what = f"the broker's answer to CONNECT is malformed: it is none of MQTT {'5' if five else '3.1.1'}"
+        return OddConnack(what, hint=hint, cause="broke_protocol")
+    if begun[:2] in {b"\x15\x03", b"\x16\x03"}:
+        what, hint = "that port speaks TLS, which url does not ask for", "write mqtts:// or wss:// in url"
+    elif begun.startswith(b"HTTP/"):
+        what = "that port speaks HTTP, not MQTT"
+        hint = "write the broker's port for MQTT in url, or ws:// with its path for MQTT in WebSockets"
+    else:
+        text = visible(begun.decode("latin-1"), SHOWN)
+        what, hint = f'that port does not speak MQTT: it begins with "{text}"', "check host and port in url"
+    return OddConnack(what, hint=hint, cause="no_answer")
+
+
+def ended(cause: str) -> UplinkError:
+    """The connection is over, and the broker has not said why; `cause` is a key of _ENDED."""
+    hint = _OTHER_MQTT if cause == "broke_protocol" else ""
+    return LinkDown(_ENDED[cause], hint=hint, cause=cause)
 
 
 def no_answer(seconds: float, to: str = "") -> UplinkError:

@@ -113,6 +113,7 @@ def action(cause: str, f: Locale) -> str:
         "taken_over": _("Each gateway needs an id of its own: tell the maintenance firm."),
         "taken_over_perhaps": _("Each gateway needs an id of its own: tell the maintenance firm."),
         "no_answer": settings,
+        "broke_protocol": operator,
         "unknown_name": _(
             "Check how the name is written in `url`; if it is right, tell the platform's operator."
         ),

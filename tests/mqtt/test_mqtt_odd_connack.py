@@ -1,0 +1,123 @@
+"""What comes instead of the answer to CONNECT is said, with what to do; who hangs up is not accused of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import LinkDown, LinkRefused
+from gateway.mqtt.broker_link import BrokerLink
+from gateway.mqtt.reasons import NoConnack, OddConnack
+from tests.fake_broker import CONNACK, DISCONNECT, SUBACK, Ear, FakeBroker, packet
+from tests.mqtt.mqtt_parts import broker_at
+
+MALFORMED = {
+    "empty": b"",
+    "flags alone": b"\x00",
+    "no length of properties": b"\x00\x00",
+    "properties longer than the packet": b"\x00\x00\x7f",
+    "property that there is not": b"\x00\x00\x02\x7e\x00",
+    "property of another packet": b"\x00\x00\x03\x23\x00\x01",
+    "property twice": b"\x00\x00\x06\x21\x00\x05\x21\x00\x06",
+    "Receive Maximum cut off": b"\x00\x00\x02\x21\x00",
+    "text that is not UTF-8": b"\x00\x87\x05\x1f\x00\x02\xff\xfe",
+    "text longer than the packet": b"\x00\x87\x05\x1f\x00\x50ab",
+    "length without end": b"\x00\x00\xff\xff\xff\xff\xff",
+}
+OTHERS = {
+    "HTTP": (b"HTTP/1.1 400 Bad Request\r\n\r\n", "speaks HTTP, not MQTT", "ws://"),
+    "alert of TLS": (b"\x15\x03\x01\x00\x02\x02\x46", "speaks TLS", "mqtts://"),
+    "SSH": (b"SSH-2.0-OpenSSH_9\r\n", 'begins with "SSH-2.0-OpenSSH_9\\x0d\\x0a"', "check host and port"),
+    "noise": (bytes(range(200, 256)), "does not speak MQTT", "check host and port"),
+    "zeros": (bytes(40), "does not speak MQTT", "check host and port"),
+    "Modbus TCP": (bytes.fromhex("000000000003018302"), "does not speak MQTT", "check host and port"),
+    "terminal": (b"\x1b[2Jlogin: ", 'begins with "\\x1b[2Jlogin: "', "check host and port"),
+    "SUBACK": (packet(SUBACK, b"\x00\x01\x00\x01"), "does not speak MQTT", "check host and port"),
+}
+
+
+class Says(FakeBroker):
+    """Sends `first` in answer to each CONNECT, to MQTT 3.1.1 `later` when there is one, and stays."""
+
+    def __init__(self, first, later=None, *, hangs_up=False):
+        super().__init__()
+        self.first, self.later, self.hangs_up = first, later, hangs_up
+
+    async def on_connect(self, writer):
+        told = self.first if writer.five or self.later is None else self.later
+        if told == b"ok":
+            await super().on_connect(writer)
+        elif told:
+            writer.write(told)
+        if self.hangs_up or not told:
+            writer.close()
+
+
+async def opened(broker, protocol):
+    return await BrokerLink(broker_at(broker.port, protocol)).open(Ear(), will=None, topics=["a"])
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
+async def test_a_malformed_answer_is_said_to_be_one(body, hangs_up):
+    async with Says(packet(CONNACK, body), hangs_up=hangs_up) as broker:
+        with pytest.raises(
+            OddConnack, match="answer to CONNECT is malformed: it is none of MQTT 5"
+        ) as caught:
+            await opened(broker, "5.0")
+    assert caught.value.cause == "broke_protocol"
+    assert "write protocol: 3.1.1" in caught.value.hint
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00", b"\x00\x00\x00"])
+async def test_one_of_3_1_1_too(body):
+    async with Says(packet(CONNACK, body)) as broker:
+        with pytest.raises(OddConnack, match=r"malformed: it is none of MQTT 3\.1\.1") as caught:
+            await opened(broker, "3.1.1")
+    assert "proxy" in caught.value.hint
+    assert "protocol: 3.1.1" not in caught.value.hint
+
+
+@pytest.mark.parametrize("protocol", ["auto", "5.0", "3.1.1"])
+@pytest.mark.parametrize(("first", "what", "mend"), OTHERS.values(), ids=OTHERS)
+async def test_who_speaks_something_else_is_said_at_once(first, what, mend, protocol):
+    async with Says(first) as broker:
+        with pytest.raises(OddConnack) as caught:
+            await opened(broker, protocol)
+    assert what in caught.value.message
+    assert mend in caught.value.hint
+    assert caught.value.cause == "no_answer"
+    assert "\x1b" not in str(caught.value)
+
+
+async def test_with_auto_one_that_answers_mqtt_5_oddly_is_spoken_to_in_3_1_1():
+    async with Says(packet(CONNACK, b"\x00\x00\x7f"), b"ok") as broker:
+        connection = await opened(broker, "auto")
+        assert connection.protocol == "3.1.1"
+        await connection.close()
+        assert broker.versions == [5, 4]
+
+
+async def test_what_it_said_first_counts_for_more_than_that_it_hangs_up_then():
+    async with Says(packet(CONNACK, b"\x00\x00\x7f"), b"") as broker:
+        with pytest.raises(OddConnack, match="none of MQTT 5"):
+            await opened(broker, "auto")
+        assert set(broker.versions) == {5, 4}
+
+
+async def test_who_hangs_up_without_a_word_is_not_called_malformed():
+    async with Says(b"") as broker:
+        with pytest.raises(NoConnack, match="closed the connection instead of answering"):
+            await opened(broker, "5.0")
+
+
+async def test_one_that_refuses_with_a_disconnect_is_understood():
+    async with Says(packet(DISCONNECT, b"\x9c\x00"), hangs_up=True) as broker:
+        with pytest.raises(LinkRefused, match="another server"):
+            await opened(broker, "5.0")
+
+
+async def test_a_protocol_that_is_broken_later_has_a_next_step():
+    async with Says(packet(CONNACK, b"\x00\x42\x00")) as broker:
+        with pytest.raises(LinkDown, match="broke the protocol") as caught:
+            await opened(broker, "5.0")
+    assert caught.value.hint
