@@ -52,7 +52,8 @@ log = logging.getLogger(__name__)
 OPEN_TIMEOUT = 20.0
 """Seconds for name resolution, TCP, TLS, CONNACK and SUBACK together."""
 CLOSE_TIMEOUT = 2.0
-_TURN = 1.0
+_TURN, _LOOK = 1.0, 0.1
+"""s that is waited for the other side: at most in each turn, and while it has not answered CONNECT."""
 
 _RETAINED = {False: SubscribeOptions.RETAIN_DO_NOT_SEND, True: SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE}
 _VERSIONS = {"5.0": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
@@ -265,14 +266,18 @@ class PahoConnection:
             return LinkRefused(f"cannot be used: {error}", hint="check url")
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
         deadline = time.monotonic() + self.connack_timeout
-        begun = b""
+        begun: bytes | None = b""
         while code == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._quit:
             self.beat = time.monotonic()
+            turn = _TURN
             if not self._connected:
                 begun = begun or self._beginning()
-                if self.beat > deadline or not may_be_connack(begun):
+                if self.beat > deadline or not may_be_connack(begun or b""):
                     break
-            code = self._client.loop(_TURN if self._connected else 0.0)
+                # Where the beginning has been waited for, paho must not wait, too, and take it unseen.
+                turn = _LOOK if begun != b"" else 0.0
+            code = self._client.loop(turn)
+        begun = begun or b""
         five = self.protocol == "5.0"
         if not self._connected and (code == MQTTErrorCode.MQTT_ERR_PROTOCOL or not may_be_connack(begun)):
             return odd_connack(begun, five=five)
@@ -280,14 +285,14 @@ class PahoConnection:
             return no_connack(tls=address.tls, five=five)
         return ended(_ENDINGS.get(code, "ended"))
 
-    def _beginning(self) -> bytes:
-        """What the other side begins with on a connection without TLS, as soon as it has come; waits a
-        moment for it.
+    def _beginning(self) -> bytes | None:
+        """What the other side begins with, as soon as it has come; waits a moment for it. None where that
+        cannot be seen: behind TLS or in WebSockets.
         """
         sock = self._client.socket()
         if type(sock) is not socket.socket:
-            return b""
-        waiting = 0.0 if self._client.want_write() else 0.1
+            return None
+        waiting = 0.0 if self._client.want_write() else _LOOK
         with contextlib.suppress(OSError):
             if select.select([sock], [], [], waiting)[0]:
                 return sock.recv(SHOWN, socket.MSG_PEEK)

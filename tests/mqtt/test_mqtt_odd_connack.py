@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from paho.mqtt.client import Client
 
 from gateway.errors import LinkDown, LinkRefused
+from gateway.mqtt import connection
 from gateway.mqtt.broker_link import BrokerLink
 from gateway.mqtt.reasons import NoConnack, OddConnack
 from tests.fake_broker import CONNACK, DISCONNECT, SUBACK, Ear, FakeBroker, packet
@@ -91,9 +93,9 @@ async def test_who_speaks_something_else_is_said_at_once(first, what, mend, prot
 
 async def test_with_auto_one_that_answers_mqtt_5_oddly_is_spoken_to_in_3_1_1():
     async with Says(packet(CONNACK, b"\x00\x00\x7f"), b"ok") as broker:
-        connection = await opened(broker, "auto")
-        assert connection.protocol == "3.1.1"
-        await connection.close()
+        link = await opened(broker, "auto")
+        assert link.protocol == "3.1.1"
+        await link.close()
         assert broker.versions == [5, 4]
 
 
@@ -121,3 +123,32 @@ async def test_a_protocol_that_is_broken_later_has_a_next_step():
         with pytest.raises(LinkDown, match="broke the protocol") as caught:
             await opened(broker, "5.0")
     assert caught.value.hint
+
+
+class Silent(FakeBroker):
+    """Begins its answer to CONNECT with `begun`, and says no more."""
+
+    def __init__(self, begun):
+        super().__init__()
+        self.begun = begun
+
+    async def on_connect(self, writer):
+        writer.write(self.begun)
+
+
+@pytest.mark.parametrize("begun", [b"", packet(CONNACK, b"\x00\x00\x00")[:1]])
+async def test_an_answer_that_does_not_come_is_waited_for_without_work(begun, monkeypatch):
+    turns = 0
+    loop = Client.loop
+
+    def counted(client, *args):
+        nonlocal turns
+        turns += 1
+        return loop(client, *args)
+
+    monkeypatch.setattr(Client, "loop", counted)
+    monkeypatch.setattr(connection, "OPEN_TIMEOUT", 2.0)
+    async with Silent(begun) as broker:
+        with pytest.raises(LinkDown):
+            await opened(broker, "3.1.1")
+    assert 0 < turns < 100
