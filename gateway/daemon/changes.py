@@ -133,22 +133,15 @@ def _entries(section: str, old: Loaded, new: Loaded) -> Iterator[ConfigurationCh
     noun, key = _LISTS[section]
     before = {getattr(entry, key): entry for entry in getattr(old.config, section)}
     after = {getattr(entry, key): entry for entry in getattr(new.config, section)}
-    for name in after:
-        if name not in before:
-            added = f"{noun} {name}"
-            yield ConfigurationChange(
-                f"{added} was added",
-                _fields(section, name, change="added"),
-                _concerned(section, name, new),
-            )
-    for name in before:
-        if name not in after:
-            removed = f"{noun} {name}"
-            yield ConfigurationChange(
-                f"{removed} was removed",
-                _fields(section, name, change="removed"),
-                _concerned(section, name, old),
-            )
+    added = [(name, "added", new) for name in after if name not in before]
+    removed = [(name, "removed", old) for name in before if name not in after]
+    for name, change, side in [*added, *removed]:
+        entry = f"{noun} {name}"
+        yield ConfigurationChange(
+            f"{entry} was added" if change == "added" else f"{entry} was removed",
+            _fields(section, name, change=change),
+            _concerned(section, name, side),
+        )
     for name, entry in after.items():
         found = _compared(before[name], entry) if name in before else {}
         if found:
