@@ -33,7 +33,7 @@ from gateway.energy import (
     tree,
 )
 from gateway.history.history import SURE, History
-from gateway.history.told import correction, exchange, exchanges
+from gateway.history.register_events import correction, exchange, exchanges
 from gateway.history.tree_watch import QUANTITY, TreeWatch
 from gateway.history.values import (
     COUNTERS,

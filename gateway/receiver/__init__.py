@@ -2,7 +2,6 @@
 model, wire and mqtt.
 """
 
-from gateway.receiver.answers import Counts
 from gateway.receiver.backups import BackupFolder
 from gateway.receiver.broker import broker_link
 from gateway.receiver.fleet.problems import SEVERITY
@@ -10,6 +9,7 @@ from gateway.receiver.fleet.reader import FleetReader, open_reader
 from gateway.receiver.fleet.rows import FleetRow
 from gateway.receiver.fleet.views import DayHistory, FleetTotals, FleetView, GatewayHistory
 from gateway.receiver.intake import check_names, schema_check
+from gateway.receiver.receipt_sender import Counts
 from gateway.receiver.report import build as build_report
 from gateway.receiver.service import Receiver, Signs
 from gateway.receiver.store import SqliteStore, is_server, open_store

@@ -17,7 +17,6 @@ from gateway.common.text import one_line
 from gateway.common.troubles import Troubles
 from gateway.mqtt import ThreadLink
 from gateway.receiver import intake
-from gateway.receiver.answers import Counts, GatewayAnswers
 from gateway.receiver.backups import BackupFolder
 from gateway.receiver.broker import Inbox, Message
 from gateway.receiver.clones import Clones
@@ -25,6 +24,7 @@ from gateway.receiver.fleet.problems import CLONE
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, AskedReplay, Gaps
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing
+from gateway.receiver.receipt_sender import Counts, ReceiptSender
 from gateway.receiver.silence import Silence
 from gateway.receiver.store import Arrival, DatabaseAway, Store, Taken, open_store, shown
 from gateway.receiver.upkeep import Upkeep
@@ -138,17 +138,17 @@ class Receiver:
         self._store = store
         upkeep = Upkeep(self._database, self._keep)
         upkeep.start()
-        self._answers = GatewayAnswers(self._store, self._link, self._consumer, self.counts)
+        self._receipt_sender = ReceiptSender(self._store, self._link, self._consumer, self.counts)
         self._silence = Silence(self._link, self._troubles, store.ledger, time.monotonic())
         self._link.start(self._hear)
         look = time.monotonic() + self._tick
         try:
             while not self._stopping:
-                group = self._gather(0.0 if self._answers.owed else max(0.0, look - time.monotonic()))
+                group = self._gather(0.0 if self._receipt_sender.owed else max(0.0, look - time.monotonic()))
                 try:
                     if group:
                         self._commit(group)
-                    self._answers.pay()
+                    self._receipt_sender.pay()
                     if time.monotonic() >= look:
                         began = time.monotonic()
                         self._ask()
@@ -306,9 +306,9 @@ class Receiver:
         if taken.conflicts:
             what = "batches contradict what is stored under the same number; both are kept"
             self._troubles.note("conflicts", f"{what} ({self.counts.conflicts} so far)", every=QUIET)
-        self._answers.stored(taken.seqs)
+        self._receipt_sender.stored(taken.seqs)
         for gateway, epoch in group.online.items():
-            self._answers.came_online(gateway, epoch)
+            self._receipt_sender.came_online(gateway, epoch)
 
     def _store_group(self, group: _Group) -> Taken:
         with self._store.atomic(group.gateways):

@@ -68,7 +68,7 @@ CENTRAL = {
     "mqtt": "reconnect connection broker_link thread_link",
     "wire": "batch messages meters topics",
     "daemon": "slots service/watchdog last_values changes register_copy views describe",
-    "receiver": "ledger gaps intake report service broker answers"
+    "receiver": "ledger gaps intake report service broker receipt_sender"
     " store/base store/sqlite store/postgres store/intervals store/events",
 }
 FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "catalogue", "wire", "model"]

@@ -13,10 +13,10 @@ from receiver_feed import E1, E2, MemoryBroker, batch, opening
 
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
-from gateway.receiver import Receiver, answers, is_server, service
-from gateway.receiver.answers import GatewayAnswers
+from gateway.receiver import Receiver, is_server, receipt_sender, service
 from gateway.receiver.intake import schema_check
 from gateway.receiver.ledger import receipts
+from gateway.receiver.receipt_sender import ReceiptSender
 from gateway.receiver.store import Store, open_store
 from gateway.wire import (
     MAX_MESSAGE,
@@ -130,7 +130,7 @@ def test_a_conflict_is_told_in_the_receipt_until_the_end_of_time(run):
 def test_of_many_conflicts_the_newest_are_told_with_their_digests_as_far_as_there_is_room():
     receipt = Receipt(epoch=E1, upto=0, conflicts=list(range(1, 1001)))
     store = SimpleNamespace(digest_of=lambda *_: "ab" * 16)
-    teller = GatewayAnswers(store, SimpleNamespace(), "city", SimpleNamespace())
+    teller = ReceiptSender(store, SimpleNamespace(), "city", SimpleNamespace())
     teller._add_digests("gw-1", receipt)
     told = [seq for seq, _ in receipt.digests]
     assert 50 < len(told) < 1000
@@ -327,7 +327,7 @@ def test_a_mistake_of_ours_does_not_end_it(run, monkeypatch, caplog):
             raise ZeroDivisionError
         return receipts(*arguments, **options)
 
-    monkeypatch.setattr(answers, "receipts", stumble)
+    monkeypatch.setattr(receipt_sender, "receipts", stumble)
     running = run()
     running.hear(opening(1))
     wait_until(lambda: "could not be handled" in caplog.text)

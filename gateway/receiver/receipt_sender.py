@@ -39,7 +39,7 @@ class Counts:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-class GatewayAnswers:
+class ReceiptSender:
     """To every gateway, as this consumer."""
 
     def __init__(self, store: Store, link: ThreadLink, consumer: str, counts: Counts) -> None:
