@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import select
-import socket
 import ssl
 import threading
 import time
@@ -27,15 +25,14 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker import Broker
+from gateway.mqtt.connack import first_bytes, may_be_connack
 from gateway.mqtt.crossing import Crossing
 from gateway.mqtt.limits import LEAST_PACKET, UNLIMITED, Limits, limits_of
 from gateway.mqtt.link import DEAF, MAX_UNACKED, TO_THE_LOOP, Hearing, Listener, Outgoing
 from gateway.mqtt.reasons import (
-    SHOWN,
     ended,
     every_code,
     farewell,
-    may_be_connack,
     no_answer,
     no_connack,
     odd_connack,
@@ -52,7 +49,7 @@ log = logging.getLogger(__name__)
 OPEN_TIMEOUT = 20.0
 """Seconds for name resolution, TCP, TLS, CONNACK and SUBACK together."""
 CLOSE_TIMEOUT = 2.0
-_TURN, _LOOK = 1.0, 0.1
+_TURN, _BEGIN = 1.0, 0.1
 """s that is waited for the other side: at most in each turn, and while it has not answered CONNECT."""
 
 _RETAINED = {False: SubscribeOptions.RETAIN_DO_NOT_SEND, True: SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE}
@@ -275,7 +272,7 @@ class PahoConnection:
                 if self.beat > deadline or not may_be_connack(begun or b""):
                     break
                 # Where the beginning has been waited for, paho must not wait, too, and take it unseen.
-                turn = _LOOK if begun != b"" else 0.0
+                turn = _BEGIN if begun != b"" else 0.0
             code = self._client.loop(turn)
         begun = begun or b""
         five = self.protocol == "5.0"
@@ -286,17 +283,8 @@ class PahoConnection:
         return ended(_ENDINGS.get(code, "ended"))
 
     def _beginning(self) -> bytes | None:
-        """What the other side begins with, as soon as it has come; waits a moment for it. None where that
-        cannot be seen: behind TLS or in WebSockets.
-        """
-        sock = self._client.socket()
-        if type(sock) is not socket.socket:
-            return None
-        waiting = 0.0 if self._client.want_write() else _LOOK
-        with contextlib.suppress(OSError):
-            if select.select([sock], [], [], waiting)[0]:
-                return sock.recv(SHOWN, socket.MSG_PEEK)
-        return b""
+        """`first_bytes`; waits a moment for them."""
+        return first_bytes(self._client.socket(), 0.0 if self._client.want_write() else _BEGIN)
 
     def _clean_up(self) -> None:
         """Close the socket, and cut the callbacks: without the cycle the client and its wake-up pipe are

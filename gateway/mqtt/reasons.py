@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from gateway.common.text import visible
 from gateway.errors import LinkDown, LinkRefused, LinkTakenOver, UplinkError
+from gateway.mqtt.connack import SHOWN, may_be_connack
 
 TAKEN_OVER = 0x8E
 UNSUPPORTED_VERSION = 0x84
@@ -22,10 +23,6 @@ RETAIN = 0x9A
 TOO_LARGE = 0x95
 PAYLOAD = 0x99
 SHARED = 0x9E
-_ANSWERS = {2, 14}
-"""Types of CONNACK and DISCONNECT."""
-SHOWN = 24
-"""Bytes of what the other side begins with that are looked at."""
 MAX_SAID = 200
 """Characters of a broker's own text that are shown."""
 
@@ -234,13 +231,6 @@ def no_connack(*, tls: bool, five: bool) -> UplinkError:
             "(mosquitto: max_qos) hangs up without a word"
         )
     return NoConnack("the broker closed the connection instead of answering", hint=hint, cause="no_answer")
-
-
-def may_be_connack(begun: bytes) -> bool:
-    """Whether what the other side begins with may be its answer to CONNECT, which comes first (MQTT 5, 3.2);
-    some refuse with a DISCONNECT.
-    """
-    return not begun or begun[0] >> 4 in _ANSWERS
 
 
 def odd_connack(begun: bytes, *, five: bool) -> UplinkError:
