@@ -9,12 +9,12 @@ import sys
 import time
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import Progress
 
 from gateway.cli import wiring_words
 from gateway.cli.doctor_causes import ALIKE, CAUSES, EVIDENCE, FEATURES, OBSERVATIONS, STAGES, WHO
 from gateway.cli.language import _, figure, in_words, locale
+from gateway.cli.progress import progress_bar
 from gateway.cli.prose import say
 from gateway.commissioning.doctor import (
     Diagnosis,
@@ -56,7 +56,8 @@ class DoctorReport:
         self._part = _part(part)
         self._told = time.monotonic()
         if sys.stderr.isatty():
-            self._bar = _progress_bar(count)
+            self._bar = progress_bar(max(1, count), width=8)
+            self._bar.start()
             self._show(self._part, place)
 
     def progress(self, now: LineProgress) -> None:
@@ -278,12 +279,3 @@ def _as_dict(found: Diagnosis) -> dict[str, Any]:
         "text": title(found),
         "action": action(found),
     }
-
-
-def _progress_bar(count: int) -> Progress:
-    bar = Progress(
-        BarColumn(bar_width=8), TextColumn("{task.description}"), console=Console(stderr=True), transient=True
-    )
-    bar.add_task("", total=max(1, count))
-    bar.start()
-    return bar

@@ -31,7 +31,7 @@ Write the name into `port:` of a bus, or search the line behind it with `submete
 @socket_option
 @click.option("--json", "as_json", is_flag=True, help=N_("One JSON object per port instead of words."))
 def command(*, file: Path | None, socket: Path | None, as_json: bool) -> None:
-    """Print a paragraph per port; exit 1 when there is none."""
+    """Print a paragraph per port; exit 1 when none is there."""
     ports = read_here(serial_ports(_configured(file)), socket)
     if as_json:
         for port in ports:
@@ -41,8 +41,8 @@ def command(*, file: Path | None, socket: Path | None, as_json: bool) -> None:
             if place:
                 print()
             _show(port)
-    if not ports:
-        if not as_json:
+    if not any(port.there for port in ports):
+        if not as_json and not ports:
             say(_("There is no serial port → plug the RS-485 adapter in and try again; dmesg shows it"))
         raise SystemExit(1)
 
@@ -54,7 +54,7 @@ def _show(port: SerialPortInfo) -> None:
     if port.adapter:
         number = _(", serial number %(number)s") % {"number": port.serial} if port.serial else ""
         say(_("adapter: %(adapter)s") % {"adapter": port.adapter} + number, "  ")
-    else:
+    elif port.there:
         say(_("a port of the board itself"), "  ")
     if port.bus:
         say(_("configured as bus %(bus)s") % {"bus": port.bus}, "  ")

@@ -8,11 +8,11 @@ import sys
 import time
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import Progress
 
 from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
 from gateway.cli.physics_words import contradiction_lines, evidence
+from gateway.cli.progress import progress_bar
 from gateway.cli.prose import say
 from gateway.commissioning.scan import (
     FoundMeter,
@@ -122,7 +122,8 @@ class Report:
         )
         say(text % {"where": where, "time": _time(worst)}, err=True)
         if sys.stderr.isatty():
-            self._bar = _progress_bar()
+            self._bar = progress_bar()
+            self._bar.start()
 
     def progress(self, now: ScanProgress) -> None:
         """Where it is."""
@@ -275,7 +276,8 @@ class Report:
         self._bar.stop()
         write()
         sys.stdout.flush()
-        self._bar = _progress_bar()
+        self._bar = progress_bar()
+        self._bar.start()
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -385,15 +387,3 @@ def _as_dict(found: FoundMeter) -> dict[str, Any]:
 
 def _time(seconds: float) -> str:
     return locale().span(max(1.0, seconds))
-
-
-def _progress_bar() -> Progress:
-    bar = Progress(
-        BarColumn(bar_width=12),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    bar.add_task("", total=1.0)
-    bar.start()
-    return bar

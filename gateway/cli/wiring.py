@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from gateway.cli.client import ControlClient, control_client
 from gateway.cli.journal_source import journal_source, newest_batches
 from gateway.cli.language import N_, _, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option
+from gateway.cli.progress import progress_bar
 from gateway.cli.prose import say
 from gateway.commissioning.wiring import (
     Recorded,
@@ -146,13 +148,17 @@ def _live(client: ControlClient, meter: str) -> Recorded:
     say(text % {"meter": meter, "span": locale().span(LIVE)}, err=True)
     rows: list[dict[str, float]] = []
     found, end = Recorded(first=int(time.time() * 1000)), time.monotonic() + LIVE
+    bar = progress_bar(LIVE)
     try:
-        while time.monotonic() < end:
-            (answer,) = client.read([meter])
-            if answer.get("error"):
-                raise GatewayError(str(answer["error"]), hint=str(answer.get("hint", "")))
-            rows.append(answer["values"])
-            time.sleep(PAUSE)
+        with bar:
+            while (left := end - time.monotonic()) > 0:
+                told = _("%(n)s s left") % {"n": math.ceil(left)}
+                bar.update(bar.tasks[0].id, completed=LIVE - left, description=told)
+                (answer,) = client.read([meter])
+                if answer.get("error"):
+                    raise GatewayError(str(answer["error"]), hint=str(answer.get("hint", "")))
+                rows.append(answer["values"])
+                time.sleep(PAUSE)
     except KeyboardInterrupt:
         pass
     names = sorted({name for values in rows for name in values})

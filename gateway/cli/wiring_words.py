@@ -72,6 +72,8 @@ _SILENCE: Final = {
         "record signed values if the meter has them, or switch on a known load."
     ),
 }
+_SAME: Final = {"idle": "zero_current", "voltage": "missing_voltage"}
+"""Why nothing can be known of an input, and the finding that says so by itself."""
 _HEADS: Final = {
     "right": N_("Wiring right, {percent} sure."),
     "wrong": N_("Wiring WRONG, {percent} sure."),
@@ -105,7 +107,10 @@ def lines(verdict: WiringVerdict) -> Iterator[str]:
     if verdict.speaks or verdict.certainty >= _LIKELY:
         yield ""
         yield from _drawing(verdict.best)
+    told = {(each.kind, each.input) for each in verdict.findings}
     for finding in verdict.findings:
+        if (_SAME.get(str(finding.facts.get("why", ""))), finding.input) in told:
+            continue
         yield ""
         yield from wrapped(text(finding), "• ", "  ", min(width(), WIDTH))
 

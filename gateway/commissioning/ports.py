@@ -25,6 +25,7 @@ class SerialPortInfo:
     """`name` is what to write in `port:`; `device` the kernel's name today. `adapter` is empty for a port of
     the board; `latency` is an FTDI timer in ms; `bus` the configured bus on it. `trouble` says why it cannot
     be used now, with what to do; `holder` who has it open, `gateway` whether that is the running gateway.
+    `there` is False of a configured port that this machine does not have now.
     """
 
     name: str
@@ -37,6 +38,7 @@ class SerialPortInfo:
     hint: str = ""
     bus: str = ""
     gateway: bool = False
+    there: bool = True
 
     @property
     def slow(self) -> bool:
@@ -50,7 +52,9 @@ class SerialPortInfo:
 
 
 def serial_ports(buses: Mapping[str, str] | None = None) -> list[SerialPortInfo]:
-    """Every port with something behind it, adapters first. `buses`: configured ports, by bus."""
+    """Every port with something behind it, adapters first, then configured ones that are not there. `buses`:
+    configured ports, by bus.
+    """
     mine = {Path(port).resolve(): bus for bus, port in (buses or {}).items()}
     found = []
     for port in comports():
@@ -74,7 +78,15 @@ def serial_ports(buses: Mapping[str, str] | None = None) -> list[SerialPortInfo]
                 bus=mine.get(device.resolve(), ""),
             )
         )
-    return sorted(found, key=lambda port: (not port.adapter, port.name))
+    absent = [_absent(bus, port) for bus, port in (buses or {}).items() if not Path(port).exists()]
+    return sorted([*found, *absent], key=lambda port: (not port.there, not port.adapter, port.name))
+
+
+def _absent(bus: str, port: str) -> SerialPortInfo:
+    """A configured port that is not there."""
+    trouble = port_trouble(SerialBus.model_validate({"name": bus, "type": "serial", "port": port}))
+    message, hint = (trouble.message, trouble.hint) if trouble else ("", "")
+    return SerialPortInfo(name=port, device=port, trouble=message, hint=hint, bus=bus, there=False)
 
 
 def _stable(device: Path) -> str:

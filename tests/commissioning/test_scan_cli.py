@@ -218,6 +218,29 @@ def test_a_port_of_the_configuration_is_named_by_its_bus(tmp_path) -> None:
     assert named[0].bus == "line1"
 
 
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        ("en", ["configured as bus hall", "there is no such port", "plug the adapter in"]),
+        ("tr", ["yapılandırmada hall hattı", "böyle bir port yok", "adaptörü takın"]),
+    ],
+)
+def test_a_port_of_the_configuration_that_is_not_there_is_told(tmp_path, lang, said) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        "gateway: {id: g-1}\nbuses:\n  - {name: hall, type: serial, port: /dev/serial/by-id/usb-gone}\n"
+        "meters:\n  - {id: main, bus: hall, address: 1, driver: eastron-sdm630}\n"
+    )
+    told = run("ports", "-c", str(config), "--lang", lang)
+    words = " ".join(told.stdout.split())
+    assert all(part in words for part in said), told.stdout
+    there = [port for port in serial_ports() if port.there]
+    assert told.returncode == (0 if there else 1)
+    assert [port.bus for port in serial_ports({"hall": "/dev/serial/by-id/usb-gone"}) if not port.there] == [
+        "hall"
+    ]
+
+
 def test_a_name_that_changes_and_a_slow_timer_are_told() -> None:
     assert not SerialPortInfo("/dev/ttyUSB0", "/dev/ttyUSB0", "CH340").stable
     assert SerialPortInfo("/dev/serial/by-id/usb-x", "/dev/ttyUSB0", "FTDI", latency=16).slow

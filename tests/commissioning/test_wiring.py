@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from typist import Typist
 
 from gateway.cli import cli
 from gateway.cli.journal import write as export
@@ -511,3 +512,53 @@ def test_the_journal_and_the_tree_tell_of_two_meters_in_each_other_s_place(
     assert shown.exit_code == 1, shown.output
     assert " ".join(shown.stdout.split()).count(said) == 1
     assert max(map(len, shown.stdout.splitlines())) <= WIDTH
+
+
+LIVE_METER = """
+import contextlib, itertools, json, os, sys
+from gateway.cli import cli, wiring
+
+rows = enumerate(itertools.cycle(json.loads(os.environ["ROWS"])))
+
+class Daemon(contextlib.nullcontext):
+    def read(self, _meters):
+        at, values = next(rows)
+        if at == 20:
+            print("twenty", file=sys.stderr, flush=True)
+        return [{"values": values}]
+
+wiring.PAUSE = 0.2
+wiring.journal_source = lambda *_: contextlib.nullcontext()
+wiring.newest_batches = lambda *_: iter(())
+wiring.control_client = lambda _: Daemon()
+cli()
+"""
+
+
+@pytest.mark.parametrize(
+    ("lang", "left", "said"),
+    [("en", r"\d+ s left", "Wiring WRONG"), ("tr", r"\d+ sn kaldı", "Bağlantı YANLIŞ")],
+)
+def test_a_meter_that_is_read_live_shows_the_time_left_and_ctrl_c_ends_with_the_verdict(
+    lang: str, left: str, said: str
+) -> None:
+    columns = site().record(((1, 2, 3), (1, -1, 1)))
+    names = [name for name in columns if name != "t"]
+    rows = [{name: columns[name][at] for name in names} for at in range(40)]
+    typist = Typist("wiring", "main", lang=lang, python=("-c", LIVE_METER), ROWS=json.dumps(rows))
+    typist.hears(left)
+    typist.hears("twenty")
+    typist.interrupts()
+    assert typist.ends() == 1
+    assert said in typist.text
+    assert typist.too_wide == []
+
+
+@pytest.mark.parametrize("lang", ["en", "tr"])
+def test_what_a_finding_says_is_not_said_again_as_the_reason_of_silence(run, lang: str) -> None:
+    columns = site().record(GOOD)
+    for name in columns:
+        if name.endswith("_l2"):
+            columns[name] = [0.0] * len(columns[name])
+    shown = run(table(columns), "--lang", lang).stdout
+    assert sum(line.startswith("• ") for line in shown.splitlines()) == 1, shown
