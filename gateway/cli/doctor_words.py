@@ -46,6 +46,7 @@ class DoctorReport:
         self._troubles: list[tuple[str, GatewayError]] = []
         self._bar: Progress | None = None
         self._part = ""
+        self._stage = ""
         self._told = 0.0
         self._ended = True
 
@@ -66,7 +67,8 @@ class DoctorReport:
         text = f"{self._part}: {what}" + (f" ({now.meter})" if now.meter else "")
         if now.left >= 1:
             text += _(", %(time)s left at most") % {"time": locale().span(now.left)}
-        self._show(text)
+        self._show(text, new=now.stage != self._stage)
+        self._stage = now.stage
 
     def step(self, name: str) -> None:
         """Where the way to a platform is."""
@@ -129,13 +131,14 @@ class DoctorReport:
         }
         print(json.dumps(answer, ensure_ascii=False))
 
-    def _show(self, text: str, place: int | None = None) -> None:
+    def _show(self, text: str, place: int | None = None, *, new: bool = False) -> None:
+        """`place`: another part begins, its number; `new`: it has come to another thing."""
         now = time.monotonic()
         if self._bar is not None:
             task = self._bar.tasks[0]
             if place is not None:
                 self._bar.update(task.id, completed=place)
-            if place is not None or now - self._told >= _TURN:
+            if place is not None or new or now - self._told >= _TURN:
                 self._told = now
                 self._bar.update(task.id, description=text)
         elif now - self._told >= _EVERY:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import click
@@ -44,7 +44,7 @@ _HELP = N_(
 Every meter is read for it, and it waits until the platform has that. Both files are sealed by the
 gateway's key. --verify FILE tells whether such a file was changed: it prints `valid, key known` (exit 0)
 when the key is the one of --key or one that the receiver's --database knows of this gateway, `valid, key
-unknown` (exit 2), or `changed` (exit 1).
+unknown` (exit 2), or `changed` (exit 1). Exit 3: FILE or the database cannot be read.
 """
 )
 
@@ -171,9 +171,7 @@ def _verify(path: Path, key: str, database: Path | None, *, as_json: bool) -> No
     try:
         sealed = open_report(path.read_bytes())
     except OSError as error:
-        # Not 1: whoever asks by the exit code would take it for a report that was changed.
-        say(in_words(f"submeter: {path} cannot be read: {error.strerror} → name a report's file"), err=True)
-        sys.exit(UNREAD)
+        _unread(GatewayError(f"{path} cannot be read: {error.strerror}", hint="name a report's file"))
     if sealed is None or not is_signed(sealed.public, sealed.signature, sealed.data):
         print(json.dumps({"verdict": "changed"}) if as_json else _("changed"))
         if not as_json:
@@ -186,7 +184,10 @@ def _verify(path: Path, key: str, database: Path | None, *, as_json: bool) -> No
         sys.exit(CHANGED)
     mine = fingerprint(sealed.public)
     known = [key] if key else []
-    known += _keys_of(database, sealed.gateway) if database else []
+    try:
+        known += _keys_of(database, sealed.gateway) if database else []
+    except GatewayError as error:
+        _unread(error)
     is_known = any(same_fingerprint(mine, each) for each in known)
     if as_json:
         verdict = "valid, key known" if is_known else "valid, key unknown"
@@ -202,6 +203,12 @@ def _verify(path: Path, key: str, database: Path | None, *, as_json: bool) -> No
             err=True,
         )
     sys.exit(0 if is_known else UNKNOWN)
+
+
+def _unread(error: GatewayError) -> NoReturn:
+    """Nothing can be said of the report. Not 1: whoever asks by the exit code would take it for changed."""
+    say(in_words(f"submeter: {error}"), err=True)
+    sys.exit(UNREAD)
 
 
 def _keys_of(database: str | Path, gateway: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gateway.catalogue import Driver
 from gateway.cli import wiring_words
-from gateway.cli.language import _, in_words, locale, ngettext
+from gateway.cli.language import _, locale, ngettext
 from gateway.cli.physics_words import contradictions
 from gateway.commissioning.wiring import WiringVerdict
 from gateway.config import Config, Meter, SerialBus
@@ -306,8 +306,9 @@ def _open(facts: SiteFacts, meters: list[dict[str, Any]]) -> Iterable[ReportRow]
         if meter["remarks"]:
             yield _point(
                 _("%(meter)s: values that cannot be."),
-                _("submeter drivers try tells which table fits."),
+                _("submeter drivers try --meter %(id)s tells which table fits."),
                 meter=name,
+                id=meter["id"],
             )
         if wiring is not None and wiring["code"] == 1:
             yield _point(_("%(meter)s: its wiring is wrong: see there."), "", meter=name)
@@ -337,7 +338,7 @@ def _open(facts: SiteFacts, meters: list[dict[str, Any]]) -> Iterable[ReportRow]
 def _point(text: str, action: str, **values: str) -> ReportRow:
     return {
         "text": text % values if values else text,
-        "action": in_words(action % values if values else action),
+        "action": action % values if values else action,
     }
 
 

@@ -4,6 +4,7 @@ command ends, and on a line whose wires are exchanged.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -20,8 +21,13 @@ from typist import Typist
 
 from gateway.catalogue import load_driver
 from gateway.cli.client import ControlClient
-from gateway.commissioning.scan import LineSetting
+from gateway.commissioning.doctor.asking import HostAsk, LineAsk
+from gateway.commissioning.doctor.targets import target_of
+from gateway.commissioning.scan import LineSetting, RawExchange
+from gateway.commissioning.scan.exchange import Answer, Exchange
+from gateway.config import Meter
 from gateway.demo.simulator.slave import Slave
+from gateway.field import sealed
 from tests.ports import free_port
 from tests.rig import until
 
@@ -153,3 +159,37 @@ def test_exchanged_wires_in_real_time(tmp_path) -> None:
     assert first["cause"] == "swapped"
     assert "silent_line" not in first["alike"]
     assert "A" in first["action"]
+
+
+@pytest.mark.parametrize("kind", [LineAsk, HostAsk])
+async def test_ctrl_c_is_heard_between_two_questions_about_values(kind) -> None:
+    asked = []
+
+    class Blocking:
+        """A line and a host that block while they ask; the key is pressed meanwhile."""
+
+        def now(self) -> float:
+            return 0.0
+
+        def rest(self, seconds: float) -> None: ...
+
+        def raw(self, sent: bytes, wait: float) -> RawExchange:
+            self.exchange(sent[0], sent[1:-2], wait)
+            return RawExchange(sent, b"", sealed(1, bytes((3, 2, 0, 1))), 0.01)
+
+        def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
+            asked.append((unit, pdu, wait))
+            judging.cancel()
+            return Exchange([Answer(1, bytes((3, 2, 0, 1)), 0.01)])
+
+    meter = Meter(id="main", bus="lab", address=1, driver=DRIVER.name)
+    ask = kind(Blocking(), target_of(meter, DRIVER))
+
+    async def judged() -> None:
+        while len(asked) < 5:
+            assert await ask(3, 0, 1) == [1]
+
+    judging = asyncio.ensure_future(judged())
+    with pytest.raises(asyncio.CancelledError):
+        await judging
+    assert len(asked) == 1

@@ -285,8 +285,23 @@ def test_a_file_that_is_not_there_is_said(tmp_path) -> None:
     told = CliRunner().invoke(cli, ["--lang", "en", "report", "--verify", str(tmp_path / "none.html")])
     assert told.exit_code == 3  # 1 is a report that was changed
     assert "none.html cannot be read" in " ".join(told.stderr.split())
+    told = CliRunner().invoke(cli, ["--lang", "tr", "report", "--verify", str(tmp_path / "none.html")])
+    assert "bir rapor dosyasının adını verin" in " ".join(told.stderr.split())
     told = CliRunner().invoke(cli, ["--lang", "en", "report", "--key", "abc"])
     assert told.exit_code == 2
+
+
+def test_a_database_that_cannot_be_read_makes_no_report_changed(tmp_path) -> None:
+    make_key(tmp_path)
+    own = SigningKey(tmp_path)
+    page, other = tmp_path / "report.html", tmp_path / "other.db"
+    page.write_bytes(seal_html("<html><body></body></html>", "izm-konak-017", own.public, own.sign))
+    other.write_text("no database at all, but a text that is longer than the head of one" * 9)
+    told = CliRunner().invoke(
+        cli, ["--lang", "en", "report", "--verify", str(page), "--database", str(other)]
+    )
+    assert (told.exit_code, told.stdout) == (3, "")
+    assert "other.db" in told.stderr
 
 
 class ToldInTurn:

@@ -4,6 +4,7 @@ for again.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from typing import Final
 
@@ -32,6 +33,7 @@ class LineAsk:
         unit, heard_something, error = self._target.unit, False, None
         pdu = struct.pack(">BHH", function, address, count)
         for _ in range(_TRIES):
+            await asyncio.sleep(0)  # where Ctrl-C is heard: the line itself blocks
             self._line.rest(max(0.0, self._gap - (self._line.now() - self._at)))
             wait = max(_WAIT, self._target.patience or 0.0)
             heard = self._line.raw(sealed(unit, pdu), wait)
@@ -59,6 +61,7 @@ class HostAsk:
     async def __call__(self, function: int, address: int, count: int) -> list[int]:
         """The words. Raises BusDown, NoReply, Refused, BadFrame."""
         unit = self._target.unit
+        await asyncio.sleep(0)  # where Ctrl-C is heard: the host itself blocks
         heard = self._host.exchange(unit, struct.pack(">BHH", function, address, count), _HOST_WAIT)
         answer = heard.of(unit, function)
         if answer is None:
