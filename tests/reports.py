@@ -499,6 +499,12 @@ ATTACKED = (
         "config/test_outside.py::test_no_problem_of_a_table_repeats_a_text_without_end",
     ),
     Found(
+        "Modbus TCP gateway that drops what comes while it waits 5 s for a dead meter, two meters beside it",
+        "23 and 1 of 24",
+        "23 and 24 of 24",
+        "field/test_gateway_queue.py::test_one_that_drops_what_comes_meanwhile_costs_no_living_one_its_place",
+    ),
+    Found(
         "malformed CONNACK; HTTP, SSH or an alert of TLS in the place of one",
         "“closed the connection instead of answering”, or silence after 20 s",
         "said at once, with what to do; a broker that is odd in MQTT 5 alone is spoken to in 3.1.1",

@@ -71,7 +71,31 @@ class Queue(FakePort):
         self.on_late()
 
 
-async def readings_of(hold: float, dead: tuple[int, ...], begins: float) -> dict[str, int]:
+class Drops(Queue):
+    """What is asked while it serves another request is never answered."""
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+        if time.monotonic() >= self.free_at:
+            return await super().read(unit, function, address, count, timeout)
+        self.sent_at = time.monotonic()
+        self.asked.append((unit, function, address, count))
+        self.previous, self.open_request = self.open_request, (float("inf"), unit, address, count)
+        return await self.overdue(timeout)
+
+    async def overdue(self, timeout: float) -> Registers:
+        assert self.open_request is not None
+        done, unit, *_ = self.open_request
+        if done < float("inf"):
+            return await super().overdue(timeout)
+        self.waiting = True
+        await asyncio.sleep(timeout)
+        self.waiting = False
+        raise NoReply(f"unit {unit} did not answer")
+
+
+async def readings_of(
+    hold: float, dead: tuple[int, ...], begins: float, kind: type[Queue] = Queue
+) -> dict[str, int]:
     """Good ones of each living meter; it begins so many s after a boundary of the interval."""
     readings: list[Reading] = []
     units = (1, 2, 3, *dead)
@@ -84,7 +108,7 @@ async def readings_of(hold: float, dead: tuple[int, ...], begins: float) -> dict
         bus,
         tasks,
         readings.append,
-        port=Queue(set(dead), hold),
+        port=kind(set(dead), hold),
         wall=lambda: 1_795_278_300.0 + offset + time.monotonic(),
     )
     task = asyncio.create_task(worker.run())
@@ -100,6 +124,15 @@ async def test_whenever_it_begins_the_living_ones_keep_their_readings(
     hold: float, dead: tuple[int, ...], begins: float
 ) -> None:
     good = await readings_of(hold, dead, begins)
+    assert min(good.values()) >= 0.85 * SECONDS / INTERVAL, good
+
+
+@pytest.mark.parametrize("begins", [0.1, 1.5, 3.0, 4.5])
+@pytest.mark.parametrize("hold", [3.0, 5.0])
+async def test_one_that_drops_what_comes_meanwhile_costs_no_living_one_its_place(
+    hold: float, begins: float
+) -> None:
+    good = await readings_of(hold, (9,), begins, Drops)
     assert min(good.values()) >= 0.85 * SECONDS / INTERVAL, good
 
 

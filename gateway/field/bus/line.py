@@ -50,6 +50,11 @@ class BusLine(Transactions):
         """
         return self.asked_at - self.own_end, self.asked_at - self.line_end
 
+    def spent_since(self) -> float:
+        """The s that went into finding out what replies are worth, since this was asked last."""
+        spent, self.spent = self.spent, 0.0
+        return spent
+
     def came_late(self) -> list[Station]:
         """Those that were given up, and have answered since this was asked last."""
         if self.port.late:
@@ -82,8 +87,9 @@ class BusLine(Transactions):
         """
         if not self.port.connected:
             await self._reconnect()
-        ended = 0
+        ended, kept_waiting = 0, False
         while True:
+            asked = time.monotonic()
             try:
                 return await self._understood(station, run)
             except Ended as error:
@@ -97,6 +103,9 @@ class BusLine(Transactions):
             except NoReply:
                 if isinstance(self.bus, SerialBus) or not self.port.connected:
                     raise
+                if station.answers and not kept_waiting and self._served_other(station, asked):
+                    kept_waiting = True  # some drop what comes while they serve another one
+                    continue
                 nobody = (
                     self.first.silent(station) >= len(self._stations) and self.port.heard_at < self.opened_at
                 )
@@ -104,6 +113,13 @@ class BusLine(Transactions):
                     self._half_open()
                     raise
             await self.open()
+
+    def _served_other(self, station: Station, since: float) -> bool:
+        """Whether a gateway was still at the request of another unit, which had been given up, when this
+        station was asked (the loop's time).
+        """
+        unit, heard_at = self._late_from
+        return unit != station.unit and heard_at >= since
 
     async def _hung_up(self, station: Station) -> NoReply:
         """What a request is whose connection ends each time, without a byte: not answered, as others may be.

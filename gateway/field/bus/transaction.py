@@ -63,6 +63,8 @@ class Transactions(BusConnection):
         """
         self._silent_since = 0.0
         """When the first of the stations was asked that have not answered since."""
+        self._late_from: tuple[int, float] = (-1, float("-inf"))
+        """The unit whose reply was the last to come late, and when that was heard."""
         self.were_late: list[Station] = []
         """Stations that were given up, and answered then; whoever has looked takes them out."""
         facts = self.facts
@@ -113,11 +115,6 @@ class Transactions(BusConnection):
     def may_learn(self) -> bool:
         """Whether there is time left for that."""
         return self.spent < self.allowance
-
-    def spent_since(self) -> float:
-        """The s that went into that, since this was asked last."""
-        spent, self.spent = self.spent, 0.0
-        return spent
 
     def late_bound(self, station: Station, count: int) -> float:
         """Seconds of silence after which a late answer to a read of `count` is not expected any more."""
@@ -303,6 +300,7 @@ class Transactions(BusConnection):
         replies = self.port.late
         while replies:
             late = replies.popleft()
+            self._late_from = (late.unit, time.monotonic())
             for station in self._stations:
                 if station.unit == late.unit:
                     self._hear_late_reply(station, late)
