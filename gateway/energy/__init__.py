@@ -11,6 +11,7 @@ from gateway.energy.building import (
     BuildingRegisters,
     BuildingSeries,
     DayQuarters,
+    Register,
     counter_of,
 )
 from gateway.energy.calendar import Calendar
@@ -57,6 +58,7 @@ __all__ = [
     "Plausibility",
     "PollCounts",
     "PollHours",
+    "Register",
     "Series",
     "Tariff",
     "base_unit",

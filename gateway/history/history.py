@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.energy import QUARTER, Calendar, Manifest
+from gateway.energy import QUARTER, Calendar, Manifest, Register
 from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history.beside.copies import restore, set_aside
 from gateway.history.day import Day
@@ -36,8 +36,6 @@ SURE: Final = 900.0
 """s after which what was offered and never came back is offered again, under a higher version."""
 CLOSES: Final = 20 * 60_000
 """ms after midnight at which a day is closed."""
-Register = tuple[str, str]
-"""Meter and quantity."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ from gateway.energy import (
     Calendar,
     DayQuarters,
     DaySum,
+    Register,
     consumption,
     day_sum,
     sum_of_quarters,
 )
 from gateway.history.day import Day
 
-Register = tuple[str, str]
 Key = tuple[int, int]
 """Local day (counted from 0001-01-01) and series."""
 BUILDING: Final[Mapping[BuildingSeries, int]] = {name: -1 - place for place, name in enumerate(SERIES)}

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.demo.show.past_building import REGISTERS, Register, quarters
+from gateway.demo.show.past_building import REGISTERS, quarters
 from gateway.demo.simulator.building import Building
-from gateway.energy import GRAIN, QUARTER, Calendar, Context, Interval, MeterSeries, base_unit
+from gateway.energy import GRAIN, QUARTER, Calendar, Context, Interval, MeterSeries, Register, base_unit
 from gateway.errors import HistoryError
 from gateway.history import FILE, History, Projection, holidays_of
 

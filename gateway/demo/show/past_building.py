@@ -16,10 +16,8 @@ from datetime import date, timedelta
 from typing import Final
 
 from gateway.demo.simulator.water import DRIP, WATER_MEAN
-from gateway.energy import QUARTER, Calendar
+from gateway.energy import QUARTER, Calendar, Register
 
-Register = tuple[str, str]
-"""Meter and quantity."""
 SILENT: Final = ("kitchen", 9, range(40, 64))
 """A sub meter that did not answer: its id, days before the end, and the quarter hours of that day."""
 NIGHT: Final = ("hvac", 12, 4.5)
