@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gateway.catalogue import Driver
 from gateway.check.certificates import validities
+from gateway.check.configuration import Told
 from gateway.check.rights import User, name_of, service_user
 from gateway.common.files import SECRETS, give_back, open_to
 from gateway.config import Config, Key, SerialBus, TcpBus, dotted, examine, is_address, line_of, same_line
@@ -32,8 +33,6 @@ LEAST_FREE = 100_000_000
 """Bytes: below this a disk is full with the next update of the system."""
 SOON = 30
 """Days before its end from which a certificate is told."""
-
-Told = tuple[list[Key], str, str]
 
 
 def check_machine(path: Path, config: Config, drivers: dict[str, Driver], socket_path: Path) -> list[Problem]:
