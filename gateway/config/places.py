@@ -227,6 +227,8 @@ def a_port(value: str) -> str:
             "is a URL: write type: rtu-over-tcp with host and port for a converter, or a path like "
             "/dev/ttyUSB0"
         )
+    if value.endswith("/"):
+        raise ValueError("is a folder: write the port in it, like /dev/ttyUSB0")
     if not value.startswith("/"):
         write = (
             f"/dev/{value}" if value.startswith("tty") else "a name from /dev/serial/by-id, or /dev/ttyUSB0"

@@ -129,6 +129,8 @@ def test_names_and_addresses_are_good(host) -> None:
         ('"/dev/ttyUSB0 "', "a blank at its end"),
         ("ttyUSB0", "write /dev/ttyUSB0"),
         ("COM3", "is not a path"),
+        ("/dev/ttyUSB0/", "is a folder"),
+        ("/dev/", "is a folder"),
         ('"socket://h:1"', "rtu-over-tcp"),
         ('"/dev/tty\\u200bUSB0"', "U+200B"),
         ('""', "is empty"),
@@ -365,6 +367,8 @@ def test_a_byte_order_mark_and_crlf_do_no_harm(tmp_path) -> None:
         ("gateway:\n  id: g\n# a\x85b\n".encode(), 3, "U+0085"),
         (b"gateway:\n  id: g\x00\n", 2, "U+0000"),
         (b"gateway:\n\tid: g\n", 2, "not valid YAML"),
+        ("gateway:\n\u00a0 id: g\n  name: a\n".encode(), 2, "U+00A0"),
+        ("gateway:\n  id: g\n \u3000name: a\n".encode(), 3, "U+3000"),
     ],
 )
 def test_other_encodings_are_named_with_their_line(tmp_path, data, line, why) -> None:
