@@ -110,8 +110,8 @@ REASONS: dict[str, str] = {
         "was 383.77 s."
     ),
     "CPU of engine and history beside polling": (
-        "That was beside work that wanted nine times the cores; a pair before it, with less of it, gave 4.0 %. The "
-        "engine's own thread took 2.1 %."
+        "That was beside work that wanted nine times the cores; a pair before it, with less of it, gave "
+        "4.0 %. The engine's own thread took 2.1 %."
     ),
     "written to the card, file at its budget, 4 KB blocks": _CARD,
     "written to the card, file that grows, 4 KB blocks": _CARD,
