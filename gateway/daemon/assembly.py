@@ -244,18 +244,18 @@ class Assembly:
         }
         for meter, (facts, version) in homes.items():
             if facts.given[:1] == (version,):
-                self.last_values.meters[meter].given.update(facts.given[1:])
+                self.last_values.given(meter).update(facts.given[1:])
         return homes
 
     def _remember_quantities(self, meter: str) -> None:
         if meter in self._given:  # a pulse input has the same ones always
             facts, version = self._given[meter]
-            facts.learn("given", (version, *sorted(self.last_values.meters[meter].given)))
+            facts.learn("given", (version, *sorted(self.last_values.given(meter))))
 
     def _forget_quantities(self, meter: str) -> None:
         """Another meter is in its place: what the former one gave says nothing of it."""
         if meter in self._given:
-            self.last_values.meters[meter].given.clear()
+            self.last_values.given(meter).clear()
             self._given[meter][0].forget("given")
 
     def _tell(self, event: Event) -> None:

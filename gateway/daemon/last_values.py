@@ -71,6 +71,10 @@ class LastValues:
     def __init__(self, meters: Iterable[str]) -> None:
         self.meters: dict[str, MeterValues] = {meter: MeterValues() for meter in meters}
 
+    def given(self, meter: str) -> set[str]:
+        """The quantities that a meter has given, to be added to or forgotten in place."""
+        return self.meters[meter].given
+
     def take(self, reading: Reading) -> bool:
         """Remember what a reading brought; what it did not bring keeps its last value and gets older.
 
