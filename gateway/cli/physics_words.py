@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from gateway.cli.language import _, in_words
+from gateway.cli.language import _, figure, in_words
 from gateway.cli.prose import said
 from gateway.commissioning.plausibility import PhysicsCheck, judge
 
 _FEW = 3
+_DECIMAL = re.compile(r"(?<=\d)\.(?=\d)")
 
 
 def evidence(check: PhysicsCheck) -> str:
     """A check as a sentence: whether it fits, of what, what stands beside what."""
     how = {True: _("fits"), False: _("does not fit"), None: _("open, not decided")}[check.good]
     name = _("identity") if check.names[0] == "identity" else check.names[0]
-    return f"{how}: {name}: {in_words(check.text)}"
+    text = _DECIMAL.sub(figure("."), in_words(check.text))
+    return f"{how}: {name}: {text}"
 
 
 def contradictions(values: Mapping[str, float], absent: Mapping[str, str]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.cli.language import speaking
+from gateway.cli.physics_words import evidence
 from gateway.commissioning.plausibility.physics import fits, judge, rising, score
 
 GOOD = {
@@ -34,6 +36,32 @@ GOOD = {
 def against(**changed: float) -> set[str]:
     """The first names of the checks that fail when some values are others."""
     return {finding.names[0] for finding in judge(GOOD | changed, {}) if finding.good is False}
+
+
+REVERSED = {"active_power_l2": -1.318, "active_power": 1.526, "reactive_power": 0.504}
+"""The transformer of L2 the other way round, in a meter that adds up the apparent powers of the phases."""
+PHASES = ("apparent_power_l1", "apparent_power_l2", "apparent_power_l3")
+
+
+@pytest.mark.parametrize("without", [(), PHASES])
+@pytest.mark.parametrize("factor", [1.526 / 4.38, 0.95])
+def test_a_reversed_transformer_is_no_fault_of_the_table(factor: float, without: tuple[str, ...]) -> None:
+    values = {name: value for name, value in GOOD.items() if name not in without}
+    findings = judge(values | REVERSED | {"power_factor": factor}, {})
+    assert [finding for finding in findings if finding.good is False] == []
+    assert score(findings) >= 10
+
+
+@pytest.mark.parametrize("apparent", [8.76, 3.0])
+def test_a_total_that_is_neither_sum_nor_product_still_contradicts(apparent: float) -> None:
+    assert "active_power" in against(**REVERSED, apparent_power=apparent)
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "205.4 V"), ("tr", "205,4 V")])
+def test_evidence_has_the_decimal_mark_of_its_language(lang: str, said: str) -> None:
+    (check,) = [each for each in judge({"voltage_l1n": 205.4}, {}) if each.good is False]
+    with speaking(lang):
+        assert said in evidence(check)
 
 
 def test_a_sound_installation_passes_every_check() -> None:

@@ -151,6 +151,7 @@ def _powers(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
         )
         if s is None or abs(s) <= _SMALL:
             continue
+        unlike = False
         if p is not None and q is not None:
             meant = math.hypot(p, q)
             text = f"S {s:g} kVA beside P {p:g} kW and Q {q:g} kvar (√(P²+Q²) = {meant:.4g})"
@@ -160,21 +161,21 @@ def _powers(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
                 meant,
                 text,
             )
-            # With harmonics S is larger than √(P²+Q²), never smaller.
-            yield (
-                replace(finding, good=None)
-                if not finding.good and meant < abs(s) < _DISTORTED * meant
-                else finding
-            )
+            # With harmonics S is larger than √(P²+Q²), never smaller; as the sum of the phases it is so, too,
+            # where these are unlike: with a transformer reversed by as much as that phase carries.
+            unlike = not (finding.good or suffix) and meant < abs(s) and _is_sum(abs(s), values)
+            distorted = not finding.good and meant < abs(s) < _DISTORTED * meant
+            yield replace(finding, good=None) if unlike or distorted else finding
         factor = values.get(f"power_factor{suffix}")
         if factor is not None and p is not None:
             text = f"power factor {factor:g} beside P/S = {abs(p / s):.3g}"
-            yield _beside(
+            finding = _beside(
                 (f"power_factor{suffix}", f"active_power{suffix}", f"apparent_power{suffix}"),
                 abs(factor),
                 min(1.0, abs(p / s)),
                 text,
             )
+            yield replace(finding, good=None) if unlike and not finding.good else finding
         phase = suffix or "_l1"
         u, i = values.get(f"voltage{phase}n"), values.get(f"current{phase}")
         if u is not None and i is not None and (suffix or "current_l2" not in values):
@@ -194,6 +195,19 @@ def _powers(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
         yield _beside(
             ("active_power", *(f"active_power{suffix}" for suffix in _PHASES)), total, sum(parts), text
         )
+
+
+def _is_sum(apparent: float, values: Mapping[str, float]) -> bool:
+    """Whether a total apparent power in kVA is what the phases add up to (arithmetic, IEEE Std 1459), which
+    is no contradiction to another √(P²+Q²).
+    """
+    parts = [
+        abs(values[f"apparent_power{suffix}"]) for suffix in _PHASES if f"apparent_power{suffix}" in values
+    ]
+    if len(parts) == len(_PHASES):
+        return abs(apparent - sum(parts)) <= _SHARE * sum(parts)
+    known = _apparent(values, "")
+    return known is not None and len(known[1]) > 1 and abs(apparent - known[0]) <= _SHARE * known[0]
 
 
 def _powers_of_currents(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
