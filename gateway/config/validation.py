@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from gateway.config.yamlfile import Key, Rows, Table, few
 from gateway.errors import Problem
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+_DESCRIBED = re.compile(r"(function-\w+|literal)\[|constrained-")
+"""How pydantic calls a kind of value that has no name."""
 _TAGS = {"serial", "tcp", "rtu-over-tcp"}
 
 
@@ -48,7 +51,8 @@ def validate(
     try:
         return model.model_validate(document), []
     except ValidationError as error:
-        return None, few(_told(error, document, name, explain), name)
+        # What fits none of the kinds that a value may be of is one mistake, not one for each.
+        return None, few(iter(dict.fromkeys(_told(error, document, name, explain))), name)
 
 
 def _told(
@@ -60,6 +64,9 @@ def _told(
         loc = list(item["loc"])
         if loc[:1] == ["buses"] and loc[2:3] and loc[2] in _TAGS:
             del loc[2]
+        # … and after a description of its own: verified.literal['datasheet',…] is verified.
+        if item["type"] != "extra_forbidden":
+            loc = [key for key in loc if isinstance(key, int) or not _DESCRIBED.match(key)]
         what, mend = explain(dict(item))
         yield Problem(name, line_of(document, loc), dotted(loc), what, mend)
 

@@ -287,6 +287,16 @@ def test_no_problem_of_a_table_repeats_a_text_without_end(text) -> None:
         assert "is not " in str(problem) or "names " in str(problem) or "codes=" in str(problem)
 
 
+@pytest.mark.parametrize("verified", ["zzz", "7", "[a]", "hardware", '"hardware (x)"'])
+def test_a_value_that_is_of_no_kind_is_one_mistake_of_its_key(verified) -> None:
+    with pytest.raises(DriverError) as caught:
+        load_text(
+            TABLE.replace("verified: datasheet", f"verified: {verified}") + "  0 u16 frequency Hz fast\n", "t"
+        )
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.key) == (3, "verified")
+
+
 # -- two buses on one line
 
 
