@@ -18,7 +18,7 @@ def first_bytes(sock: object, seconds: float) -> bytes | None:
     """
     if type(sock) is not socket.socket:
         return None
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed meanwhile
         if select.select([sock], [], [], seconds)[0]:
             return sock.recv(SHOWN, socket.MSG_PEEK)
     return b""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from paho.mqtt.client import Client
 
 from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt import connection
 from gateway.mqtt.broker_link import BrokerLink
+from gateway.mqtt.connack import first_bytes
 from gateway.mqtt.reasons import NoConnack, OddConnack
 from tests.fake_broker import CONNACK, DISCONNECT, SUBACK, Ear, FakeBroker, packet
 from tests.mqtt.mqtt_parts import broker_at
@@ -152,3 +155,9 @@ async def test_an_answer_that_does_not_come_is_waited_for_without_work(begun, mo
         with pytest.raises(LinkDown):
             await opened(broker, "3.1.1")
     assert 0 < turns < 100
+
+
+def test_a_connection_that_was_closed_meanwhile_begins_with_nothing():
+    sock = socket.socket()
+    sock.close()
+    assert first_bytes(sock, 0.0) == b""
