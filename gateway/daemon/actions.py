@@ -142,7 +142,9 @@ class DaemonActions:
     async def correct(
         self, meter: str, quantity: str, *, first: int, last: int, value: int, why: str
     ) -> dict[str, Any]:
-        """Set what a register took; the event is on disk when this returns, the engine does the rest."""
+        """Set what a register took; the event is on disk when this returns, the engine does the rest. Asked
+        again at once it tells what was set.
+        """
         daemon = self._daemon
         held = await daemon.energy.register_intervals(meter, quantity, first, last)
         if not held:

@@ -17,7 +17,7 @@ from gateway.daemon.energy.opening import open_projection
 from gateway.errors import HistoryError
 from gateway.history import BuildingMeters, HistoryReader
 from gateway.journal import Journal
-from gateway.model import Draft, Reading
+from gateway.model import Draft, Event, Reading
 from gateway.wire import decode
 
 START = 1_795_219_200_000
@@ -336,3 +336,16 @@ async def test_a_register_that_stands_still_under_load_is_told_while_it_does(sit
     assert site.energy.standing_still == {"main"}
     await powered(40, stuck=False)
     assert site.energy.standing_still == frozenset()
+
+
+async def test_what_was_corrected_is_known_to_who_asks_at_once(site) -> None:
+    await site.poll(60)
+    await site.drained()
+    first, last = START + 15 * MINUTE, START + 45 * MINUTE
+    for value in (7_000, 9_000):
+        fields = {"meter": "main", "quantity": REGISTER[1], "from": first, "to": last, "value": value}
+        draft = Draft([], [Event("intervals_corrected", site.clock.uptime(), {**fields, "why": "a fuse"})])
+        await site.commit(draft, alone=True)
+        held = await site.energy.register_intervals(*REGISTER, first, last)
+        assert sum(interval.value for interval in held) == value
+        assert {interval.quality for interval in held} == {"d"}

@@ -1,5 +1,6 @@
 """Energy in the daemon: the engine and the history, fed with what the journal holds."""
 
-from gateway.daemon.energy.worker import EnergyProgress, EnergyWorker
+from gateway.daemon.energy.progress import EnergyProgress
+from gateway.daemon.energy.worker import EnergyWorker
 
 __all__ = ["EnergyProgress", "EnergyWorker"]

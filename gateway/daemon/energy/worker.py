@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -24,6 +23,7 @@ from gateway.common.wait import wait_for_event
 from gateway.config import Config
 from gateway.daemon.energy.nightly import NightlyCopy
 from gateway.daemon.energy.opening import Committing, committed, concerns, open_projection, parts_of
+from gateway.daemon.energy.progress import EnergyProgress
 from gateway.errors import GatewayError, HistoryDamaged, HistoryError, JournalError
 from gateway.host import Clock, give_way
 from gateway.journal import Journal
@@ -56,21 +56,13 @@ GATHER = 0.7
 """s after a commit at which its batches are taken in: the journal is done with them, the cache is not."""
 SELDOM = 5.0
 """s between two times that batches are taken in, at least: of many commits several come together."""
+MOST_WAITED = 10.0
+"""s that whoever asks waits for what was committed before."""
 IDLE = 30.0
 """s after which it looks at the world although nothing was committed."""
 SUM_REST = 4.0
 """Of the time that adding up a day took it rests before the next one."""
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class EnergyProgress:
-    """How far the engine is: batches taken in of all that it has to, intervals that wait to be published."""
-
-    taken: int = 0
-    batches: int = 0
-    behind: int = 0
-    live: bool = False
 
 
 class EnergyWorker:
@@ -90,6 +82,8 @@ class EnergyWorker:
         self._woken = asyncio.Event()
         self._called = asyncio.Event()
         """Somebody does not want to wait for the next batches."""
+        self._taken = asyncio.Event()
+        """Batches were taken in."""
         self._read = 0
         """seq of the newest batch that was taken in."""
         self._first = 0
@@ -162,15 +156,23 @@ class EnergyWorker:
             self._woken.set()
 
     async def register_intervals(self, meter: str, quantity: str, first: int, last: int) -> list[Interval]:
-        """The intervals of a register between two times (ms UTC). Raises HistoryError before they are
-        known.
+        """The intervals of a register between two times (ms UTC), as what is committed by now has them.
+        Raises HistoryError before they are known.
         """
+        await self._until_taken(self._journal.newest[1])
         if not self._live:
             raise HistoryError(
                 "what the journal holds is not known yet", hint="it is being read: try again in some minutes"
             )
         history = self._opened.history
         return await self._in_thread(history.register_intervals, meter, quantity, first, last)
+
+    async def _until_taken(self, seq: int) -> None:
+        end = time.monotonic() + MOST_WAITED
+        while self._live and self._read < seq and (left := end - time.monotonic()) > 0:
+            self._taken.clear()
+            self._called.set()
+            await wait_for_event(self._taken, min(GATHER, left))
 
     # ── its life ──
 
@@ -274,6 +276,7 @@ class EnergyWorker:
                 continue
             await self._in_thread(self._take, batches, asyncio.get_running_loop())
             self._read = batches[-1][0].seq
+            self._taken.set()
             if not self._live and time.monotonic() - said >= SAY:
                 said, far = time.monotonic(), self.progress
                 log.info("energy: %d of %d batches are intervals", far.taken, far.batches)
