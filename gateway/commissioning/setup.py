@@ -40,7 +40,7 @@ HEAD: Final = "# Written by submeter setup. Every key with its meaning: the comm
 _NONE: Final = {"parent": None, "ct": 1}
 _TEST: Final = "uplink_test"
 
-Row = Mapping[str, Any]
+SetupPart = Mapping[str, Any]
 
 
 def answers_of(text: str) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def answers_of(text: str) -> dict[str, Any]:
     return found
 
 
-def merged(there: Row, given: Row) -> dict[str, Any]:
+def merged(there: SetupPart, given: SetupPart) -> dict[str, Any]:
     """Both; where they differ, what is given counts."""
     found = {**there, **given}
     for section in SECTIONS:
@@ -119,7 +119,7 @@ def _odd_names(names: object, places: list[str]) -> Iterator[tuple[list[Any], st
                 yield way, what, "write name, feeds, parent or ct"
 
 
-def flaws(answers: Row, key: str) -> str:
+def flaws(answers: SetupPart, key: str) -> str:
     """What is wrong with one answer, like `gateway.id`; empty when nothing is."""
     try:
         parse_config(written("", answers))
@@ -130,7 +130,7 @@ def flaws(answers: Row, key: str) -> str:
     return ""
 
 
-def place_of(bus: Row) -> str:
+def place_of(bus: SetupPart) -> str:
     """Where a bus is, as `scan` has it."""
     if "host" not in bus:
         return str(bus.get("port", ""))
@@ -138,7 +138,7 @@ def place_of(bus: Row) -> str:
     return str(bus["host"]) if port == 502 else f"{bus['host']}:{port}"
 
 
-def _is_at(place: object, bus: Row | None) -> bool:
+def _is_at(place: object, bus: SetupPart | None) -> bool:
     if bus is None:
         return False
     if "host" not in bus:
@@ -146,13 +146,13 @@ def _is_at(place: object, bus: Row | None) -> bool:
     return host_and_port(str(place)) == (str(bus["host"]), int(bus.get("port", 502)))
 
 
-def met_at(answers: Row, place: str) -> list[LineSetting]:
+def met_at(answers: SetupPart, place: str) -> list[LineSetting]:
     """The setting of a line at which somebody was met before; none when nobody was."""
     setting = (answers.get("met") or {}).get(place)
     return [LineSetting(*setting)] if setting else []
 
 
-def said_of(meter: Row, answers: Row) -> dict[str, Any]:
+def said_of(meter: SetupPart, answers: SetupPart) -> dict[str, Any]:
     """What `names` has for a meter: by its place and address, else by an address that no other meter has."""
     bus = next((bus for bus in answers.get("buses", ()) if bus.get("name") == meter.get("bus")), None)
     names, address = answers.get("names") or {}, meter.get("address", 1)
@@ -165,7 +165,7 @@ def said_of(meter: Row, answers: Row) -> dict[str, Any]:
     return dict(names.get(address) or names.get(str(address)) or {}) if alone else {}
 
 
-def unmet(answers: Row) -> list[tuple[str, str]]:
+def unmet(answers: SetupPart) -> list[tuple[str, str]]:
     """What `names` says of meters that nobody has heard, and of addresses that several meters have: each in
     words, with what to do.
     """
@@ -192,7 +192,7 @@ def unmet(answers: Row) -> list[tuple[str, str]]:
     return found
 
 
-def named(answers: Row) -> list[dict[str, Any]]:
+def named(answers: SetupPart) -> list[dict[str, Any]]:
     """The meters, as they are called."""
     found = []
     for meter in answers.get("meters", ()):
@@ -204,7 +204,7 @@ def named(answers: Row) -> list[dict[str, Any]]:
     return found
 
 
-def written(text: str, answers: Row) -> str:
+def written(text: str, answers: SetupPart) -> str:
     """The configuration's text with what was answered; comments and layout of what is there stay, and so
     does a line that says the same already.
     """

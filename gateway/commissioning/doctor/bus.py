@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.commissioning.doctor.asking import HostAsk, LineAsk
-from gateway.commissioning.doctor.diagnosis import Diagnosis, ExaminedPart, Facts
+from gateway.commissioning.doctor.diagnosis import Diagnosis, ExaminedPart, SentenceFacts
 from gateway.commissioning.doctor.host import judge_host, measure_host
 from gateway.commissioning.doctor.line.judge import judge_line
 from gateway.commissioning.doctor.line.measure import LineMeasurement, LineProgress, MeasuredLine
@@ -105,7 +105,7 @@ def _serial(
         if trouble.cause in {"no_port", "no_device"}:
             other = _on_another_port(targets, around, setting, tell)
             if other is not None:
-                facts: Facts = {"port": bus.port, "there": other.port, "missing": 1.0}
+                facts: SentenceFacts = {"port": bus.port, "there": other.port, "missing": 1.0}
                 found.found.append(Diagnosis(found.part, "renumbered", 0.97, "stops", "", (), facts))
                 return
         found.find("said", step="port", what=trouble.message, mend=trouble.hint, who="here")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Facts = dict[str, str | float]
+SentenceFacts = dict[str, str | float]
 """What the sentence of a finding needs, by name."""
 Severity = Literal["stops", "harms", "warns"]
 """stops: nothing goes here until it is mended. harms: readings are lost or wrong. warns: it will be one of
@@ -21,7 +21,7 @@ class Evidence:
     """Something measured that speaks for a cause."""
 
     kind: str
-    facts: Facts = field(default_factory=dict)
+    facts: SentenceFacts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Diagnosis:
     severity: Severity = "stops"
     meter: str = ""
     evidence: tuple[Evidence, ...] = ()
-    facts: Facts = field(default_factory=dict)
+    facts: SentenceFacts = field(default_factory=dict)
     rivals: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -55,7 +55,7 @@ class Observation:
     part: str
     kind: str
     ok: bool | None = True
-    facts: Facts = field(default_factory=dict)
+    facts: SentenceFacts = field(default_factory=dict)
 
 
 @dataclass(slots=True)

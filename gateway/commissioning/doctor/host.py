@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, Facts
+from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, SentenceFacts
 from gateway.commissioning.doctor.targets import Target
 from gateway.config import TcpBus
 from gateway.errors import BusDown
 from gateway.field import frames, has_right_crc, not_opened, sealed
 from gateway.model import is_not_ready
 
-Ended = Literal["answer", "refused", "silent", "closed"]
+Ending = Literal["answer", "refused", "silent", "closed"]
 _MBAP: Final = struct.Struct(">HHHB")
 _CONNECT: Final = 5.0
 _WAIT: Final = 2.0
@@ -33,7 +33,7 @@ _NO_PATH, _NO_TARGET = 10, 11
 class HostRead:
     """How one request ended: `code` of a refusal, `took` s."""
 
-    ended: Ended
+    ended: Ending
     code: int = 0
     took: float = 0.0
 
@@ -95,7 +95,7 @@ def measure_host(
 
 def judge_host(part: str, bus: TcpBus, measured: HostTraces, targets: Sequence[Target]) -> list[Diagnosis]:
     """What is wrong with a host and its meters; empty for a sound one. Pure."""
-    facts: Facts = {
+    facts: SentenceFacts = {
         "where": bus.place,
         "closed": float(measured.closed),
         "port": float(bus.port),
@@ -107,7 +107,7 @@ def judge_host(part: str, bus: TcpBus, measured: HostTraces, targets: Sequence[T
         evidence = (Evidence("closed_at_once", facts),)
         return [Diagnosis(part, "connection_limit", 0.9, "stops", "", evidence, facts)]
     if not served and measured.error is not None and measured.attempts == measured.refusals:
-        told: Facts = {
+        told: SentenceFacts = {
             "step": "connect",
             "what": measured.error.message,
             "mend": measured.error.hint,
@@ -123,7 +123,9 @@ def judge_host(part: str, bus: TcpBus, measured: HostTraces, targets: Sequence[T
     return [*found, *_meters(part, measured, targets, facts)]
 
 
-def _meters(part: str, measured: HostTraces, targets: Sequence[Target], facts: Facts) -> Iterator[Diagnosis]:
+def _meters(
+    part: str, measured: HostTraces, targets: Sequence[Target], facts: SentenceFacts
+) -> Iterator[Diagnosis]:
     silent = [
         t for t in targets if (reads := measured.reads.get(t.id)) and not any(_there(read) for read in reads)
     ]

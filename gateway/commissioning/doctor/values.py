@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.catalogue import Driver, Row, Span, resolve
-from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, Facts
+from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, SentenceFacts
 from gateway.commissioning.doctor.targets import Target
 from gateway.commissioning.plausibility.fit import (
+    RegisterWords,
     TableChange,
     TableProposal,
     by_places,
@@ -29,7 +30,6 @@ from gateway.field import Replies, decode, registers_of
 from gateway.model import FAILING
 
 Ask = Callable[[int, int, int], Awaitable[list[int]]]
-Words = dict[tuple[int, int], int]
 ROUNDS: Final = 8
 """Readings for the wiring: the noise of one moment is not a mistake."""
 _BETWEEN: Final = 0.5
@@ -60,7 +60,7 @@ class ValuesRead:
     read that came.
     """
 
-    words: Words = field(default_factory=dict)
+    words: dict[tuple[int, int], int] = field(default_factory=dict)
     refused: list[int] = field(default_factory=list)
     not_ready: list[int] = field(default_factory=list)
     too_long: int = 0
@@ -148,14 +148,14 @@ async def _read_words(function: int, first: int, end: int, ask: Ask, found: Valu
 
 def _at_all(cause: str, part: str, target: Target, code: int) -> Diagnosis:
     """A meter that answers nothing but that it is busy, needs longer, or fails: no table would help."""
-    facts: Facts = {"code": float(code)}
+    facts: SentenceFacts = {"code": float(code)}
     return Diagnosis(part, cause, 0.9, "stops", target.id, (Evidence("exception", facts),), facts)
 
 
 def _lengths(part: str, target: Target, read: ValuesRead) -> Iterator[Diagnosis]:
     """Reads that are too long for the meter."""
     if read.too_long:
-        facts: Facts = {"asked": float(read.too_long), "most": float(read.whole)}
+        facts: SentenceFacts = {"asked": float(read.too_long), "most": float(read.whole)}
         yield Diagnosis(
             part, "too_long", 0.9, "harms", target.id, (Evidence("exception", {"code": 3.0}),), facts
         )
@@ -185,7 +185,7 @@ async def _table(part: str, target: Target, driver: Driver, read: ValuesRead, as
     if nothing and not read.words and FAILING.issuperset(f"exception_{code}" for code in read.refused):
         return [_at_all("failing", part, target, read.refused[0])]
     if nothing:
-        facts: Facts = {"code": float(read.refused[0]), "driver": driver.name}
+        facts: SentenceFacts = {"code": float(read.refused[0]), "driver": driver.name}
         return [Diagnosis(part, "function", 0.8, "harms", target.id, (Evidence("exception", facts),), facts)]
     return []
 
@@ -226,7 +226,11 @@ def _misfit(
     evidence = [told]
     if read.refused:
         evidence.insert(0, Evidence("exception", {"code": float(read.refused[0])}))
-    facts: Facts = {"driver": driver.name, "change": str(change), "lines": "; ".join(change.lines(driver))}
+    facts: SentenceFacts = {
+        "driver": driver.name,
+        "change": str(change),
+        "lines": "; ".join(change.lines(driver)),
+    }
     return Diagnosis(part, _kind(change), 0.95, "harms", target.id, tuple(evidence), facts)
 
 
@@ -254,7 +258,7 @@ def _ratios(part: str, target: Target, driver: Driver, read: ValuesRead) -> list
         own = _ratio_of(known, what, typed) if multiplied is None or what == "vt" else multiplied
         if own is None:
             continue
-        facts: Facts = {"what": what, "meter_ratio": own, "typed": typed}
+        facts: SentenceFacts = {"what": what, "meter_ratio": own, "typed": typed}
         if meter.values == "secondary" and own > 1 + _RATIO and typed > 1 + _RATIO:
             found.append(Diagnosis(part, "ratio_twice", 0.9, "harms", target.id, (), facts))
         elif meter.values == "primary" and what in meter.model_fields_set and abs(own / typed - 1) > _RATIO:
@@ -268,7 +272,7 @@ def _multiplied_by(driver: Driver, read: ValuesRead) -> float | None:
     return max(read_from(tuple(ratios), read.words)[0].values(), default=None)
 
 
-def _covered(row: Row, words: Words) -> bool:
+def _covered(row: Row, words: RegisterWords) -> bool:
     return all((span.function, at) in words for span in row.spans for at in range(span.address, span.end))
 
 
@@ -340,6 +344,6 @@ def _large(finding: WiringFinding) -> bool:
 
 
 def _of_wiring(part: str, target: Target, finding: WiringFinding, certainty: float) -> Diagnosis:
-    facts: Facts = {"finding": finding.kind, "input": float(finding.input or 0), **finding.facts}
+    facts: SentenceFacts = {"finding": finding.kind, "input": float(finding.input or 0), **finding.facts}
     cause = "ratio_beside" if finding.kind == "ct_ratio" else "wiring"
     return Diagnosis(part, cause, round(certainty, 2) or 0.9, "harms", target.id, (), facts)

@@ -21,7 +21,8 @@ from gateway.field import Replies, decode, registers_of
 from gateway.model import QUANTITIES
 
 Ask = Callable[[int, int, int], Awaitable[list[int]]]
-Words = Mapping[tuple[int, int], int]
+RegisterWords = Mapping[tuple[int, int], int]
+"""Function and address → what is in that register."""
 
 KINDS = {
     "float": {2: "float32", 4: "float64"},
@@ -234,7 +235,7 @@ def _changed(row: Row, change: TableChange) -> Row:
     )
 
 
-def read_from(rows: tuple[Row, ...], words: Words) -> tuple[dict[str, float], dict[str, str]]:
+def read_from(rows: tuple[Row, ...], words: RegisterWords) -> tuple[dict[str, float], dict[str, str]]:
     """Values and reasons that these registers give to these rows; rows without their registers are in
     neither.
     """
@@ -254,7 +255,7 @@ def read_from(rows: tuple[Row, ...], words: Words) -> tuple[dict[str, float], di
     return found.values, found.absent
 
 
-def propose(driver: Driver, words: Words) -> list[TableProposal]:
+def propose(driver: Driver, words: RegisterWords) -> list[TableProposal]:
     """The best changes, best first; empty when none has evidence, or the written table is as good."""
     rows = tuple(row for row in driver.rows if not row.attribute)
     written = score(judge(*read_from(rows, words)))
@@ -279,7 +280,7 @@ def propose(driver: Driver, words: Words) -> list[TableProposal]:
     )[:_MOST]
 
 
-def by_places(driver: Driver, words: Words) -> TableProposal | None:
+def by_places(driver: Driver, words: RegisterWords) -> TableProposal | None:
     """The change of function or addresses with which the meter has every row, where it refuses some as they
     are written, and nothing speaks against it; None when none is, or several are. A meter that refuses what
     it does not have tells by that where its values are.
@@ -298,7 +299,7 @@ def by_places(driver: Driver, words: Words) -> TableProposal | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def weigh(rows: tuple[Row, ...], change: TableChange, words: Words) -> TableProposal:
+def weigh(rows: tuple[Row, ...], change: TableChange, words: RegisterWords) -> TableProposal:
     """One hypothesis against the registers, with the steps of the raw columns that suit it best."""
     values, absent = read_from(apply(rows, change), words)
     anchors = _anchored(values)

@@ -34,7 +34,6 @@ _ROUNDS: Final = 8
 """Times that what was not answered is asked for again."""
 T = TypeVar("T")
 
-Words = dict[tuple[int, int], int]
 Place = tuple[int, int, int]
 """Function, address and number of registers."""
 
@@ -61,7 +60,7 @@ class Reader:
         self.ask = ask
         self._most, self.patience = most, patience
         self._until = time.monotonic() + seconds
-        self.words: Words = {}
+        self.words: dict[tuple[int, int], int] = {}
         self._alone: dict[Place, list[int] | None] = {}
         self._not_ready: set[Place] = set()
         self.complaint: Refused | None = None

@@ -15,9 +15,9 @@ from functools import partial
 from typing import Final
 
 from gateway.catalogue import Driver, Identity, Row, Span, recognised
-from gateway.commissioning.plausibility.fit import Ask, read_from
+from gateway.commissioning.plausibility.fit import Ask, RegisterWords, read_from
 from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
-from gateway.commissioning.plausibility.reader import Place, Reader, Words, apart, undoubted
+from gateway.commissioning.plausibility.reader import Place, Reader, apart, undoubted
 
 OVERLAP: Final = 0.5
 _SECONDS: Final = 60.0
@@ -194,7 +194,7 @@ def _overlap(mine: tuple[Row, ...], theirs: tuple[Row, ...]) -> float:
     return len(one & two) / max(1, min(len(one), len(two)))
 
 
-def _sister(driver: Driver, rows: tuple[Row, ...], words: Words, mine: tuple[Row, ...]) -> Sister:
+def _sister(driver: Driver, rows: tuple[Row, ...], words: RegisterWords, mine: tuple[Row, ...]) -> Sister:
     values, absent = read_from(rows, words)
     ours, theirs = places(mine), places(rows)
     return Sister(

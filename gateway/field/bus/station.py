@@ -12,10 +12,7 @@ from gateway.errors import BadFrame, NoReply
 from gateway.field.bus.cost import Cost, Fit
 from gateway.field.facts import LONGEST, MeterFacts
 from gateway.field.health import TurnAround, WireCounters
-from gateway.field.port.contract import Registers
-
-Probe = tuple[int, int, int]
-"""function, address, count of a read that may serve to re-synchronise."""
+from gateway.field.port.contract import Ask, Registers
 
 ENOUGH = 10
 """Answers from which a station's own slowest and quickest ones are believed."""
@@ -79,7 +76,7 @@ class Like:
     after: float
     newest: bool
     """Whether no other read of its length was answered since."""
-    pair: tuple[int, Probe] | None
+    pair: tuple[int, Ask] | None
     """That address, and the read that was answered so, when its registers had just moved; None: they stand
     still.
     """
@@ -100,12 +97,12 @@ class Station:
     """The part of `min_gap` that its table asks for."""
     patience: float | None = None
     """s that its maker allows it for an answer."""
-    probes: tuple[Probe, ...] = ()
-    answered_reads: dict[int, Probe] = field(default_factory=dict)
+    probes: tuple[Ask, ...] = ()
+    answered_reads: dict[int, Ask] = field(default_factory=dict)
     """A read of each length that it has answered; the best to re-synchronise by."""
-    missed: Probe = (0, 0, 0)
+    missed: Ask = (0, 0, 0)
     """The last read that was not answered."""
-    tried: set[Probe] = field(default_factory=set)
+    tried: set[Ask] = field(default_factory=set)
     """Reads that were tried for that and not answered, or not yet."""
     counters: WireCounters = field(default_factory=WireCounters)
     turn_around: TurnAround = field(default_factory=TurnAround)
@@ -146,13 +143,13 @@ class Station:
     """Answers like the one before in a row that no second one followed in the silence after them."""
     said: dict[tuple[int, int], dict[Registers, tuple[int, float]]] = field(default_factory=dict)
     """The answers of late by function and count, the newest one last: words, to which address, when."""
-    last_words: dict[Probe, tuple[Registers, bool]] = field(default_factory=dict)
+    last_words: dict[Ask, tuple[Registers, bool]] = field(default_factory=dict)
     """The last answer to each read, and whether the one before was another."""
     like: Like | None = None
     """What the last answer repeats."""
     checks: int = 0
     """Answers that were asked for once more."""
-    pairs: Counter[tuple[int, Probe]] = field(default_factory=Counter)
+    pairs: Counter[tuple[int, Ask]] = field(default_factory=Counter)
     """How often answers that had become alike were confirmed to be each read's own."""
 
     @property
@@ -192,7 +189,7 @@ class Station:
         if self.early is not None:
             self.quickest, self.early = min(self.quickest, self.early), None
 
-    def compare(self, read: Probe, words: Registers, sent_at: float) -> None:
+    def compare(self, read: Ask, words: Registers, sent_at: float) -> None:
         """Find out which answer to a read of its length an answer repeats, the newest of them, if any."""
         function, address, count = read
         answers = self.said.get((function, count), {})
@@ -204,7 +201,7 @@ class Station:
             moved = newest if own is None else own != words or (moving and other == address)
             self.like = Like(other, sent_at - at, newest, (other, read) if moved else None)
 
-    def keep(self, read: Probe, words: Registers, heard_at: float) -> None:
+    def keep(self, read: Ask, words: Registers, heard_at: float) -> None:
         """Keep an answer that is believed."""
         function, address, count = read
         answers = self.said.setdefault((function, count), {})
@@ -219,7 +216,7 @@ class Station:
             self.pairs.clear()
         self.last_words[read] = words, own is not None and own != words
 
-    def repeats(self, read: Probe, soon: float, recent: float) -> int | None:
+    def repeats(self, read: Ask, soon: float, recent: float) -> int | None:
         """The address of the read whose answer the last one, to `read`, may be a second copy of.
 
         It has the same words, within `recent` s of it; of the same registers, which often stay as they are,
@@ -258,12 +255,12 @@ class Station:
         if self.alike >= ALONE:
             self.copies = False
 
-    def _beside(self, probe: Probe) -> bool:
+    def _beside(self, probe: Ask) -> bool:
         """Whether it touches the registers of the read that was missed."""
         function, address, count = self.missed
         return function == probe[0] and address < probe[1] + probe[2] and probe[1] < address + count
 
-    def probe(self, now: float) -> Probe:
+    def probe(self, now: float) -> Ask:
         """A read of a length that none of its unanswered requests has. Raises BadFrame when there is none."""
         for count in [count for count, asked in self.unanswered.items() if now - asked > FORGET]:
             if len(self.unanswered) > 1:

@@ -13,7 +13,6 @@ from gateway.config import Meter
 from gateway.errors import BadFrame, BusError, Refused
 from gateway.field.bus.cost import Cost
 from gateway.field.bus.line import BusLine
-from gateway.field.bus.station import Probe
 from gateway.field.meter.decode import Decoded, decode
 from gateway.field.meter.planner import (
     Parted,
@@ -31,7 +30,7 @@ from gateway.field.meter.planner import (
 )
 from gateway.field.meter.poll import Poll, Replies
 from gateway.field.meter.registers import RegisterReader
-from gateway.field.port.contract import Registers
+from gateway.field.port.contract import Ask, Registers
 from gateway.field.schedule import DAY, Due
 from gateway.model import Reading
 
@@ -393,6 +392,6 @@ def _planned(spans: tuple[Span, ...], rules: Rules, cost: Cost, keyed: tuple[Key
 
 
 @lru_cache(maxsize=64)
-def _probes(every: tuple[Span, ...], rules: Rules) -> tuple[tuple[Probe, ...], tuple[Read, ...]]:
+def _probes(every: tuple[Span, ...], rules: Rules) -> tuple[tuple[Ask, ...], tuple[Read, ...]]:
     """Reads to re-synchronise by, and the single rows to find a meter by."""
     return probes_of(every, rules), single_rows(every, rules)

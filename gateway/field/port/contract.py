@@ -15,7 +15,7 @@ Registers = bytes
 """What registers hold, as it comes over the wire: two bytes each, the high one first."""
 Ask = tuple[int, int, int]
 """function, address, count of a read."""
-Answer = tuple[float, float, Registers]
+TimedAnswer = tuple[float, float, Registers]
 """When a request went out, when its answer was there (the loop's time in s), and the answer."""
 
 
@@ -103,7 +103,7 @@ class Port(Protocol):
     """For one `read`: what is asked of the same unit as soon as an answer is there, the next one last; `read`
     goes on with that, as long as nothing about the answers is odd.
     """
-    answers: list[Answer]
+    answers: list[TimedAnswer]
     """What the last `read` got before the answer that it gave, in order."""
 
     @property

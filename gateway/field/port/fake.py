@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from gateway.errors import BusDown, BusError, NoReply
-from gateway.field.port.contract import Answer, Ask, Late, Registers, registers_of
+from gateway.field.port.contract import Ask, Late, Registers, TimedAnswer, registers_of
 from gateway.field.port.difference import Field, ReplyForm
 from gateway.field.port.request import refused
 from gateway.field.port.rtu import Repeats
 
-Table = Mapping[int, int] | Callable[[int, int], int]
+FakeTable = Mapping[int, int] | Callable[[int, int], int]
 """address → word, or (function, address) → word. What a mapping does not have is an illegal address."""
 
 
@@ -24,7 +24,7 @@ class FakePort:
     """
 
     def __init__(
-        self, tables: Mapping[int, Table], *, latency: float = 0.0, has_transaction_ids: bool = True
+        self, tables: Mapping[int, FakeTable], *, latency: float = 0.0, has_transaction_ids: bool = True
     ) -> None:
         self.tables = dict(tables)
         self.latency = latency
@@ -36,7 +36,7 @@ class FakePort:
         self.late: deque[Late] = deque()
         self.on_late: Callable[[], None] = lambda: None
         self.following: list[Ask] = []  # never asked by itself: each answer goes the ordinary way
-        self.answers: list[Answer] = []
+        self.answers: list[TimedAnswer] = []
         self.form = ReplyForm()
         self.refuted: tuple[Field, ...] = ()
         self.owes: deque[Registers | BusError] = deque()

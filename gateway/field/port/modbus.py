@@ -16,7 +16,7 @@ from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk
 from gateway.field.port import rtu
 from gateway.field.port.adapter import low_latency, not_opened
-from gateway.field.port.contract import Answer, Ask, Late, Registers
+from gateway.field.port.contract import Ask, Late, Registers, TimedAnswer
 from gateway.field.port.difference import (
     Difference,
     Field,
@@ -68,7 +68,7 @@ class ModbusPort:
         self.refuted: tuple[Field, ...] = ()
         """Fields in which the last answer did not differ, though it should."""
         self.following: list[Ask] = []
-        self.answers: list[Answer] = []
+        self.answers: list[TimedAnswer] = []
         self._bus = bus
         self._framed = bus.type == "tcp"
         self._link: Transport | None = None

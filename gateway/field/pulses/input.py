@@ -18,7 +18,7 @@ MOST_REJECTED = 20
 limits.
 """
 
-State = Literal["starting", "counting", "failed"]
+PulseState = Literal["starting", "counting", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class PulseHealth:
     id: str
     label: str
     pin: int
-    state: State
+    state: PulseState
     error: str
     quantity: str
     unit: str
@@ -75,7 +75,7 @@ class PulseInput:
         self.filter.limit(*config.limits)
         if self.kept.id != config.id:  # another meter on the same pin
             self.kept.id, self.kept.newest, self.filter.rejected = config.id, None, Rejected()
-        self.state: State = "starting"
+        self.state: PulseState = "starting"
         self.error = ""
         self._before = self.register.carried - self.filter.count
         self.newest = self.register.carry(self.register.carried)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, Facts, Severity
+from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, SentenceFacts, Severity
 from gateway.commissioning.doctor.line.causes import METER_CAUSES, ranked, rivals, speaking
 from gateway.commissioning.doctor.line.features import Symptoms, bad_share, symptoms
 from gateway.commissioning.doctor.line.traces import Elsewhere, LineTraces, Trace
@@ -63,7 +63,7 @@ def _silent_ones(
         reads = measured.reads.get(target.id, [])
         if any(trace.known for trace in reads) or not reads or any(trace.late for trace in reads):
             continue
-        facts: Facts = {"address": float(target.unit)}
+        facts: SentenceFacts = {"address": float(target.unit)}
         there = places.get(target.id)
         if there is None:
             # A meter at another setting does not understand us and is silent: bytes that are no frame, where
@@ -78,7 +78,7 @@ def _silent_ones(
         yield Diagnosis(part, "not_kept", 0.95, "stops", target.id, evidence, facts | _place(there))
 
 
-def _place(there: Elsewhere) -> Facts:
+def _place(there: Elsewhere) -> SentenceFacts:
     return {"there": float(there.unit), "setting": str(there.setting or ""), "port": there.port}
 
 
@@ -94,16 +94,16 @@ def _worst(measured: LineTraces, cause: str) -> str:
     return max(measured.reads, key=weight, default="")
 
 
-def _meter_facts(measured: LineTraces, targets: Sequence[Target], meter: str) -> Facts:
+def _meter_facts(measured: LineTraces, targets: Sequence[Target], meter: str) -> SentenceFacts:
     target = next((each for each in targets if each.id == meter), None)
     reads = measured.reads.get(meter, [])
-    facts: Facts = {"address": float(target.unit if target else 0), "meter_bad": bad_share(reads)}
+    facts: SentenceFacts = {"address": float(target.unit if target else 0), "meter_bad": bad_share(reads)}
     if serials := sorted(set(measured.serials.get(meter, ()))):
         facts["serials"] = ", ".join(serials)
     return facts
 
 
-def _figures(measured: LineTraces) -> Facts:
+def _figures(measured: LineTraces) -> SentenceFacts:
     """The numbers behind the features, for who reads the evidence."""
     every = measured.every()
     known = [trace for trace in every if any(t.known for t in every if t.unit == trace.unit)]
