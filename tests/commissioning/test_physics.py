@@ -57,6 +57,24 @@ def test_a_total_that_is_neither_sum_nor_product_still_contradicts(apparent: flo
     assert "active_power" in against(**REVERSED, apparent_power=apparent)
 
 
+def test_powers_of_a_wrong_step_are_excused_by_no_sum_of_the_phases() -> None:
+    values = {
+        **{f"voltage_l{phase}n": 230.0 for phase in (1, 2, 3)},
+        **{f"current_l{phase}": 7.2 for phase in (1, 2, 3)},
+        **{f"active_power_l{phase}": 0.162 for phase in (1, 2, 3)},
+        "active_power": 0.486,
+        "reactive_power": 1.05,
+        "apparent_power": 4.97,
+        "power_factor": 0.978,
+    }
+    findings = judge(values, {})
+    assert {finding.names[0] for finding in findings if finding.good is False} == {
+        "active_power",
+        "power_factor",
+    }
+    assert not fits(findings)
+
+
 @pytest.mark.parametrize(("lang", "said"), [("en", "205.4 V"), ("tr", "205,4 V")])
 def test_evidence_has_the_decimal_mark_of_its_language(lang: str, said: str) -> None:
     (check,) = [each for each in judge({"voltage_l1n": 205.4}, {}) if each.good is False]

@@ -67,7 +67,7 @@ class Queue(FakePort):
             return  # it was waited for after all
         self.heard_at = done
         behind = self.waiting and request is self.previous
-        self.late.append(Late(unit, done - sent_at, behind, unit in self.dead))
+        self.late.append(Late(unit, done - sent_at, behind, unit in self.dead, done))
         self.on_late()
 
 

@@ -246,6 +246,22 @@ async def late_reply(line: BusLine, port: FakePort, late: Late) -> None:
     await line.read(line._stations[1], 4, 0, 1)
 
 
+@pytest.mark.parametrize(("later", "asks"), [(0.5, 2), (-0.5, 1)])
+async def test_who_was_asked_while_a_gateway_served_another_one_is_asked_once_more(later, asks) -> None:
+    port = Waiting(1, 2)
+    line, (one, two) = await opened(TCP, port, 2)
+    await line.read(one, 4, 0, 9)
+    await line.read(two, 4, 0, 9)
+    loop, before = asyncio.get_running_loop(), len(port.asked)
+    come = loop.time() + 1.0 + later
+    loop.call_at(come, lambda: port.late.append(Late(2, 4.0, heard_at=come)))
+    await asyncio.sleep(1.0)
+    port.silent = {1}
+    with pytest.raises(NoReply):
+        await line.read(one, 4, 0, 9)
+    assert [unit for unit, *_ in port.asked[before:]].count(1) == asks
+
+
 async def test_who_was_late_has_more_time_and_is_asked_again_at_once() -> None:
     port = Waiting(1, 2)
     line, (one, _) = await opened(TCP, port, 2)

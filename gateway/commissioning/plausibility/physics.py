@@ -162,8 +162,13 @@ def _powers(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
                 text,
             )
             # With harmonics S is larger than √(P²+Q²), never smaller; as the sum of the phases it is so, too,
-            # where these are unlike: with a transformer reversed by as much as that phase carries.
-            unlike = not (finding.good or suffix) and meant < abs(s) and _is_sum(abs(s), values)
+            # where one of these carries power the other way: with a transformer reversed, by as much as that.
+            unlike = (
+                not (finding.good or suffix)
+                and meant < abs(s)
+                and _both_ways(values)
+                and _is_sum(abs(s), values)
+            )
             distorted = not finding.good and meant < abs(s) < _DISTORTED * meant
             yield replace(finding, good=None) if unlike or distorted else finding
         factor = values.get(f"power_factor{suffix}")
@@ -195,6 +200,12 @@ def _powers(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
         yield _beside(
             ("active_power", *(f"active_power{suffix}" for suffix in _PHASES)), total, sum(parts), text
         )
+
+
+def _both_ways(values: Mapping[str, float]) -> bool:
+    """Whether some phases draw power while others give it."""
+    parts = [values[f"active_power{suffix}"] for suffix in _PHASES if f"active_power{suffix}" in values]
+    return bool(parts) and min(parts) < 0.0 < max(parts)
 
 
 def _is_sum(apparent: float, values: Mapping[str, float]) -> bool:

@@ -89,7 +89,6 @@ class BusLine(Transactions):
             await self._reconnect()
         ended, kept_waiting = 0, False
         while True:
-            asked = time.monotonic()
             try:
                 return await self._understood(station, run)
             except Ended as error:
@@ -103,7 +102,7 @@ class BusLine(Transactions):
             except NoReply:
                 if isinstance(self.bus, SerialBus) or not self.port.connected:
                     raise
-                if station.answers and not kept_waiting and self._served_other(station, asked):
+                if station.answers and not kept_waiting and self._served_other(station):
                     kept_waiting = True  # some drop what comes while they serve another one
                     continue
                 nobody = (
@@ -114,12 +113,12 @@ class BusLine(Transactions):
                     raise
             await self.open()
 
-    def _served_other(self, station: Station, since: float) -> bool:
+    def _served_other(self, station: Station) -> bool:
         """Whether a gateway was still at the request of another unit, which had been given up, when this
-        station was asked (the loop's time).
+        station was asked last.
         """
         unit, heard_at = self._late_from
-        return unit != station.unit and heard_at >= since
+        return unit != station.unit and heard_at >= self.port.sent_at
 
     async def _hung_up(self, station: Station) -> NoReply:
         """What a request is whose connection ends each time, without a byte: not answered, as others may be.

@@ -300,7 +300,7 @@ class Transactions(BusConnection):
         replies = self.port.late
         while replies:
             late = replies.popleft()
-            self._late_from = (late.unit, time.monotonic())
+            self._late_from = (late.unit, late.heard_at)
             for station in self._stations:
                 if station.unit == late.unit:
                     self._hear_late_reply(station, late)

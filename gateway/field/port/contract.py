@@ -71,13 +71,14 @@ class Late:
     """A reply that came after its time: the unit that was asked, and s from its request to its last byte.
 
     `behind`: it is that to the request before, and came while this one's was waited for. `refused`: it is no
-    answer, but an exception.
+    answer, but an exception. `heard_at`: when it came (the loop's time).
     """
 
     unit: int
     took: float
     behind: bool = False
     refused: bool = False
+    heard_at: float = float("-inf")
 
 
 class Port(Protocol):

@@ -333,7 +333,7 @@ class ModbusPort:
             self._answered(request)
             behind = self._waiting and request is self._previous
             refused = request.refused_by(frame.pdu)
-            self.late.append(Late(request.unit, self.heard_at - request.at, behind, refused))
+            self.late.append(Late(request.unit, self.heard_at - request.at, behind, refused, self.heard_at))
             self.on_late()
 
     def _receive_rtu(self, data: bytes) -> int:
