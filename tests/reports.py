@@ -481,9 +481,9 @@ ATTACKED = (
     Found(
         "`host: 0.0.0.0`, 255.255.255.255, a multicast address, `fe80::1` without its interface",
         "accepted, then “connection refused” or “invalid argument”",
-        "refused with what to write",
-        "config/test_outside.py::test_a_host_is_a_name_or_an_address_alone",
-        "config/test_outside.py::test_an_address_that_cannot_be_listened_on_is_refused",
+        "told by `check` with what to write, refused by a reload; a start goes on",
+        "config/test_outside.py::test_a_host_that_no_connection_can_be_opened_to_is_told",
+        "daemon/test_outside_daemon.py::test_it_starts_with_addresses_that_lead_nowhere_and_tells_them",
     ),
     Found(
         "one converter under its name and under its IP address, in two buses",

@@ -38,6 +38,7 @@ from gateway.config import (
     line_of,
     rows_of,
     same_lines,
+    unusable_places,
 )
 from gateway.config.temperatures import load_temperatures
 from gateway.errors import ConfigError, DriverError, Problem
@@ -101,6 +102,7 @@ def check(path: Path) -> Checked:
     mistakes = [
         *tables.mistakes,
         *lines(same_lines(list(rows_of(document, "buses")))),
+        *lines(unusable_places(document)),
         *lines(_reserved(document)),
         *lines(_addresses(document, tables.drivers)),
         *lines(_files(document)),

@@ -11,12 +11,14 @@ PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 
 def without_escape(host: str) -> str:
-    """The host of a URL as an address: in a URL the interface stands behind %25 (RFC 6874, 2).
+    """The host of a URL as an address: in a URL the interface stands behind %25 (RFC 6874, 2). With nothing
+    behind it, 25 is the interface.
 
-    >>> without_escape("fe80::1%25eth0")
-    'fe80::1%eth0'
+    >>> without_escape("fe80::1%25eth0"), without_escape("fe80::1%25")
+    ('fe80::1%eth0', 'fe80::1%25')
     """
-    return host.replace("%25", "%", 1) if ":" in host else host
+    address, escape, interface = host.partition("%25")
+    return f"{address}%{interface}" if ":" in address and escape and interface else host
 
 
 @dataclass(frozen=True, slots=True)

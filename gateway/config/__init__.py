@@ -21,6 +21,7 @@ from gateway.config.schema import (
 from gateway.config.sections.machine import OWN_ID, PinsSection
 from gateway.config.sections.remote import TRUST, RemoteSection
 from gateway.config.units import Duration, parse_duration, parse_ratio
+from gateway.config.unusable import unusable_places
 from gateway.config.validation import dotted, line_of, validate, value_of
 from gateway.config.yamlfile import (
     MAX_PROBLEMS,
@@ -86,6 +87,7 @@ __all__ = [
     "same_line",
     "same_lines",
     "shown",
+    "unusable_places",
     "validate",
     "value_of",
     "with_items",

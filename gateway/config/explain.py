@@ -36,6 +36,12 @@ def shown(value: object) -> str:
     return quoted(value)
 
 
+def refused(value: object, error: object) -> Told:
+    """What a validator says of a value."""
+    what, _, mend = str(error).partition(": write ")
+    return f"{shown(value)} {what}".strip(), f"write {mend}" if mend else ""
+
+
 def explain(error: dict[str, Any], keys: Callable[[tuple[Key, ...]], Iterable[str]], elsewhere: str) -> Told:
     """One pydantic error. `keys` gives the keys that may stand at a place; `elsewhere` says where to look."""
     kind, value, context = error["type"], shown(error.get("input")), error.get("ctx", {})
@@ -46,8 +52,7 @@ def explain(error: dict[str, Any], keys: Callable[[tuple[Key, ...]], Iterable[st
     if kind == "extra_forbidden":
         return "is not a key here", did_you_mean(str(error["loc"][-1]), keys(error["loc"]), elsewhere)
     if kind == "value_error":
-        what, _, mend = str(context.get("error", error["msg"])).partition(": write ")
-        return f"{value} {what}".strip(), f"write {mend}" if mend else ""
+        return refused(error.get("input"), context.get("error", error["msg"]))
     if kind == "literal_error":
         return f"{value} is not one of the choices", f"write {context['expected']}"
     if kind in {"string_too_long", "too_long"}:

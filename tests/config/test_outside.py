@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway.catalogue import load_file, load_text
+from gateway.check import check as look
 from gateway.cli.check import command as check
 from gateway.cli.drivers_try import settings
 from gateway.common.files import read_secret
@@ -75,22 +76,7 @@ def bus(host: str) -> str:
         ("\uff41\uff42", "U+FF41 FULLWIDTH LATIN SMALL LETTER A for 'a'"),
         ('""', "is empty"),
         (f"{'a' * 64}.local", "is not a host name"),
-        ("0.0.0.0", "of no machine → write the one of the device itself"),
-        ('"::"', "of no machine"),
-        ("0.1.2.3", "of no machine"),
-        ('"::ffff:0.0.0.0"', "of no machine"),
-        ("255.255.255.255", "of many machines → write the one of the device itself"),
-        ("224.0.0.1", "of many machines"),
-        ("239.255.1.1", "of many machines"),
-        ('"ff02::1"', "of many machines"),
-        ('"ff02::1%eth0"', "of many machines"),
-        ('"::ffff:224.0.0.1"', "of many machines"),
-        ("240.0.0.1", "that nobody has"),
-        ('"fe80::1"', "write the interface behind it, like fe80::1%eth0"),
         ('"fe80::1%"', "has an empty interface"),
-        ('"fe80::1%25eth0"', "has %25, which belongs to URLs → write fe80::1%eth0"),
-        ('"fe80::1%an-interface-of-20"', "has an interface that cannot be"),
-        ('"2001:db8::1%eth0"', "has an interface, which belongs to fe80:: only → write 2001:db8::1"),
         ('"10.0.0.1%eth0"', "has an interface, which belongs to fe80:: only → write 10.0.0.1"),
     ],
 )
@@ -129,8 +115,6 @@ def test_names_and_addresses_are_good(host) -> None:
         ('"/dev/ttyUSB0 "', "a blank at its end"),
         ("ttyUSB0", "write /dev/ttyUSB0"),
         ("COM3", "is not a path"),
-        ("/dev/ttyUSB0/", "is a folder"),
-        ("/dev/", "is a folder"),
         ('"socket://h:1"', "rtu-over-tcp"),
         ('"/dev/tty\\u200bUSB0"', "U+200B"),
         ('""', "is empty"),
@@ -157,12 +141,6 @@ def test_a_serial_port_is_a_path(port, why) -> None:
         ('url: "mqtt://::1:1883"', ""),
         ('url: "mqtt://[::1"', "brackets"),
         ('url: "mqtt://192.168.1"', "four numbers"),
-        ('url: "mqtt://0.0.0.0"', "of no machine"),
-        ('url: "mqtts://255.255.255.255"', "of many machines"),
-        ('url: "mqtt://[ff02::1]"', "of many machines"),
-        ('url: "mqtt://[::]:1883"', "of no machine"),
-        ('url: "mqtt://[fe80::1]"', "write the interface behind it"),
-        ('url: "mqtt://[2001:db8::1%25eth0]"', "belongs to fe80:: only"),
         ('url: "mqtt://h", username: "u "', "a blank at its end"),
         ('url: "mqtt://h", username: "\\ufeffu"', "U+FEFF"),
         ('url: "mqtt://h", username: ""', "is empty"),
@@ -187,28 +165,17 @@ def test_the_interface_of_a_broker_may_be_written_as_urls_have_it(url) -> None:
     assert Uplink(name="u", url=url).broker.host == "fe80::1%eth0"
 
 
+def test_an_interface_may_have_the_number_25() -> None:
+    assert Uplink(name="u", url="mqtt://[fe80::1%25]").broker.host == "fe80::1%25"
+    assert Uplink(name="u", url="mqtt://[fe80::1%2525]").broker.host == "fe80::1%25"
+
+
 @pytest.mark.parametrize(
-    ("listen", "why"),
-    [
-        ("*:80", "write host:port"),
-        ("1.2.3:80", "write host:port"),
-        ("300.1.1.1:80", "write host:port"),
-        ("0:80", "write host:port"),
-        ("a,b:80", "write host:port"),
-        ("[:::]:80", "write host:port"),
-        ("[10.0.0.1]:80", "write host:port"),
-        ("127.0.0.1:٨٠", "write host:port"),
-        ("127.0.0.1:0", "write host:port"),
-        ("meter\\u200b:80", "U+200B"),
-        ("255.255.255.255:80", "of many machines"),
-        ("[ff02::1]:80", "of many machines"),
-        ("[fe80::1]:80", "without its interface"),
-    ],
+    "listen", ["127.0.0.1:0", "127.0.0.1:65536", "8080", "[fe80::1%eth0]:80", "[::ffff:1.2.3]:80", "a b:80"]
 )
-def test_an_address_that_cannot_be_listened_on_is_refused(listen, why) -> None:
+def test_what_is_no_host_and_port_is_refused(listen) -> None:
     (told,) = problems(f'status: {{listen: "{listen}"}}\n')
     assert told.startswith("f:2: status.listen: ")
-    assert why in told
 
 
 @pytest.mark.parametrize(
@@ -226,6 +193,108 @@ def test_a_serial_number_has_no_hidden_ends(serial) -> None:
         f"{serial}}}]\n"
     )
     assert any("meters[0].serial" in line for line in told)
+
+
+# -- what is well written and leads nowhere
+
+
+def mistakes(tmp_path: Path, text: str) -> list[str]:
+    """What a reload refuses and a start goes on with."""
+    path = tmp_path / "f"
+    path.write_text(HEAD + text)
+    assert load_config(path), "what was good enough to run must start again after a power cut"
+    found = look(path)
+    assert found.fatal == []
+    return [str(problem).removeprefix(f"{tmp_path}/") for problem in found.mistakes]
+
+
+UNUSABLE_HOSTS = [
+    ("0.0.0.0", "of no machine → write the one of the device itself"),
+    ('"::"', "of no machine"),
+    ("0.1.2.3", "of no machine"),
+    ('"::ffff:0.0.0.0"', "of no machine"),
+    ("255.255.255.255", "of many machines → write the one of the device itself"),
+    ("224.0.0.1", "of many machines"),
+    ("239.255.1.1", "of many machines"),
+    ('"ff02::1"', "of many machines"),
+    ('"ff02::1%eth0"', "of many machines"),
+    ('"::ffff:224.0.0.1"', "of many machines"),
+    ("240.0.0.1", "that nobody has"),
+    ('"fe80::1"', "write the interface behind it, like fe80::1%eth0"),
+    ('"fe80::1%25eth0"', "has %25, which belongs to URLs → write fe80::1%eth0"),
+    ('"fe80::1%an-interface-of-20"', "has an interface that cannot be"),
+    ('"2001:db8::1%eth0"', "has an interface, which belongs to fe80:: only → write 2001:db8::1"),
+]
+
+
+@pytest.mark.parametrize(("host", "why"), UNUSABLE_HOSTS)
+def test_a_host_that_no_connection_can_be_opened_to_is_told(tmp_path, host, why) -> None:
+    (told,) = mistakes(tmp_path, bus(host))
+    assert told.startswith("f:3: buses[0].host: ")
+    assert why in told
+    (told,) = mistakes(tmp_path, f"status:\n  names:\n    - gateway.local\n    - {host}\n")
+    assert told.startswith("f:5: status.names[1]: ")
+    assert why in told
+
+
+@pytest.mark.parametrize("port", ["/dev/ttyUSB0/", "/dev/", "/"])
+def test_a_folder_is_no_port(tmp_path, port) -> None:
+    (told,) = mistakes(tmp_path, f"buses:\n  - {{name: t, type: serial, port: {port}}}\n")
+    assert told.startswith("f:3: buses[0].port: ")
+    assert "is a folder → write the port in it" in told
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("mqtt://0.0.0.0", "of no machine"),
+        ("mqtts://255.255.255.255", "of many machines"),
+        ("mqtt://[ff02::1]", "of many machines"),
+        ("mqtt://[::]:1883", "of no machine"),
+        ("mqtt://[fe80::1]", "write the interface behind it"),
+        ("mqtt://[2001:db8::1%25eth0]", "belongs to fe80:: only"),
+    ],
+)
+def test_a_broker_that_no_connection_can_be_opened_to_is_told(tmp_path, url, why) -> None:
+    (told,) = mistakes(tmp_path, f'uplinks:\n  - {{name: u, url: "{url}"}}\n')
+    assert told.startswith("f:3: uplinks[0].url: ")
+    assert why in told
+    keys = "url: mqtts://h, cert: /c.pem, key: /c.pem, token_file: /t"
+    told = mistakes(tmp_path, f'uplinks:\n  - {{name: u, {keys}, enroll_url: "{url}"}}\n')
+    assert any(line.startswith("f:3: uplinks[0].enroll_url: ") and why in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("listen", "why"),
+    [
+        ("*:80", "write host:port"),
+        ("1.2.3:80", "write host:port"),
+        ("300.1.1.1:80", "write host:port"),
+        ("0:80", "write host:port"),
+        ("a,b:80", "write host:port"),
+        ("[:::]:80", "write host:port"),
+        ("[10.0.0.1]:80", "write host:port"),
+        ("127.0.0.1:٨٠", "write host:port"),
+        ("meter\\u200b:80", "U+200B"),
+        ("255.255.255.255:80", "of many machines"),
+        ("[ff02::1]:80", "of many machines"),
+        ("[fe80::1]:80", "without its interface"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on_is_told(tmp_path, listen, why) -> None:
+    (told,) = mistakes(tmp_path, f'status: {{listen: "{listen}"}}\n')
+    assert told.startswith("f:2: status.listen: ")
+    assert why in told
+
+
+def test_what_can_be_used_is_no_mistake(tmp_path) -> None:
+    hosts = ["10.0.0.1", "::1", "fe80::1%eth0", "fe80::1%2", "169.254.1.1", "192.168.1.255", "a.b.", "meter"]
+    lines = [f"  - {{name: b{at}, type: tcp, host: '{host}'}}\n" for at, host in enumerate(hosts)]
+    text = "buses:\n" + "".join(lines) + "  - {name: s, type: serial, port: /dev/ttyUSB0}\n"
+    text += "uplinks: [{name: u, url: 'mqtt://[fe80::1%25eth0]'}]\n"
+    assert mistakes(tmp_path, text + f"status: {{names: {hosts}}}\n") == []
+    for listen in ("0.0.0.0:8080", "[::]:8080", "localhost:80", "gateway.local:80", "[::ffff:10.0.0.1]:80"):
+        assert mistakes(tmp_path, f'status: {{listen: "{listen}"}}\n') == []
 
 
 # -- texts without end

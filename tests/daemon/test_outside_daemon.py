@@ -6,12 +6,13 @@ import os
 import signal
 from pathlib import Path
 
+import httpx
 import pytest
 from test_daemon import answers, bus, configure, meter, plant, started, status
 
 from gateway.config import parse_config
 from gateway.daemon.snapshots import Paths
-from tests.rig import rig, until
+from tests.rig import free_port, rig, until
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,34 @@ def test_two_buses_on_one_line_run_and_are_told(tmp_path) -> None:
         assert any("buses[1]" in line and "one bus" in line for line in status(site)["problems"])
         assert "buses[1]" in site.log("gateway")
         until(lambda: status(site)["meters"][0]["state"] == "answering", 60, "the rest is read")
+
+
+def test_it_starts_with_addresses_that_lead_nowhere_and_tells_them(tmp_path) -> None:
+    """Each of them ran once, or works on this system: after an upgrade the other lines are read as before."""
+    with rig(tmp_path, plant(tmp_path)) as site:
+        page = free_port()
+        site.configure(
+            gateway={"id": "bench-1", "commit_interval": "1s"},
+            buses=[
+                bus(site), {"name": "unused", "type": "tcp", "host": "0.0.0.0"},
+                {"name": "many", "type": "tcp", "host": "ff02::1"},
+                {"name": "folder", "type": "serial", "port": "/dev/ttyUSB0/"},
+            ],
+            meters=[meter(1)],
+            uplinks=[site.uplink(url=f"mqtt://0.0.0.0:{site.broker_port}")],
+            status={"listen": f"0:{page}", "names": ["gateway.local", "fe80::1"]},
+        )  # fmt: skip
+        started(site)
+        until(lambda: status(site)["meters"][0]["state"] == "answering", 60, "the other line is read")
+        told = "\n".join(status(site)["problems"])
+        for key, why in (
+            ("buses[1].host", "is the address of no machine"),
+            ("buses[2].host", "is an address of many machines"),
+            ("buses[3].port", "is a folder"),
+            ("uplinks[0].url", "is the address of no machine"),
+            ("status.listen", "is not an address to listen on"),
+            ("status.names[1]", "is of one network only"),
+        ):
+            assert any(key in line and why in line for line in status(site)["problems"]), told
+            assert key in site.log("gateway")
+        assert httpx.get(f"http://127.0.0.1:{page}/", timeout=30).status_code < 500, "0 is 0.0.0.0 here"

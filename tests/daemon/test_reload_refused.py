@@ -58,6 +58,14 @@ MEANING: dict[str, tuple[Callable[[Sections, Path], None], str]] = {
     "a table with a mistake": (a_table, "u17"),
     "a bus that is none": (entry("meters", bus="palnt"), "did you mean plant?"),
     "two buses on one line": (another("buses", name="twin"), "the line of the bus plant"),
+    "a host that is no machine": (
+        another("buses", name="far", host="0.0.0.0"),
+        "is the address of no machine",
+    ),
+    "a page that nobody can reach": (
+        lambda config, _: config["status"].update(listen="255.255.255.255:80"),
+        "has an address of many machines",
+    ),
     "two meters at one address": (another("meters", id="m9"), "already taken by m1"),
     "a meter that is called as the gateway": (entry("meters", id="gateway"), "the gateway itself"),
     "no address": (no_address, "is missing"),
