@@ -60,7 +60,9 @@ def a_host(value: str) -> str:
     if is_address(value):
         return value
     if value.partition("%")[2] and is_address(value.partition("%")[0]):
-        raise ValueError(f"has an interface, which belongs to fe80:: only: write {value.partition('%')[0]}")
+        raise ValueError(
+            f"has an interface, which belongs to fe80 addresses only: write {value.partition('%')[0]}"
+        )
     if value[-1:] == "%" and is_address(value[:-1]):
         raise ValueError("has an empty interface: write it, like fe80::1%eth0; ip link lists them")
     if _NUMBERS.fullmatch(value):

@@ -78,11 +78,15 @@ def _of_one_machine(value: str) -> None:
                 "fe80::1%eth0; ip link lists them"
             )
         if zone.startswith("25") and len(zone) > 2:
-            raise ValueError(f"has %25, which belongs to URLs: write {value.replace('%25', '%', 1)}")
+            raise ValueError(
+                f"has the 25 of a URL in front of its interface: write {value.replace('%25', '%', 1)}"
+            )
         if not _INTERFACE.fullmatch(zone):
             raise ValueError("has an interface that cannot be: write one that ip link lists, like eth0")
     elif zone:
-        raise ValueError(f"has an interface, which belongs to fe80:: only: write {value.partition('%')[0]}")
+        raise ValueError(
+            f"has an interface, which belongs to fe80 addresses only: write {value.partition('%')[0]}"
+        )
 
 
 def _of_one_broker(value: str) -> None:

@@ -25,7 +25,10 @@ from gateway.config.places import a_host
 from gateway.config.schema import Uplink
 from gateway.config.yamlfile import MAX_BYTES, parse_yaml, scalar
 from gateway.errors import ConfigError, DriverError, GatewayError
+from gateway.status.words.errors import in_words
+from gateway.status.words.language import Locale
 
+TURKISH = Locale("tr", "Europe/Istanbul", 0)
 HEAD = "gateway: {id: g}\n"
 TABLE = "maker: M\nmodel: M\nverified: datasheet\nsource: p\nregisters: |\n"
 
@@ -77,7 +80,7 @@ def bus(host: str) -> str:
         ('""', "is empty"),
         (f"{'a' * 64}.local", "is not a host name"),
         ('"fe80::1%"', "has an empty interface"),
-        ('"10.0.0.1%eth0"', "has an interface, which belongs to fe80:: only → write 10.0.0.1"),
+        ('"10.0.0.1%eth0"', "has an interface, which belongs to fe80 addresses only → write 10.0.0.1"),
     ],
 )
 def test_a_host_is_a_name_or_an_address_alone(host, why) -> None:
@@ -205,7 +208,10 @@ def mistakes(tmp_path: Path, text: str) -> list[str]:
     assert load_config(path), "what was good enough to run must start again after a power cut"
     found = look(path)
     assert found.fatal == []
-    return [str(problem).removeprefix(f"{tmp_path}/") for problem in found.mistakes]
+    told = [str(problem).removeprefix(f"{tmp_path}/") for problem in found.mistakes]
+    for part in (part for line in told for part in line.split(" → ")):
+        assert in_words(part, TURKISH) != part, "each half has its Turkish"
+    return told
 
 
 UNUSABLE_HOSTS = [
@@ -221,9 +227,9 @@ UNUSABLE_HOSTS = [
     ('"::ffff:224.0.0.1"', "of many machines"),
     ("240.0.0.1", "that nobody has"),
     ('"fe80::1"', "write the interface behind it, like fe80::1%eth0"),
-    ('"fe80::1%25eth0"', "has %25, which belongs to URLs → write fe80::1%eth0"),
+    ('"fe80::1%25eth0"', "has the 25 of a URL in front of its interface → write fe80::1%eth0"),
     ('"fe80::1%an-interface-of-20"', "has an interface that cannot be"),
-    ('"2001:db8::1%eth0"', "has an interface, which belongs to fe80:: only → write 2001:db8::1"),
+    ('"2001:db8::1%eth0"', "has an interface, which belongs to fe80 addresses only → write 2001:db8::1"),
 ]
 
 
@@ -252,7 +258,7 @@ def test_a_folder_is_no_port(tmp_path, port) -> None:
         ("mqtt://[ff02::1]", "of many machines"),
         ("mqtt://[::]:1883", "of no machine"),
         ("mqtt://[fe80::1]", "write the interface behind it"),
-        ("mqtt://[2001:db8::1%25eth0]", "belongs to fe80:: only"),
+        ("mqtt://[2001:db8::1%25eth0]", "belongs to fe80 addresses only"),
     ],
 )
 def test_a_broker_that_no_connection_can_be_opened_to_is_told(tmp_path, url, why) -> None:
