@@ -77,7 +77,8 @@ def _of_one_machine(value: str) -> None:
                 "is of one network only, and does not say of which: write the interface behind it, like "
                 "fe80::1%eth0; ip link lists them"
             )
-        if zone.startswith("25") and len(zone) > 2:
+        # A number alone is the interface's own: 253 is no 3.
+        if zone.startswith("25") and not re.fullmatch("[0-9]+", zone):
             raise ValueError(
                 f"has the 25 of a URL in front of its interface: write {value.replace('%25', '%', 1)}"
             )

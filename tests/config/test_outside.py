@@ -294,10 +294,28 @@ def test_an_address_that_cannot_be_listened_on_is_told(tmp_path, listen, why) ->
 
 
 def test_what_can_be_used_is_no_mistake(tmp_path) -> None:
-    hosts = ["10.0.0.1", "::1", "fe80::1%eth0", "fe80::1%2", "169.254.1.1", "192.168.1.255", "a.b.", "meter"]
+    hosts = [
+        "10.0.0.1",
+        "::1",
+        "fe80::1%eth0",
+        "fe80::1%2",
+        "fe80::1%25",
+        "fe80::1%253",
+        "169.254.1.1",
+        "192.168.1.255",
+        "a.b.",
+        "meter",
+    ]
     lines = [f"  - {{name: b{at}, type: tcp, host: '{host}'}}\n" for at, host in enumerate(hosts)]
     text = "buses:\n" + "".join(lines) + "  - {name: s, type: serial, port: /dev/ttyUSB0}\n"
-    text += "uplinks: [{name: u, url: 'mqtt://[fe80::1%25eth0]'}]\n"
+    urls = [
+        "mqtt://[fe80::1%25eth0]",
+        "mqtt://[fe80::1%eth0]",
+        "mqtt://[fe80::1%25253]",
+        "mqtt://[fe80::1%25]",
+    ]
+    lines = [f"  - {{name: u{at}, url: '{url}'}}\n" for at, url in enumerate(urls)]
+    text += "uplinks:\n" + "".join(lines)
     assert mistakes(tmp_path, text + f"status: {{names: {hosts}}}\n") == []
     for listen in ("0.0.0.0:8080", "[::]:8080", "localhost:80", "gateway.local:80", "[::ffff:10.0.0.1]:80"):
         assert mistakes(tmp_path, f'status: {{listen: "{listen}"}}\n') == []
