@@ -51,13 +51,15 @@ def validate(
     try:
         return model.model_validate(document), []
     except ValidationError as error:
-        # What fits none of the kinds that a value may be of is one mistake, not one for each.
-        return None, few(iter(dict.fromkeys(_told(error, document, name, explain))), name)
+        return None, few(_told(error, document, name, explain), name)
 
 
 def _told(
     error: ValidationError, document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]
 ) -> Iterator[Problem]:
+    """One at a time: of many mistakes a few are told, and to explain one may cost a search."""
+    # What fits none of the kinds that a value may be of is one mistake, not one for each.
+    seen: set[Problem] = set()
     for item in error.errors(include_url=False):
         # pydantic names the chosen kind of a union after its index: buses[0].serial.port is buses[0].port in
         # the file.
@@ -68,7 +70,10 @@ def _told(
         if item["type"] != "extra_forbidden":
             loc = [key for key in loc if isinstance(key, int) or not _DESCRIBED.match(key)]
         what, mend = explain(dict(item))
-        yield Problem(name, line_of(document, loc), dotted(loc), what, mend)
+        problem = Problem(name, line_of(document, loc), dotted(loc), what, mend)
+        if problem not in seen:
+            seen.add(problem)
+            yield problem
 
 
 def dotted(loc: Sequence[Key]) -> str:

@@ -20,7 +20,15 @@ from gateway.check import check as look
 from gateway.cli.check import command as check
 from gateway.cli.drivers_try import settings
 from gateway.common.files import read_secret
-from gateway.config import TcpBus, host_and_port, load_config, parse_config
+from gateway.config import (
+    MAX_PROBLEMS,
+    Config,
+    TcpBus,
+    host_and_port,
+    load_config,
+    parse_config,
+    validate,
+)
 from gateway.config.places import a_host
 from gateway.config.schema import Uplink
 from gateway.config.yamlfile import MAX_BYTES, parse_yaml, scalar
@@ -388,6 +396,23 @@ def test_a_value_that_is_of_no_kind_is_one_mistake_of_its_key(verified) -> None:
         )
     (problem,) = caught.value.problems
     assert (problem.line, problem.key) == (3, "verified")
+
+
+def test_of_many_mistakes_only_those_that_are_told_are_explained() -> None:
+    """A search for what was meant by each of 80 000 keys takes minutes, and a reload waits for it."""
+    explained = []
+
+    def explain(error: dict[str, object]) -> tuple[str, str]:
+        explained.append(error["loc"])
+        return "is not a key here", ""
+
+    document, _ = parse_yaml(HEAD + "".join(f"key{number}: 1\n" for number in range(5000)), "f")
+    assert document is not None
+    config, told = validate(Config, document, "f", explain)
+    assert config is None
+    assert len(told) == MAX_PROBLEMS + 1
+    assert sum("more than" in problem.what for problem in told) == 1
+    assert len(explained) == MAX_PROBLEMS + 1
 
 
 # -- two buses on one line
