@@ -185,7 +185,9 @@ def _in_words(error: yaml.MarkedYAMLError, text: str) -> _Unfit:
         return _Unfit(begun.line + 1, "a quotation mark opens here and never closes", "close it")
     if line <= len(lines) and "\t" in re.match(r"\s*", lines[line - 1])[0]:  # type: ignore[index]
         return _Unfit(line, "a tab stands where blanks belong", "write blanks in the place of the tab")
-    for number, written in enumerate(lines[:line], 1):
+    # Further up such a blank may stand where it does no harm: in a text behind |, between quotation marks.
+    first = max(1, line - 1)
+    for number, written in enumerate(lines[first - 1 : line], first):
         if odd := re.match(r" *([^\S \t\r])", written):
             what = f"a blank that YAML does not take for one, {code_point(odd[1])}, stands before the text"
             return _Unfit(number, what, "write plain blanks in its place")

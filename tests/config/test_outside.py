@@ -497,6 +497,8 @@ def test_a_byte_order_mark_and_crlf_do_no_harm(tmp_path) -> None:
         (b"gateway:\n\tid: g\n", 2, "not valid YAML"),
         ("gateway:\n\u00a0 id: g\n  name: a\n".encode(), 2, "U+00A0"),
         ("gateway:\n  id: g\n \u3000name: a\n".encode(), 3, "U+3000"),
+        ("a: |\n  text\n  \u00a0more\n  end\ngateway: {id: g\nb: 1\n".encode(), 6, "check indentation"),
+        ("a: 'b\n  \u00a0c\n  d'\ngateway: {id: g\nb: 1\n".encode(), 5, "check indentation"),
     ],
 )
 def test_other_encodings_are_named_with_their_line(tmp_path, data, line, why) -> None:
