@@ -23,7 +23,18 @@ from gateway.check.certificates import validities
 from gateway.check.configuration import Told
 from gateway.check.rights import User, name_of, service_user
 from gateway.common.files import SECRETS, give_back, open_to
-from gateway.config import Config, Key, SerialBus, TcpBus, dotted, examine, is_address, line_of, same_line
+from gateway.config import (
+    Config,
+    Key,
+    SerialBus,
+    TcpBus,
+    dotted,
+    examine,
+    is_address,
+    line_of,
+    one_spelling,
+    same_line,
+)
 from gateway.errors import Problem
 from gateway.field import MeterTask, forecast_bus, port_in_use, port_trouble, stored_per_day
 
@@ -192,7 +203,7 @@ def _one_host(config: Config, found: dict[str, set[str]]) -> Iterator[Told]:
     for index, bus in enumerate(config.buses):
         if not isinstance(bus, TcpBus):
             continue
-        for address in sorted(found.get(bus.host, {bus.host})):
+        for address in sorted(found.get(bus.host, {one_spelling(bus.host)})):
             other = first.setdefault((address, bus.port), bus)
             if other is bus or same_line(bus.model_dump(), other.model_dump()):
                 continue
@@ -206,9 +217,12 @@ def _one_host(config: Config, found: dict[str, set[str]]) -> Iterator[Told]:
 
 def _interfaces(wanted: list[tuple[list[Key], str]]) -> Iterator[Told]:
     """Addresses behind an interface that this machine does not have."""
+    behind = [(loc, zone) for loc, host in wanted if (zone := host.partition("%")[2])]
+    if not behind:
+        return
     have = {name for number, name in socket.if_nameindex() for name in (name, str(number))}
-    for loc, host in wanted:
-        if (zone := host.partition("%")[2]) and zone not in have:
+    for loc, zone in behind:
+        if zone not in have:
             yield loc, f"this machine has no interface {zone}", "write one that ip link lists"
 
 

@@ -3,7 +3,15 @@
 from gateway.config.additions import with_items, with_keys, with_value, write_beside
 from gateway.config.explain import explain, shown
 from gateway.config.load import examine, is_enabled, load_config, parse_config, rows_of
-from gateway.config.places import a_broker, host_and_port, is_address, plain_text, same_line, same_lines
+from gateway.config.places import (
+    a_broker,
+    host_and_port,
+    is_address,
+    one_spelling,
+    plain_text,
+    same_line,
+    same_lines,
+)
 from gateway.config.schema import (
     REPLY_RULE,
     UPLINK_FILES,
@@ -77,6 +85,7 @@ __all__ = [
     "load_config",
     "nodes_of",
     "odd_character",
+    "one_spelling",
     "parse_config",
     "parse_duration",
     "parse_ratio",

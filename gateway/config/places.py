@@ -161,6 +161,19 @@ def is_address(host: str) -> bool:
     return True
 
 
+def one_spelling(host: str) -> str:
+    """An IP address in the one way that every spelling of it has in common; a name stays as it is.
+
+    >>> one_spelling("2001:DB8:0::10"), one_spelling("::ffff:192.0.2.10"), one_spelling("Meter.local")
+    ('2001:db8::10', '192.0.2.10', 'Meter.local')
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def _is_name(host: str) -> bool:
     bare = host.removesuffix(".")
     try:
@@ -240,10 +253,7 @@ def _machine(host: str) -> str:
     name = host.casefold().removesuffix(".")
     if name in _SELF or name.endswith(".localhost"):
         return "localhost"
-    try:
-        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
+    address = one_spelling(name.strip("[]"))
+    if not is_address(address):
         return name
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return "localhost" if str(address) in {"127.0.0.1", "::1"} else str(address)
+    return "localhost" if address in {"127.0.0.1", "::1"} else address

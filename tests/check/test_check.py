@@ -337,10 +337,15 @@ def test_here_looks_at_ports_names_and_the_pages_address(tmp_path) -> None:
         (("meter-room.local", "gateway.example"), "of the bus b0, are one machine: 192.0.2.10"),
         (("meter-room.local", "other.example"), ""),
         (("192.0.2.11", "meter-room.local"), ""),
+        (("2001:DB8:0::10", "six.local"), "of the bus b0, are one machine: 2001:db8::10"),
+        (("six.local", "2001:0db8::0010"), "of the bus b0, are one machine: 2001:db8::10"),
+        (("::ffff:192.0.2.10", "meter-room.local"), "of the bus b0, are one machine: 192.0.2.10"),
+        (("2001:db8::11", "six.local"), ""),
     ],
 )
 def test_here_knows_one_host_by_two_names(tmp_path, monkeypatch, hosts, told) -> None:
     known = {"meter-room.local": "192.0.2.10", "gateway.example": "192.0.2.10", "other.example": "192.0.2.99"}
+    known["six.local"] = "2001:db8::10"
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda host, port: [(socket.AF_INET, 1, 6, "", (known[host], port))]
     )
@@ -350,6 +355,15 @@ def test_here_knows_one_host_by_two_names(tmp_path, monkeypatch, hosts, told) ->
     assert ("a line has one master" in found) is bool(told)
     other_port = [{**bus, "port": 502 + at} for at, bus in enumerate(buses)]
     assert "one master" not in here(tmp_path, buses=other_port, status={"listen": f"127.0.0.1:{free()}"})
+
+
+def test_here_asks_for_interfaces_only_where_one_is_written(tmp_path, monkeypatch) -> None:
+    def closed() -> list[tuple[int, str]]:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(socket, "if_nameindex", closed)
+    buses = [{"name": "b", "type": "tcp", "host": "192.0.2.10"}, {"name": "c", "type": "tcp", "host": "::1"}]
+    assert here(tmp_path, buses=buses, status={"listen": f"127.0.0.1:{free()}"}) == ""
 
 
 def test_here_knows_its_interfaces(tmp_path) -> None:
