@@ -93,6 +93,23 @@ class Drops(Queue):
         raise NoReply(f"unit {unit} did not answer")
 
 
+class Closes(Queue):
+    """Whoever asks while it serves another request is hung up on, and what it owed is lost with that."""
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+        if self.connected and time.monotonic() < self.free_at:
+            self.sent_at = time.monotonic()
+            self.asked.append((unit, function, address, count))
+            self.open_request = None
+            self.close()
+            raise BusDown("the connection was closed")
+        return await super().read(unit, function, address, count, timeout)
+
+    def come_late(self, request: tuple[float, int, int, int], sent_at: float) -> None:
+        if request in {self.open_request, self.previous}:
+            super().come_late(request, sent_at)
+
+
 async def readings_of(
     hold: float, dead: tuple[int, ...], begins: float, kind: type[Queue] = Queue
 ) -> dict[str, int]:
@@ -133,6 +150,15 @@ async def test_one_that_drops_what_comes_meanwhile_costs_no_living_one_its_place
     hold: float, begins: float
 ) -> None:
     good = await readings_of(hold, (9,), begins, Drops)
+    assert min(good.values()) >= 0.85 * SECONDS / INTERVAL, good
+
+
+@pytest.mark.parametrize("begins", [0.1, 1.5, 3.0, 4.5])
+@pytest.mark.parametrize("hold", [3.0, 5.0])
+async def test_one_that_hangs_up_on_what_comes_meanwhile_costs_no_living_one_its_place(
+    hold: float, begins: float
+) -> None:
+    good = await readings_of(hold, (9,), begins, Closes)
     assert min(good.values()) >= 0.85 * SECONDS / INTERVAL, good
 
 

@@ -17,7 +17,7 @@ from gateway.errors import BadFrame, NoReply, OthersTalk, Refused
 from gateway.field.bus import odd_replies
 from gateway.field.bus.connection import Ended
 from gateway.field.bus.station import LEFT, Station, Undecided
-from gateway.field.bus.transaction import LATEST, Transactions
+from gateway.field.bus.transaction import LATEST, SERVING, Transactions
 from gateway.field.port.contract import ReadSeries, Registers, words_of
 from gateway.field.port.difference import OddReply
 
@@ -98,7 +98,11 @@ class BusLine(Transactions):
                 if ended > (ENDINGS if self.first.answered else 1) and (
                     station.answers or not self.first.longer(station)
                 ):
-                    raise await self._hung_up(station) from error
+                    serves = self._serves_until(station) if not kept_waiting else 0.0
+                    if not serves:
+                        raise await self._hung_up(station) from error
+                    kept_waiting = True  # some hang up on whoever comes while they serve another one
+                    await self._until(serves)
             except NoReply:
                 if isinstance(self.bus, SerialBus) or not self.port.connected:
                     raise
@@ -119,6 +123,17 @@ class BusLine(Transactions):
         """
         unit, heard_at = self._late_from
         return unit != station.unit and heard_at >= self.port.sent_at
+
+    def _serves_until(self, station: Station) -> float:
+        """Until when a gateway may be at the request of another unit, which was given up (the loop's time);
+        that one is waited for the next time. 0.0 when there is none, or this one has never answered.
+        """
+        given_up = [each for each in self._stations if each is not station and each.missed_at >= each.last]
+        other = max(given_up, key=lambda each: each.last, default=None)
+        if other is None or not station.answers or other.last + SERVING <= time.monotonic():
+            return 0.0
+        self._pays, other.in_vain = True, False
+        return other.last + SERVING
 
     async def _hung_up(self, station: Station) -> NoReply:
         """What a request is whose connection ends each time, without a byte: not answered, as others may be.
