@@ -505,6 +505,12 @@ ATTACKED = (
         "field/test_gateway_queue.py::test_one_that_drops_what_comes_meanwhile_costs_no_living_one_its_place",
     ),
     Found(
+        "Modbus TCP gateway that hangs up on who asks while it waits 5 s for a dead meter, two beside it",
+        "2 and 15 of 24",
+        "22 and 24 of 24",
+        "field/test_gateway_queue.py::test_one_that_hangs_up_on_what_comes_meanwhile_costs_no_living_one_its_place",
+    ),
+    Found(
         "malformed CONNACK; HTTP, SSH or an alert of TLS in the place of one",
         "“closed the connection instead of answering”, or silence after 20 s",
         "said at once, with what to do; a broker that is odd in MQTT 5 alone is spoken to in 3.1.1",
