@@ -93,9 +93,22 @@ def a_listener(value: str) -> str:
     match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d{1,5})", value)
     host = match[1].strip("[]") if match else ""
     mixed = ":" in host and "." in host
-    if not match or not 1 <= int(match[2]) <= _LAST_PORT or (mixed and not is_address(host)):
+    if (
+        not match
+        or not 1 <= int(match[2]) <= _LAST_PORT
+        or (mixed and not is_address(host))
+        or not _can_be_passed_on(host)
+    ):
         raise ValueError("is not an address to listen on: write host:port, like 0.0.0.0:8080")
     return value
+
+
+def _can_be_passed_on(host: str) -> bool:
+    """Whether the system can be asked about it: before that, sockets encode a name that is not ASCII."""
+    try:
+        return "\0" not in host and (host.isascii() or bool(host.encode("idna")))
+    except UnicodeError:
+        return False
 
 
 def a_broker(value: str) -> str:

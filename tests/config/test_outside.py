@@ -182,8 +182,12 @@ def test_an_interface_may_have_the_number_25() -> None:
 
 
 @pytest.mark.parametrize(
-    "listen", ["127.0.0.1:0", "127.0.0.1:65536", "8080", "[fe80::1%eth0]:80", "[::ffff:1.2.3]:80", "a b:80"]
-)
+    "listen",
+    [
+        "127.0.0.1:0", "127.0.0.1:65536", "8080", "[fe80::1%eth0]:80", "[::ffff:1.2.3]:80", "a b:80",
+        "ö..b:80", "ö" * 64 + ":80", "a\\0b:80",
+    ],
+)  # fmt: skip
 def test_what_is_no_host_and_port_is_refused(listen) -> None:
     (told,) = problems(f'status: {{listen: "{listen}"}}\n')
     assert told.startswith("f:2: status.listen: ")
