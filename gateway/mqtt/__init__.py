@@ -17,10 +17,14 @@ from gateway.mqtt.link import (
 )
 from gateway.mqtt.reasons import (
     ACCESS_LIST,
+    DAMAGED,
     NOT_AUTHORIZED,
+    OTHER_MQTT,
     PAYLOAD,
+    RETURN_CODES,
     SHARED,
     TOO_LARGE,
+    OddConnack,
     farewell,
     meaning,
     refusal,
@@ -31,10 +35,10 @@ from gateway.mqtt.thread_link import ThreadLink
 from gateway.mqtt.tls import check_files, file_mistakes, open_to_others, password, tls_context, tls_error
 
 __all__ = [
-    "ACCESS_LIST", "FIRST_FAILURE", "NOT_AUTHORIZED", "NO_SUBSCRIBERS", "PAYLOAD", "SHARED", "SPARE",
-    "SUCCESS", "TOO_LARGE", "TO_THE_LOOP",
+    "ACCESS_LIST", "DAMAGED", "FIRST_FAILURE", "NOT_AUTHORIZED", "NO_SUBSCRIBERS", "OTHER_MQTT", "PAYLOAD",
+    "RETURN_CODES", "SHARED", "SPARE", "SUCCESS", "TOO_LARGE", "TO_THE_LOOP",
     "Broker", "BrokerLink", "Connection", "Hearing", "Limits", "Link", "LinkState", "Listener",
-    "MemoryConnection", "MemoryLink", "Outgoing", "Reconnect", "ThreadLink",
+    "MemoryConnection", "MemoryLink", "OddConnack", "Outgoing", "Reconnect", "ThreadLink",
     "check_files", "farewell", "file_mistakes", "meaning", "open_to_others", "open_unless", "packet_size",
     "password", "payload_room", "refusal", "tls_context", "tls_error", "unreachable",
 ]  # fmt: skip

@@ -280,7 +280,7 @@ class PahoConnection:
             return odd_connack(begun, five=five)
         if not self._connected:
             return no_connack(tls=address.tls, five=five)
-        return ended(_ENDINGS.get(code, "ended"))
+        return ended(_ENDINGS.get(code, "ended"), five=five)
 
     def _beginning(self) -> bytes | None:
         """`first_bytes`; waits a moment for them."""

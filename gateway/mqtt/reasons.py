@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gateway.common.text import visible
 from gateway.errors import LinkDown, LinkRefused, LinkTakenOver, UplinkError
-from gateway.mqtt.connack import SHOWN, may_be_connack
+from gateway.mqtt.connack import SHOWN, may_be_connack, may_refuse, return_code
 
 TAKEN_OVER = 0x8E
 UNSUPPORTED_VERSION = 0x84
@@ -23,6 +23,8 @@ RETAIN = 0x9A
 TOO_LARGE = 0x95
 PAYLOAD = 0x99
 SHARED = 0x9E
+RETURN_CODES = {1: UNSUPPORTED_VERSION, 2: CLIENT_ID, 3: 0x88, 4: 0x86, 5: NOT_AUTHORIZED}
+"""Those of a CONNACK of MQTT 3.1.1 that refuses (3.2.2.3), as reason codes."""
 MAX_SAID = 200
 """Characters of a broker's own text that are shown."""
 
@@ -65,11 +67,13 @@ class Meaning:
     mend: str = OPERATOR
 
 
-_OTHER_MQTT = "write protocol: 3.1.1 and look whether it goes then; a proxy on the way may damage packets"
+OTHER_MQTT = "write protocol: 3.1.1 and look whether it goes then; a proxy on the way may damage packets"
+DAMAGED = f"a proxy on the way may damage packets; {OPERATOR}"
+_AUTO = f"write protocol: auto; where that is written already, {OPERATOR}"
 MEANINGS = {
     0x80: Meaning("no_reason", "it gives no reason"),
-    0x81: Meaning("unreadable", "it could not read what we sent", _OTHER_MQTT),
-    0x82: Meaning("protocol_error", "what we sent is against the protocol in its eyes", _OTHER_MQTT),
+    0x81: Meaning("unreadable", "it could not read what we sent", OTHER_MQTT),
+    0x82: Meaning("protocol_error", "what we sent is against the protocol in its eyes", OTHER_MQTT),
     0x83: Meaning("own_rule", "it is against a rule of its own"),
     0x84: Meaning("version", "it does not speak this version of MQTT", "write protocol: 3.1.1, or auto"),
     0x85: Meaning(
@@ -109,7 +113,7 @@ MEANINGS = {
     0x91: Meaning("packet_id", "it holds a packet identifier for used", LASTING),
     0x92: Meaning("packet_id", "it does not know a packet identifier", LASTING),
     0x93: Meaning("receive_maximum", "more messages were on their way than it allows", LASTING),
-    0x94: Meaning("topic_alias", "it found a topic alias, and we send none", _OTHER_MQTT),
+    0x94: Meaning("topic_alias", "it found a topic alias, and we send none", OTHER_MQTT),
     0x95: Meaning(
         "too_large",
         "a message is larger than it allows",
@@ -234,11 +238,18 @@ def no_connack(*, tls: bool, five: bool) -> UplinkError:
 
 
 def odd_connack(begun: bytes, *, five: bool) -> UplinkError:
-    """Something came that is no answer to CONNECT; `begun` is how it begins, empty when that was not seen."""
+    """Something came that is no answer to CONNECT, or that the library takes for none; `begun` is how it
+    begins, empty when that was not seen.
+    """
+    # Of 3.1.1 the library takes a refused version, and a refused client id that is empty, for that.
+    if not five and (code := return_code(begun)) in RETURN_CODES:
+        return refusal(RETURN_CODES[code], five=False)
+    if not five and may_refuse(begun):
+        what = "the broker refuses MQTT 3.1.1 or our client id, or its answer to CONNECT is malformed"
+        return OddConnack(what, hint=_AUTO, cause="refused_or_broken")
     if may_be_connack(begun):
-        hint = _OTHER_MQTT if five else f"a proxy on the way may damage packets; {OPERATOR}"
         what = f"the broker's answer to CONNECT is malformed: it is none of MQTT {'5' if five else '3.1.1'}"
-        return OddConnack(what, hint=hint, cause="broke_protocol")
+        return OddConnack(what, hint=_broken(five=five), cause="broke_protocol")
     if begun[:2] in {b"\x15\x03", b"\x16\x03"}:
         what, hint = "that port speaks TLS, which url does not ask for", "write mqtts:// or wss:// in url"
     elif begun.startswith(b"HTTP/"):
@@ -250,9 +261,16 @@ def odd_connack(begun: bytes, *, five: bool) -> UplinkError:
     return OddConnack(what, hint=hint, cause="no_answer")
 
 
-def ended(cause: str) -> UplinkError:
-    """The connection is over, and the broker has not said why; `cause` is a key of _ENDED."""
-    hint = _OTHER_MQTT if cause == "broke_protocol" else ""
+def _broken(*, five: bool) -> str:
+    """What to do about packets that are against the protocol, MQTT `five` or 3.1.1."""
+    return OTHER_MQTT if five else DAMAGED
+
+
+def ended(cause: str, *, five: bool) -> UplinkError:
+    """The connection, of MQTT `five` or 3.1.1, is over, and the broker has not said why; `cause` is a key
+    of _ENDED.
+    """
+    hint = _broken(five=five) if cause == "broke_protocol" else ""
     return LinkDown(_ENDED[cause], hint=hint, cause=cause)
 
 
@@ -270,12 +288,12 @@ def no_answer(seconds: float, to: str = "") -> UplinkError:
     )
 
 
-def refusal(code: int, words: str = "") -> UplinkError:
-    """CONNACK said no; `words` is what `said` gives."""
+def refusal(code: int, words: str = "", *, five: bool = True) -> UplinkError:
+    """CONNACK said no, to MQTT `five` or 3.1.1; `words` is what `said` gives."""
     known = meaning(code)
     text = f"the broker refuses the connection: {known.what} (0x{code:02x}){words}"
     if code == UNSUPPORTED_VERSION:
-        return WrongVersion(text, hint=known.mend, cause=known.cause)
+        return WrongVersion(text, hint=known.mend if five else _AUTO, cause=known.cause)
     if code in {CLIENT_ID, RETAIN}:
         unwelcome = Unwelcome(text, hint=known.mend, cause=known.cause)
         unwelcome.code = code

@@ -11,6 +11,8 @@ from queue import Empty, SimpleQueue
 
 from gateway.errors import UplinkError
 from gateway.mqtt import (
+    DAMAGED,
+    OTHER_MQTT,
     SHARED,
     Broker,
     BrokerLink,
@@ -18,6 +20,7 @@ from gateway.mqtt import (
     Hearing,
     Link,
     Listener,
+    OddConnack,
     Outgoing,
     Reconnect,
     ThreadLink,
@@ -91,21 +94,34 @@ class SharedLink:
         self._link = link
 
     async def open(self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]) -> Connection:
-        """As Link. Raises what it raises, with what a broker of MQTT 3.1.1 would need."""
+        """As Link. Raises what it raises, with what a broker of MQTT 3.1.1 would need, and with no step that
+        MQTT 5 forbids.
+        """
         try:
             return await self._link.open(listener, will=will, topics=topics)
         except UplinkError as error:
-            if error.cause not in _PERHAPS_OLDER:
+            told, hint = error.message, DAMAGED if error.hint == OTHER_MQTT else error.hint
+            if _perhaps_older(error):
+                mend = meaning(SHARED).mend
+                told = f"{told}; --share needs a broker that speaks MQTT 5"
+                hint = mend if error.cause == _VERSION else f"{hint}; {mend}"
+            if (told, hint) == (error.message, error.hint):
                 raise
-            mend = meaning(SHARED).mend
-            hint = mend if error.cause == _VERSION else f"{error.hint}; {mend}"
-            told = f"{error.message}; --share needs a broker that speaks MQTT 5"
             raise type(error)(told, hint=hint, cause=error.cause) from error
 
 
 _VERSION = "version"
 _PERHAPS_OLDER = frozenset({_VERSION, "no_answer", "silent"})
 """Causes of a connection that does not come, which a broker of MQTT 3.1.1 may be behind."""
+
+
+def _perhaps_older(error: UplinkError) -> bool:
+    """Whether a broker of MQTT 3.1.1 may be behind it: one may answer MQTT 5 in its own tongue. What speaks
+    something else than MQTT is none.
+    """
+    if isinstance(error, OddConnack):
+        return error.cause == "broke_protocol"
+    return error.cause in _PERHAPS_OLDER
 
 
 def broker_link(

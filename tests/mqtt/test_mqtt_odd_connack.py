@@ -5,16 +5,27 @@ from __future__ import annotations
 import socket
 
 import pytest
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, convert_connack_rc_to_reason_code
+from paho.mqtt.enums import ConnackCode
 
 from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt import connection
 from gateway.mqtt.broker_link import BrokerLink
 from gateway.mqtt.connack import first_bytes
-from gateway.mqtt.reasons import NoConnack, OddConnack
+from gateway.mqtt.reasons import (
+    RETURN_CODES,
+    NoConnack,
+    OddConnack,
+    Unwelcome,
+    WrongVersion,
+    odd_connack,
+    refusal,
+)
 from tests.fake_broker import CONNACK, DISCONNECT, SUBACK, Ear, FakeBroker, packet
 from tests.mqtt.mqtt_parts import broker_at
 
+AUTH = 15
+"""A packet that MQTT 3.1.1 does not have."""
 MALFORMED = {
     "empty": b"",
     "flags alone": b"\x00",
@@ -36,6 +47,9 @@ OTHERS = {
     "zeros": (bytes(40), "does not speak MQTT", "check host and port"),
     "Modbus TCP": (bytes.fromhex("000000000003018302"), "does not speak MQTT", "check host and port"),
     "terminal": (b"\x1b[2Jlogin: ", 'begins with "\\x1b[2Jlogin: "', "check host and port"),
+    "Redis": (b"-ERR unknown command\r\n", 'begins with "-ERR', "check host and port"),
+    "IMAP": (b"* OK IMAP4rev1 ready\r\n", 'begins with "* OK', "check host and port"),
+    "POP3": (b"+OK POP3 ready\r\n", 'begins with "+OK', "check host and port"),
     "SUBACK": (packet(SUBACK, b"\x00\x01\x00\x01"), "does not speak MQTT", "check host and port"),
 }
 
@@ -94,6 +108,54 @@ async def test_who_speaks_something_else_is_said_at_once(first, what, mend, prot
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.parametrize("protocol", ["auto", "3.1.1"])
+async def test_a_version_that_3_1_1_refuses_is_a_refusal(protocol):
+    async with Says(packet(CONNACK, b"\x00\x01"), hangs_up=True) as broker:
+        with pytest.raises(WrongVersion, match=r"refuses the connection: .* this version of MQTT") as caught:
+            await opened(broker, protocol)
+        assert broker.versions == ([5, 4] if protocol == "auto" else [4])
+    assert caught.value.cause == "version"
+    assert "write protocol: auto; where that is written already, ask" in caught.value.hint
+
+
+async def test_a_client_id_that_3_1_1_refuses_even_when_it_may_choose_is_a_refusal():
+    async with Says(packet(CONNACK, b"\x00\x02"), hangs_up=True) as broker:
+        with pytest.raises(Unwelcome, match="does not take our client id") as caught:
+            await opened(broker, "3.1.1")
+        assert broker.connects == 2
+    assert caught.value.cause == "client_id"
+
+
+async def test_a_refusal_that_cannot_be_seen_is_not_called_malformed_alone(monkeypatch):
+    monkeypatch.setattr(connection, "first_bytes", lambda *_: None)  # as behind TLS
+    async with Says(packet(CONNACK, b"\x00\x01"), hangs_up=True) as broker:
+        with pytest.raises(OddConnack, match=r"refuses MQTT 3\.1\.1 or .* is malformed") as caught:
+            await opened(broker, "3.1.1")
+    assert caught.value.cause == "refused_or_broken"
+    assert "write protocol: auto" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("begun", "unclear"),
+    [
+        *((packet(CONNACK, b"\x00\x01")[:size], True) for size in range(4)),
+        *((packet(CONNACK, body), False) for body in (b"", b"\x00", b"\x01\x01", b"\x00\x00", b"\x00\x06")),
+    ],
+    ids=lambda value: value.hex() if isinstance(value, bytes) else None,
+)
+def test_only_what_was_cut_off_may_be_a_refusal(begun, unclear):
+    assert odd_connack(begun, five=False).cause == ("refused_or_broken" if unclear else "broke_protocol")
+    assert odd_connack(begun, five=True).cause == "broke_protocol"
+
+
+@pytest.mark.parametrize("code", range(1, 6))
+def test_each_return_code_of_3_1_1_is_told_as_its_reason_code(code):
+    reason = convert_connack_rc_to_reason_code(ConnackCode(code)).value
+    told = odd_connack(packet(CONNACK, bytes([0, code])), five=False)
+    assert (told.message, told.cause) == (refusal(reason).message, refusal(reason).cause)
+    assert RETURN_CODES[code] == reason
+
+
 async def test_with_auto_one_that_answers_mqtt_5_oddly_is_spoken_to_in_3_1_1():
     async with Says(packet(CONNACK, b"\x00\x00\x7f"), b"ok") as broker:
         link = await opened(broker, "auto")
@@ -125,7 +187,15 @@ async def test_a_protocol_that_is_broken_later_has_a_next_step():
     async with Says(packet(CONNACK, b"\x00\x42\x00")) as broker:
         with pytest.raises(LinkDown, match="broke the protocol") as caught:
             await opened(broker, "5.0")
-    assert caught.value.hint
+    assert "write protocol: 3.1.1" in caught.value.hint
+
+
+async def test_one_of_3_1_1_that_is_broken_later_is_not_told_to_write_3_1_1():
+    async with Says(packet(CONNACK, b"\x00\x00") + packet(AUTH)) as broker:
+        with pytest.raises(LinkDown, match="broke the protocol") as caught:
+            await opened(broker, "3.1.1")
+    assert "proxy" in caught.value.hint
+    assert "protocol: 3.1.1" not in caught.value.hint
 
 
 class Silent(FakeBroker):

@@ -14,6 +14,7 @@ from gateway.demo.fleet import packets
 from gateway.demo.fleet.packets import BadPacket, Packets
 from gateway.errors import LinkDown, UplinkError
 from gateway.mqtt import (
+    RETURN_CODES,
     Broker,
     Limits,
     Listener,
@@ -32,8 +33,6 @@ OPEN = 20.0
 """Seconds for TCP, TLS, CONNACK and SUBACK together."""
 AT_ONCE = 500
 """Connections that are being opened at a time: a listening socket's queue is not longer."""
-_OLD_CODES = {1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87}
-"""Return codes of a 3.1.1 CONNACK as reason codes of MQTT 5."""
 NOBODY = LinkDown("closed")
 
 
@@ -277,7 +276,8 @@ class FleetConnection(asyncio.Protocol):
 
     def _welcomed(self, welcome: packets.Welcomed) -> None:
         if welcome.code:
-            raise refusal(welcome.code if self._five else _OLD_CODES.get(welcome.code, 0x80))
+            code = welcome.code if self._five else RETURN_CODES.get(welcome.code, 0x80)
+            raise refusal(code, five=self._five)
         self._most, self.limits = max(1, min(UNACKED, welcome.unacked)), welcome.limits
         self.subscribe_again()
         if not self._topics:

@@ -27,6 +27,7 @@ _WHY = {
     "unreadable": N_("Its broker could not read what was sent."),
     "protocol_error": N_("In the eyes of its broker the gateway breaks the protocol."),
     "broke_protocol": N_("Its broker breaks the protocol."),
+    "refused_or_broken": N_("Its broker refuses the connection, or breaks the protocol."),
     "own_rule": N_("Its broker has a rule of its own against it."),
     "version": N_("Its broker does not speak this version of MQTT."),
     "client_id": N_("Its broker does not take the name of this gateway."),
@@ -114,6 +115,7 @@ def action(cause: str, f: Locale) -> str:
         "taken_over_perhaps": _("Each gateway needs an id of its own: tell the maintenance firm."),
         "no_answer": settings,
         "broke_protocol": operator,
+        "refused_or_broken": operator,
         "unknown_name": _(
             "Check how the name is written in `url`; if it is right, tell the platform's operator."
         ),
