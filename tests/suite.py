@@ -18,8 +18,12 @@ ROOT = HERE.parent
 AT_ONCE = 4
 """Processes that share the cores; their tests wait for brokers, timeouts and disks most of the time."""
 TIMED = ("demo", "field", "pulses", "soak")
-TIMED_FILES = ("commissioning/test_doctor_borrows.py", "commissioning/test_doctor_cli.py")
-"""Of other folders: a simulated meter that gets no processor is late, and the doctor says so."""
+TIMED_FILES = (
+    "commissioning/test_doctor_borrows.py",
+    "commissioning/test_doctor_cli.py",
+    "commissioning/test_scan.py",
+)
+"""Of other folders: a simulated meter that gets no processor is late, and doctor and scan take it at that."""
 CHAOS = "chaos"
 FAILED, NOTHING = 1, 5
 """Of pytest's exit codes."""
