@@ -73,19 +73,23 @@ def uncertainty(meter: TreeMeter, energy: int) -> int:
     return isqrt(parts * energy * energy) // 100_000
 
 
-def rests(meters: Sequence[TreeMeter], energies: Mapping[str, int]) -> list[UnmeteredRest]:
+def rests(
+    meters: Sequence[TreeMeter], energies: Mapping[str, int], through: Mapping[str, int] | None = None
+) -> list[UnmeteredRest]:
     """What no sub meter counts, for each meter that has sub meters and is known together with all of them
     (Wh).
 
-    Band: √Σ((meter ⊕ CT class) × E)².
+    Band: √Σ((meter ⊕ CT class) × E)²; E: what went `through` the meter, where that is more than its energy,
+    the difference of two directions.
     """
+    through = energies if through is None else through
     found = []
     for meter in meters:
         below = [each for each in meters if each.parent == meter.id]
         if not below or any(each.id not in energies for each in (meter, *below)):
             continue
         energy, metered = energies[meter.id], sum(energies[each.id] for each in below)
-        squares = sum(uncertainty(each, energies[each.id]) ** 2 for each in (meter, *below))
+        squares = sum(uncertainty(each, through[each.id]) ** 2 for each in (meter, *below))
         band = isqrt(squares)
         rest = energy - metered
         found.append(UnmeteredRest(meter.id, energy, metered, rest, band, rest < -band))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -171,6 +171,11 @@ class History:
     def past(self, meter: str, quantity: str) -> RegisterPast:
         """What the engine needs to know of a register, and where it tells what is new."""
         return RegisterPast(self, (meter, quantity))
+
+    @property
+    def registers(self) -> Collection[Register]:
+        """Those that have intervals."""
+        return self._ids.keys()
 
     def register_intervals(self, meter: str, quantity: str, first: int, last: int) -> list[Interval]:
         """The intervals of a register from `first` until `last` (ms UTC); what is missing is left out."""

@@ -111,6 +111,17 @@ class DaySums:
         text, until = _building(self._conn)
         return _Marks(until_of(self._conn), until, BuildingRegisters.from_text(text))
 
+    def plants(self) -> dict[str, tuple[Register, Register] | None]:
+        """Of each plant the register that counts its yield, and that of the other direction; None: it cannot
+        be told yet.
+        """
+        kept = {own[0]: (own, other) for own, other in self._marks().building.plants}
+        found = {}
+        for plant, said in self.meters.plants:
+            told = BuildingRegisters.of((), [(plant, "" if said == "auto" else said)], ()).plants
+            found[plant] = told[0] if told else kept.get(plant)
+        return found
+
     def renew(self, days: Mapping[Key, Day], calendar: Calendar) -> None:
         """Those days are others now, and stand in the file as they are here."""
         if not self._here:

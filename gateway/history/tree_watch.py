@@ -4,14 +4,15 @@ transformer is another one than was configured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Final
 
-from gateway.energy import GRAIN, Finding, tree
+from gateway.energy import EXPORT, GRAIN, IMPORT, Finding, Register, counter_of, tree
 from gateway.history.history import History
 
-QUANTITY: Final = "active_energy_import"
+QUANTITY: Final = IMPORT
 PERSIST: Final = 3
 """Days in a row."""
 WEEK: Final = 7
@@ -27,33 +28,34 @@ class TreeWatch:
 
     def findings(self, day: date) -> Iterator[tuple[str, Finding]]:
         """What there is to tell of a day, by meter."""
-        start = self._calendar.quarters(day)[0]
-        before = self._over(day - timedelta(PERSIST))
-        lasting = [self._over(day - timedelta(back)) for back in range(PERSIST)]
+        start, flows = self._calendar.quarters(day)[0], _Flows(self._history)
+        meters = _with_plants(self._meters, flows.plants)
+        days = [day - timedelta(back) for back in range(PERSIST + 1)]
+        *lasting, before = [_over(meters, flows, each) for each in days]
         for name, rest in lasting[0].items():
             if name not in before and all(name in each for each in lasting):
                 amounts = {"rest": rest.rest, "band": rest.band, "metered": rest.metered}
                 grains = {what: value * GRAIN for what, value in amounts.items()}
                 yield name, Finding("over_count", start, grains)
-        for meter in self._meters:
-            now = self._suspicion(meter, day)
-            if now is not None and self._suspicion(meter, day - timedelta(1)) is None:
+        for meter in meters:
+            now = self._suspicion(meters, flows, meter, days[0])
+            if now is not None and self._suspicion(meters, flows, meter, days[1]) is None:
                 pairs = ", ".join(f"{configured}/{installed}" for configured, installed in now.pairs[:5])
                 facts = {"factor": f"{now.factor:.3f}", "pairs": pairs}
                 yield meter.id, Finding("transformer_ratio", start, {}, facts)
 
-    def _over(self, day: date) -> dict[str, tree.UnmeteredRest]:
-        energies = {}
-        for meter in self._meters:
-            held = self._history.day((meter.id, QUANTITY), day)
-            if held is not None and all(held.quality):
-                energies[meter.id] = sum(held.values)
-        return {rest.meter: rest for rest in tree.rests(self._meters, energies) if rest.over_counted}
-
-    def _suspicion(self, meter: tree.TreeMeter, day: date) -> tree.RatioSuspicion | None:
-        if meter.parent is None:
+    def _suspicion(
+        self, meters: Sequence[tree.TreeMeter], flows: _Flows, meter: tree.TreeMeter, day: date
+    ) -> tree.RatioSuspicion | None:
+        if meter.parent is None or meter.id in flows.plants:
             return None
-        sub, above = self._week(meter.id, day), self._week(meter.parent, day)
+        # What a plant beside it gives is a step of the meter above that no sub meter makes.
+        beside = [each.id for each in meters if each.parent == meter.parent and each.id in flows.plants]
+        sub, above, *given = (self._week(flows, each, day) for each in (meter.id, meter.parent, *beside))
+        above = [
+            None if whole is None or None in parts else whole - sum(parts)
+            for whole, *parts in zip(above, *given, strict=True)
+        ]
         # Both halves of the week must say the same: else it has just begun, or is another load.
         half = len(sub) // 2
         parts = [tree.suspicion(meter.id, sub[at], above[at]) for at in (slice(half), slice(half, None))]
@@ -62,16 +64,76 @@ class TreeWatch:
             return None
         return tree.suspicion(meter.id, sub, above)
 
-    def _week(self, meter: str, day: date) -> list[int | None]:
+    def _week(self, flows: _Flows, meter: str, day: date) -> list[int | None]:
         values: list[int | None] = []
         for back in reversed(range(WEEK)):
             other = day - timedelta(back)
-            held = self._history.day((meter, QUANTITY), other)
-            if held is None:
-                values += [None] * len(self._calendar.quarters(other))
-                continue
-            values += [
-                value if letter == "m" else None
-                for value, letter in zip(held.values, held.quality, strict=True)
-            ]
+            values += flows.measured(meter, other) or [None] * len(self._calendar.quarters(other))
         return values
+
+
+class _Flows:
+    """What flows through a meter to those below it: what is drawn, less what is fed in. A plant's is
+    negative while it gives; through one of which it is not known which register counts its yield, nothing is
+    known.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self.plants = history.sums.plants()
+
+    def of_day(self, meter: str, day: date) -> tuple[int, int] | None:
+        """The whole day, and the sum of both directions, Wh; None unless all of it is known."""
+        held = [(sign, self._history.day(register, day)) for sign, register in self._sides(meter)]
+        sums = [(sign, sum(each.values)) for sign, each in held if each is not None and all(each.quality)]
+        if not held or len(sums) < len(held):
+            return None
+        return sum(sign * value for sign, value in sums), sum(value for _, value in sums)
+
+    def measured(self, meter: str, day: date) -> list[int | None] | None:
+        """Each quarter hour, Wh, None where it was not measured; None: nothing is known of the day."""
+        held = [(sign, self._history.day(register, day)) for sign, register in self._sides(meter)]
+        sides = [
+            [
+                sign * value if letter == "m" else None
+                for value, letter in zip(each.values, each.quality, strict=True)
+            ]
+            for sign, each in held
+            if each is not None
+        ]
+        if not held or len(sides) < len(held):
+            return None
+        return [None if None in row else sum(row) for row in zip(*sides, strict=True)]
+
+    def _sides(self, meter: str) -> list[tuple[int, Register]]:
+        """Registers that count what is drawn (1) and fed in (-1); none: it is not known which do."""
+        known = self._history.registers
+        if meter in self.plants:
+            pair = self.plants[meter]
+            sides = [] if pair is None else [(-1, pair[0]), (1, pair[1])]
+        else:
+            name = counter_of(meter, known)
+            sides = [(1, (meter, name))] if name else []
+            sides += [(-1, (meter, EXPORT))] if name == IMPORT else []
+        return [(sign, register) for sign, register in sides if register in known]
+
+
+def _with_plants(meters: Sequence[tree.TreeMeter], plants: Collection[str]) -> list[tree.TreeMeter]:
+    """The tree with its plants in it: one without a meter above it feeds in below the building's main meter.
+    Where there are several of these nobody can tell below which, and none of them is judged.
+    """
+    ids = {each.id for each in meters}
+    tops = [each for each in meters if each.parent not in ids]
+    roots = [each.id for each in tops if each.id not in plants]
+    loose = {each.id for each in tops if each.id in plants}
+    if not loose:
+        return list(meters)
+    if len(roots) == 1:
+        return [replace(each, parent=roots[0]) if each.id in loose else each for each in meters]
+    return [each for each in meters if each.id not in roots]
+
+
+def _over(meters: Sequence[tree.TreeMeter], flows: _Flows, day: date) -> dict[str, tree.UnmeteredRest]:
+    known = {each.id: flow for each in meters if (flow := flows.of_day(each.id, day)) is not None}
+    energies, through = ({name: flow[at] for name, flow in known.items()} for at in (0, 1))
+    return {rest.meter: rest for rest in tree.rests(meters, energies, through) if rest.over_counted}

@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
 from history_gateway import ISTANBUL, QUARTER, T0, Gateway
 
 from gateway.energy.tree import TreeMeter
+from gateway.history import BuildingMeters
 
+KINDS = {"over_count", "transformer_ratio"}
 METERS = (TreeMeter("main"), TreeMeter("hvac", "main"), TreeMeter("light", "main"))
 
 
@@ -37,7 +40,7 @@ class Building(Gateway):
 def test_a_sub_meter_that_counts_double_is_told_once(tmp_path) -> None:
     gateway = Building(tmp_path)
     gateway.run(16, 2.0, since=4)
-    told = [each for each in gateway.told() if each[0] in {"over_count", "transformer_ratio"}]
+    told = [each for each in gateway.told() if each[0] in KINDS]
     kinds = [(check, meter) for check, meter, _ in told]
     assert sorted(kinds) == [("over_count", "main"), ("transformer_ratio", "hvac")]
     days = {check: day for check, _, day in told}
@@ -46,11 +49,96 @@ def test_a_sub_meter_that_counts_double_is_told_once(tmp_path) -> None:
     gateway.save()
     gateway.kill()
     gateway.drain()
-    assert [each for each in gateway.told() if each[0] in {"over_count", "transformer_ratio"}] == told
+    assert [each for each in gateway.told() if each[0] in KINDS] == told
 
 
 def test_right_ratios_and_two_bad_days_are_left_alone(tmp_path) -> None:
     gateway = Building(tmp_path)
     gateway.run(14, 1.0)
-    assert not {each[0] for each in gateway.told()} & {"over_count", "transformer_ratio"}
+    assert not {each[0] for each in gateway.told()} & KINDS
     assert ISTANBUL.place(T0)[0].day == 21
+
+
+class SunBuilding(Gateway):
+    """A roof that by day gives more than is used: then the main meter draws nothing and feeds in."""
+
+    meters = (TreeMeter("main"), TreeMeter("hvac", "main"), TreeMeter("light", "main"), TreeMeter("pv"))
+    yields = "export"
+
+    def start(self) -> None:
+        super().start()
+        self.projection._tree._meters = self.meters
+        roots = tuple(each.id for each in self.meters if not each.parent and each.id != "pv")
+        self.history.sums.meters = BuildingMeters(roots, (("pv", self.yields),))
+
+    def run(self, days, factor=1.0) -> None:
+        drawn = dict.fromkeys((each.id for each in self.meters), 5_000_000)
+        fed = dict.fromkeys(("main", "pv"), 2_000_000)
+        seed = 5
+        for k in range(days * 96):
+            self.uptime = k * QUARTER
+            seed = seed * 1_103_515_245 + 12_345 & 0x7FFFFFFF
+            hvac, light = (4000 if k // 9 % 2 else 700) + seed % 100, 900 + (seed >> 9) % 60
+            sun = 6000 + (seed >> 5) % 2000 if 20 <= k % 96 < 60 else 0  # 05 to 15 h UTC
+            net = hvac + light + 50 - sun
+            gains = {
+                "main": max(0, net),
+                "hvac": round(hvac * factor),
+                "light": light,
+                "pv": 0 if sun else 2,
+                "other": 9,
+            }
+            for meter in drawn:
+                drawn[meter] += gains[meter]
+            fed["main"] += max(0, -net)
+            fed["pv"] += sun
+            values = {meter: {"active_energy_import": wh / 1000} for meter, wh in drawn.items()}
+            for meter, wh in fed.items():
+                values[meter]["active_energy_export"] = wh / 1000
+            self.commit(list(values.items()))
+            if k % 96 == 95:
+                self.save()
+                while self.history.sum_up(10):
+                    pass
+        self.drain()
+
+    def told(self) -> list[tuple[str, str]]:
+        found = [json.loads(key)[:2] for key in self.platform.findings]
+        return sorted(
+            (check, meter) for check, meter in found if check in {"over_count", "transformer_ratio"}
+        )
+
+
+class AutoBuilding(SunBuilding):
+    """Nobody has said which register of the roof's meter counts what it gives."""
+
+    yields = "auto"
+
+
+class BelowBuilding(SunBuilding):
+    """The roof is said to feed in below the main meter."""
+
+    meters = (*SunBuilding.meters[:-1], TreeMeter("pv", "main"))
+
+
+class TwoBuildings(SunBuilding):
+    """The roof feeds in below one of two main meters, nobody has said below which."""
+
+    meters = (*SunBuilding.meters, TreeMeter("other"))
+
+
+@pytest.mark.parametrize("building", [SunBuilding, AutoBuilding, BelowBuilding])
+def test_what_the_sun_gives_is_no_over_count_and_hides_none(tmp_path, building) -> None:
+    sound = building(tmp_path)
+    sound.run(9)
+    assert sound.told() == []
+    (tmp_path / "other").mkdir()
+    wrong = building(tmp_path / "other")
+    wrong.run(9, 2.0)
+    assert wrong.told() == [("over_count", "main"), ("transformer_ratio", "hvac")]
+
+
+def test_a_plant_of_which_nobody_knows_where_it_feeds_in_judges_nobody(tmp_path) -> None:
+    gateway = TwoBuildings(tmp_path)
+    gateway.run(6)
+    assert gateway.told() == []
