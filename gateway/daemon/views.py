@@ -107,11 +107,13 @@ def _meter(
         stranger=health.stranger if health else (),
         nameless=health.nameless if health else "",
         damaged=health.damaged if health else False,
+        unsteady=health.unsteady if health else (),
         exchanged=health.exchange[:2] if health and health.exchange else (),
         remarks=(
             *(("being_swapped",) if meter.id in assembly.swaps else ()),
             *(("unidentified",) if health and health.unidentified else ()),
             *(("register_still",) if stands_still else ()),
+            *(("register_unsteady",) if health and health.unsteady else ()),
         ),
     )
 

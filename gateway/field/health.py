@@ -133,6 +133,8 @@ class MeterHealth:
     """The meter that was put in its place, while nobody has confirmed it."""
     unidentified: bool = False
     """Whether it may be another meter than before, and its serial number has not been read since."""
+    unsteady: tuple[str, ...] = ()
+    """Registers that go back and forth."""
     stranger: tuple[str, ...] = ()
     """Register with what it holds, and what its table's meters have there, when it is another meter."""
     nameless: str = ""

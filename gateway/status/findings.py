@@ -38,6 +38,7 @@ MeterCause = Literal[
     "pulses_not_counted",
     "register_unsure",
     "register_still",
+    "register_unsteady",
     "meter_changed",
     "meter_unidentified",
     "meter_being_swapped",

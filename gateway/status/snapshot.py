@@ -33,11 +33,13 @@ gateway's name.
 
 Quality = Literal["good", "suspect", "stale", "absent"]
 
-Remark = Literal["register_unsure", "too_fast", "being_swapped", "unidentified", "register_still"]
+Remark = Literal[
+    "register_unsure", "too_fast", "being_swapped", "unidentified", "register_still", "register_unsteady"
+]
 """register_unsure: nobody knows whether the register is what the meter's display shows. too_fast: the contact
 gives pulses faster than its limits let them be counted. unidentified: it may be another meter than before,
 and its serial number has not been read since. register_still: it has not counted for three quarter hours or
-more, although there was power in each.
+more, although there was power in each. register_unsteady: it goes back and forth.
 """
 
 STALE_POLLS = 3
@@ -126,6 +128,8 @@ class MeterView:
     exchanged: tuple[str, ...] = ()
     damaged: bool = False
     """Whether what came in place of its last answer was damaged: it is not silent."""
+    unsteady: tuple[str, ...] = ()
+    """The registers that go back and forth, by quantity."""
     stranger: tuple[str, ...] = ()
     """Register with what it holds, and what the meters of its table have there, when it is another model."""
     nameless: str = ""

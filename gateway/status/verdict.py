@@ -259,8 +259,10 @@ def _doubtful(meter: MeterView) -> Iterator[StatusFinding]:
         yield StatusFinding("meter", "register_unsure", "warn", meter.id)
     if "register_still" in meter.remarks:
         yield StatusFinding("meter", "register_still", "warn", meter.id)
-    doubtful = () if "too_fast" in meter.remarks else tuple(view.quantity for view in views if view.suspect)
-    if doubtful:
+    if meter.unsteady:
+        yield StatusFinding("meter", "register_unsteady", "warn", meter.id, details=meter.unsteady)
+    doubtful = tuple(view.quantity for view in views if view.suspect and view.quantity not in meter.unsteady)
+    if doubtful and "too_fast" not in meter.remarks:
         yield StatusFinding("meter", "values_doubtful", "warn", meter.id, len(doubtful), details=doubtful)
 
 

@@ -123,6 +123,7 @@ def shown(
     unidentified: bool = False,
     standing_still: frozenset[str] = frozenset(),
     as_shown: Driver | None = None,
+    unsteady: tuple[str, ...] = (),
     **meter,
 ):
     entry = {"id": "m", "bus": "l", "address": 1, "driver": DRIVER, "interval": "2s", "slow_interval": "30s"}
@@ -152,6 +153,7 @@ def shown(
         stranger=(),
         exchange=exchange,
         unidentified=unidentified,
+        unsteady=unsteady,
         damaged=False,
     )
     bus = SimpleNamespace(meters=[health] if known else [])
@@ -251,9 +253,17 @@ def test_the_state_of_a_meter(values, more, state) -> None:
 def test_a_meter_that_its_bus_has_given_up_is_lost_whatever_it_gave() -> None:
     assert shown(read(active_power=1.0), state=PollState.LOST).state == "lost"
     assert shown(read(active_power=1.0), known=False).state == "disabled"
-    assert {"meter", "state", "since", "error", "facts", "stranger", "exchange", "damaged"} <= set(
-        MeterHealth.__dataclass_fields__
-    ), "what stands for it here has what it has"
+    assert {
+        "meter",
+        "state",
+        "since",
+        "error",
+        "facts",
+        "stranger",
+        "exchange",
+        "damaged",
+        "unsteady",
+    } <= set(MeterHealth.__dataclass_fields__), "what stands for it here has what it has"
 
 
 def test_an_exchanged_meter_is_told_by_both_serial_numbers() -> None:
@@ -291,3 +301,8 @@ def test_a_meter_whose_register_stands_still_has_a_remark_of_its_own() -> None:
     values = read(active_power=1.2)
     assert shown(values, standing_still=frozenset({"m"})).remarks == ("register_still",)
     assert shown(values, standing_still=frozenset({"another"})).remarks == ()
+
+
+def test_a_meter_whose_register_goes_back_and_forth_names_it() -> None:
+    view = shown(read(active_energy_import=1.2), unsteady=("active_energy_import",))
+    assert (view.remarks, view.unsteady) == (("register_unsteady",), ("active_energy_import",))

@@ -247,3 +247,90 @@ def test_a_wrap_of_digits_is_one_in_whatever_unit_the_meter_counts(last: float, 
         memory.judge(reading, table.rows)
         good.append(not reading.suspect)
     assert good == [True] * 4
+
+
+ZERO = [40482.5, 0.0] * 6
+HOUR = 3_600_000
+WHOLE = f"0 u32 {IMPORT} kWh fast"
+
+
+@pytest.mark.parametrize(
+    ("row", "raw"),
+    [
+        (WHOLE, [1000, 999] * 200),
+        (CENT, [1000, 999] * 50),
+        (WHOLE, [1000, 1001, 1000, 1001, 1002, 1001, 1002, 1003, 1002, 1003]),
+        (WHOLE, [5, 5, 5, 4, 4, 4, 4] * 20),  # long enough to be believed each time
+        (WHOLE, [1000, 999, 999, 1000, 998, 998, 1000, 997, 1000, 999] * 10),
+        (FLOAT, [value + jitter for value in range(500, 600) for jitter in (0.5, 0.4)]),
+        (FLOAT, ZERO),
+        (U32, [0x1FFF0, 0x2FFFF] * 9),  # torn at every other poll
+        # whole and rest, read while one runs over into the other
+        (FLOAT, [kwh + rest for kwh in range(99, 120) for rest in (0.5, 0.999, 0.0)]),
+    ],
+    ids=["digit", "cent", "rising", "long", "digits", "rounded", "zero", "torn", "two_registers"],
+)  # fmt: skip
+def test_a_register_that_goes_back_and_forth_is_one_trouble(row: str, raw: list[float]) -> None:
+    """Each reading below what is believed is suspect all the same."""
+    good, events = judged(row, raw)
+    assert len(events) == 1
+    assert good.count(False) >= 2
+    believed = raw[0]
+    for value, fine in zip(raw, good, strict=True):
+        if fine:
+            believed = value
+        else:
+            assert value < believed or row == U32
+
+
+@pytest.mark.parametrize("jitter", [[1000, 999] * 10, [1000, 999] * 10 + [1000], [1000, 1000], [8, 7] * 9])
+@pytest.mark.parametrize("to", [0, 3])
+def test_a_register_that_begins_anew_is_told_whatever_it_did_before(jitter: list[float], to: int) -> None:
+    good, events = judged(WHOLE, [*jitter, to, to, to + 1, to + 1])
+    assert good[len(jitter) :] == [False, False, True, True], "until three agree"
+    found = [event.fields for event in events if event.fields["to"] in {to, to + 1}]
+    assert len(found) == 1
+    assert found[0]["from"] == max(jitter)
+
+
+def test_a_zero_now_and_then_hides_no_exchange() -> None:
+    good, events = judged(FLOAT, [*ZERO, 40482.6, 2.0, 2.0, 2.1, 2.2])
+    assert good[-4:] == [False, False, True, True]
+    assert [(event.fields["from"], event.fields["to"]) for event in events] == [
+        (40482.5, 0.0),
+        (40482.6, 2.1),
+    ]
+
+
+def test_a_trouble_that_comes_again_after_an_hour_is_told_again() -> None:
+    assert len(judged(WHOLE, [1000, 999, 1000, 999], step=HOUR // 2)[1]) == 1
+    assert len(judged(WHOLE, [1000, 999, 1000, 1000, 999], step=HOUR // 2 + 1)[1]) == 2
+
+
+def test_what_goes_back_and_forth_is_known_by_name_until_it_is_over() -> None:
+    table, memory = driver(WHOLE), CounterMemory()
+    seen = []
+    for index, value in enumerate([1000, 999, 1000, 999, 1000, 999, 1000]):
+        memory.judge(Reading("m", index * 60_000, {IMPORT: value}), table.rows)
+        seen.append(memory.unsteady(index * 60_000))
+    assert seen == [()] * 5 + [(IMPORT,)] * 2, "one fall is none, and between two falls it is as unsteady"
+    assert memory.unsteady(5 * 60_000 + HOUR) == (IMPORT,)
+    assert memory.unsteady(5 * 60_000 + HOUR + 1) == ()
+
+
+async def test_one_event_one_line_and_one_notice(caplog: pytest.LogCaptureFixture) -> None:
+    words = {0: 5, 10: 0, 11: 1000, 20: 0, 21: 4711}
+    port = FakePort({1: lambda _, address: words.get(address, 0)})
+    events: list[Event] = []
+    worker = BusWorker(BUS, [MeterTask(meter(1), driver(SWAP))], lambda _: None, events.append, port=port)
+    suspects = []
+    for index in range(40):
+        words[11] = 1000 - index % 2
+        suspects.append((await worker.meter("m1").read()).suspect)
+    await worker.stop()
+    assert suspects == [(), (IMPORT,)] * 20
+    assert [event.kind for event in events] == ["register_fell"]
+    told = [record.message for record in caplog.records if "suspect" in record.message]
+    assert len(told) == 1
+    assert "submeter swap m1" in told[0]
+    assert worker.health().meters[0].unsteady == (IMPORT,)

@@ -277,6 +277,21 @@ TABLE: list[tuple[str, Snapshot, VerdictState, str]] = [
     ("pulses come too fast", meter(remarks=("too_fast",)), "attention", "pulses_too_fast"),
     ("a register lost its past", meter(remarks=("register_unsure",)), "attention", "register_unsure"),
     ("a register stands still under load", meter(remarks=("register_still",)), "attention", "register_still"),
+    (
+        "a register goes back and forth",
+        meter(unsteady=("active_energy_import",), remarks=("register_unsteady",)),
+        "attention",
+        "register_unsteady",
+    ),
+    (
+        "... and is doubtful at the moment: said once",
+        meter(
+            unsteady=("active_energy_import",),
+            values=(value("active_power", 1.0), value("active_energy_import", 1.0, suspect=True)),
+        ),
+        "attention",
+        "register_unsteady",
+    ),
     # lines
     (
         "a line is being opened",

@@ -3,8 +3,10 @@ until it is confirmed.
 
 Meters show 0 for one poll, copy a counter while it is read (the halves of two moments), or start again after
 an exchange. What a register says then is passed on, for the platform has to know it, but not as good. A true
-wrap is good: the register was about to be full. Lives as long as the process, over a reload as well: what a
-register did while nobody looked is for the journal's readers to judge.
+wrap is good: the register was about to be full. One that goes back and forth, as where a meter rounds its
+last digit now up and now down, is one trouble: it is told when it begins, and each of its falls is suspect.
+Lives as long as the process, over a reload as well: what a register did while nobody looked is for the
+journal's readers to judge.
 """
 
 from __future__ import annotations
@@ -27,6 +29,12 @@ LEAST = 1000.0
 """kW: what a load that is switched on may draw at once, however little flowed before."""
 SEEN = 3
 """Gains from which the fastest one is believed."""
+QUIET = 3_600_000
+"""ms without a doubt after which a trouble of a register is over: the next one is told again."""
+ALIKE = 4.0
+"""Times that two falls, or two leaps, of one trouble may differ."""
+UNSTEADY = 2
+"""Doubts like one that was told after which a register goes back and forth."""
 FULL = 0.01
 """Share of a register's range in which it is about to be full."""
 _WORD = 0x10000
@@ -57,6 +65,14 @@ class _Register:
     other: float | None = None
     """What it says instead, while that is in doubt."""
     agreed: int = 0
+    told: tuple[float, ...] = ()
+    """By how much it fell (below 0) or leapt in the trouble that goes on, as far as that was told."""
+    alike: int = 0
+    """Doubts of that trouble like one that was told."""
+    doubted: int = 0
+    """When it was last found in doubt (uptime, ms)."""
+    said: bool = False
+    """Whether the doubt that goes on was told."""
 
 
 class CounterMemory:
@@ -78,9 +94,17 @@ class CounterMemory:
             self.forget()
         self._serial = serial
 
+    def unsteady(self, uptime: int) -> tuple[str, ...]:
+        """The registers that go back and forth at this time (ms)."""
+        return tuple(
+            name
+            for name, register in self._registers.items()
+            if register.alike >= UNSTEADY and uptime - register.doubted <= QUIET
+        )
+
     def judge(self, reading: Reading, rows: tuple[Row, ...], scale: float = 1.0) -> list[Event]:
-        """Mark the counters of a reading that are not to be believed yet; an event for each that begins to be
-        doubted.
+        """Mark the counters of a reading that are not to be believed yet; an event for each with which a
+        trouble begins, or that has changed for good without one.
 
         `rows` are the driver's; `scale` is what the transformer ratios make of energy.
         """
@@ -102,11 +126,12 @@ class CounterMemory:
             if register is None:
                 self._registers[name] = self._new(name, value, at, scale)
             elif value != register.value or register.other is not None:
-                kind = _judge(register, value, at)
-                if kind is not None:
+                before = register.value
+                good, kind = _judge(register, value, at)
+                if not good:
                     suspect.append(name)
                 if kind:
-                    fields = {"meter": reading.meter, "quantity": name, "from": register.value, "to": value}
+                    fields = {"meter": reading.meter, "quantity": name, "from": before, "to": value}
                     events.append(Event(kind, at, fields))
         if suspect:
             reading.suspect = tuple(dict.fromkeys((*reading.suspect, *suspect)))
@@ -175,10 +200,8 @@ def _moduli(row: Row) -> list[int]:
     return decimal
 
 
-def _judge(register: _Register, value: float, at: int) -> str | None:
-    """Compare with what is believed: None when the value is good, the kind of the event when a doubt
-    begins, "" while it goes on.
-    """
+def _judge(register: _Register, value: float, at: int) -> tuple[bool, str]:
+    """Compare with what is believed: whether the value is good, and the kind of the event to tell of it."""
     gain = _gain(register, register.value, value, at)
     if gain is not None:
         elapsed = at - register.at
@@ -186,23 +209,33 @@ def _judge(register: _Register, value: float, at: int) -> str | None:
             register.gains += 1
             register.fastest = max(register.fastest, gain / elapsed)
         register.value, register.at, register.other = value, at, None
-        return None
-    fell = value < register.value
+        return True, ""
+    before = register.value
+    kind = "register_fell" if value < before else "register_leapt"
     if register.other is not None and _gain(register, register.other, value, at) is not None:
         register.other, register.agreed = value, register.agreed + 1
-        if register.agreed >= AGREE:
-            register.value, register.at, register.other, register.fastest, register.gains = (
-                value,
-                at,
-                None,
-                0.0,
-                0,
-            )
-            return None
-        return ""
-    begins = register.other is None
+        if register.agreed < AGREE:
+            return False, ""
+        register.value, register.at, register.other = value, at, None
+        register.fastest, register.gains = 0.0, 0
+        # What stays below by a little is what was told; a register that begins anew is never left unsaid.
+        return True, "" if register.said or 0.5 * before < value < before else kind
+    is_new = _is_news(register, value - before, at)
+    register.said = is_new or (register.said and register.other is not None)
     register.other, register.agreed = value, 1
-    return ("register_fell" if fell else "register_leapt") if begins else ""
+    return False, kind if is_new else ""
+
+
+def _is_news(register: _Register, by: float, at: int) -> bool:
+    """Whether a doubt about so much begins a trouble, or makes it another one."""
+    if at - register.doubted > QUIET:
+        register.told, register.alike = (), 0
+    register.doubted = at
+    if any(1 / ALIKE <= by / each <= ALIKE for each in register.told):
+        register.alike += 1
+        return False
+    register.told += (by,)
+    return True
 
 
 def _gain(register: _Register, before: float, value: float, at: int) -> float | None:

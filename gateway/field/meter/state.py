@@ -291,13 +291,14 @@ class PolledMeter:
         self._serials.replaced(self.attributes.get("serial_number", ""))
 
     def judge(self, reading: Reading) -> list[Event]:
-        """Mark what should not be believed blindly; an event for each register that begins to be doubted."""
+        """Mark what should not be believed blindly; an event for each register whose trouble begins."""
         events = self._counters.judge(reading, self.driver.rows, energy_ratio(self.config))
         for event in events:
             fields, what = event.fields, event.kind.removeprefix("register_")
             log.warning(
-                "meter %s: %s %s from %s to %s: it is suspect until three readings agree",
-                self.id, fields["quantity"], what, fields["from"], fields["to"],
+                "meter %s: %s %s from %s to %s: it is suspect until three readings agree; the like of it is "
+                "not told again within the hour → if the meter was exchanged: submeter swap %s",
+                self.id, fields["quantity"], what, fields["from"], fields["to"], self.id,
             )  # fmt: skip
         if events:
             # a register that jumps may be another meter's: it is asked who it is
@@ -333,6 +334,7 @@ class PolledMeter:
             damaged=_came_damaged(self.error),
             exchange=self._serials.exchange,
             unidentified=self._unidentified,
+            unsteady=self._counters.unsteady(last.uptime) if (last := self.reading) else (),
             stranger=reader.stranger,
             nameless=reader.nameless,
             facts=reader.facts.known(),

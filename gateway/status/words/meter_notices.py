@@ -165,6 +165,14 @@ _PLAIN = {
             "drivers try --meter %(id)s. If it does not, switch the meter off and on, or have it exchanged."
         ),
     ),
+    "register_unsteady": (
+        N_("%(meter)s: a register goes back and forth (%(which)s). What it says when it falls is doubtful."),
+        N_(
+            "Look at its display for a minute. If it goes back there, too, have the meter looked at; if it "
+            "does not, its table may read two registers that change one after the other: submeter drivers "
+            "try --meter %(id)s"
+        ),
+    ),
     "register_unsure": (
         N_("%(meter)s: its register may differ from the meter's display."),
         N_("Read the display and set it: submeter pulses set %(id)s VALUE"),
