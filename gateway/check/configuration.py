@@ -5,7 +5,7 @@ although others are wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.catalogue import Driver, find, load_file, unknown
 from gateway.check import later
+from gateway.check.files import (
+    Told,
+    directory_of,
+    uncertified,
+    unusable_contents,
+    unusable_files,
+    unusable_folders,
+)
 from gateway.check.sample import sample_values
-from gateway.common.files import is_missing
-from gateway.common.trusted import PUT_ONE, UnusableKeys, trusted_keys
 from gateway.config import (
     MAX_PROBLEMS,
     OWN_ID,
-    TRUST,
-    UPLINK_FILES,
     Bus,
     Config,
     DriversSection,
@@ -40,12 +44,8 @@ from gateway.config import (
     same_lines,
     unusable_places,
 )
-from gateway.config.temperatures import load_temperatures
 from gateway.errors import ConfigError, DriverError, Problem
 from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus, overload, port_trouble
-
-Told = tuple[list[Key], str, str]
-"""Where in the file, what is wrong, what to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +105,16 @@ def check(path: Path) -> Checked:
         *lines(unusable_places(document)),
         *lines(_reserved(document)),
         *lines(_addresses(document, tables.drivers)),
-        *lines(_files(document)),
+        *lines(unusable_files(document)),
+        *lines(unusable_folders(document)),
         *lines(_intervals(document, tables.drivers)),
-        *lines(_trust(document)),
     ]
     sample = list(sample_values(document))
     mistakes += lines(told for certain, told in sample if certain)
-    mistakes += few(_temperatures(document), name)
+    mistakes += few(unusable_contents(document), name)
     warnings = [str(problem) for problem in lines(told for certain, told in sample if not certain)]
     warnings += map(str, lines(_assumed_addresses(document, tables.drivers)))
-    warnings += map(str, lines(_uncertified(document)))
+    warnings += map(str, lines(uncertified(document)))
     warnings += map(str, lines(_ratios_twice(document, tables.drivers)))
     warnings += map(str, lines(_other_tables(document, tables.drivers)))
     warnings += _warnings(found.config) if found.config else []
@@ -134,7 +134,7 @@ class _Tables:
         self.polled: dict[str, Driver] = {}
         self.fatal: list[Problem] = []
         self.mistakes: list[Problem] = []
-        directory = _directory(document, "drivers", DriversSection().directory)
+        directory = directory_of(document, "drivers", DriversSection().directory)
         users: dict[str, list[tuple[int, Table]]] = {}
         for index, row in rows_of(document, "meters"):
             if isinstance(name := row.get("driver"), str):
@@ -163,12 +163,6 @@ class _Tables:
             return
         if polled:
             self.polled[name] = self.drivers[name]
-
-
-def _directory(document: Table, section: str, default: str) -> Path:
-    rows = document.get(section)
-    written = rows.get("directory") if isinstance(rows, Table) else None
-    return Path(written if isinstance(written, str) and "\0" not in written else default)
 
 
 def _reserved(document: Table) -> Iterator[Told]:
@@ -249,65 +243,9 @@ def _factory(row: Table, drivers: dict[str, Driver]) -> int | None:
     return driver.serial.address if driver else None
 
 
-def _files(document: Table) -> Iterator[Told]:
-    """Files of the uplinks that are not there, may not be read or are not what they should be."""
-    for index, row in rows_of(document, "uplinks"):
-        paths = {
-            key: value for key in UPLINK_FILES if isinstance(value := row.get(key), str) and "\0" not in value
-        }
-        if _waits(paths):
-            del paths["cert"], paths["key"]
-        if "token_file" in paths and is_missing(Path(paths["token_file"])):
-            del paths["token_file"]  # it goes when it was of use
-        for key, what, mend in later.mqtt.file_mistakes(paths):
-            yield ["uplinks", index, key], what, mend
-
-
-def _waits(paths: Mapping[str, str]) -> bool:
-    """Whether certificate and key of an uplink have a place and are still to be made."""
-    named = [Path(paths[key]) for key in ("cert", "key") if key in paths]
-    return len(named) == 2 and all(file.parent.is_dir() and is_missing(file) for file in named)
-
-
-def _uncertified(document: Table) -> Iterator[Told]:
-    """Uplinks whose certificate is still to be made."""
-    for index, row in rows_of(document, "uplinks"):
-        paths = {key: value for key in ("cert", "key") if isinstance(value := row.get(key), str)}
-        if not any("\0" in path for path in paths.values()) and _waits(paths):
-            mend = "have one made: sudo submeter enroll; or write the name of the file that is meant"
-            yield ["uplinks", index, "cert"], f"there is no certificate {paths['cert']} yet", mend
-
-
-def _temperatures(document: Table) -> Iterator[Problem]:
-    """What is wrong in the file of temperatures."""
-    section = document.get("building")
-    named = section.get("temperatures") if isinstance(section, Table) else None
-    if isinstance(named, str) and named.startswith("/") and "\0" not in named:
-        try:
-            load_temperatures(Path(named))
-        except ConfigError as error:
-            yield from error.problems
-
-
-def _trust(document: Table) -> Iterator[Told]:
-    """Remote care without a key that may command."""
-    section = document.get("remote")
-    if not isinstance(section, Table) or not section.get("commands"):
-        return
-    written = section.get("trust", TRUST)
-    if not isinstance(written, str) or "\0" in written:
-        return
-    where: list[Key] = ["remote", "trust"]
-    try:
-        if not trusted_keys(Path(written)):
-            yield where, f"{written} holds no key (*.pub): nobody may send a command", PUT_ONE
-    except UnusableKeys as unusable:
-        yield where, unusable.what, unusable.mend
-
-
 def _intervals(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
     """Lines that cannot hold the intervals of their meters, by what is known of both so far."""
-    learnt = Learnt(_directory(document, "journal", JournalSection().directory) / LEARNT_FILE)
+    learnt = Learnt(directory_of(document, "journal", JournalSection().directory) / LEARNT_FILE)
     adapter: TypeAdapter[Bus] = TypeAdapter(Bus)
     meters = [
         (index, meter)

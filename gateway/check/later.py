@@ -6,8 +6,11 @@ from gateway.common.on_demand import on_demand
 
 if TYPE_CHECKING:
     from gateway import mqtt, uplink
+    from gateway.config import rules
 
-__all__ = ["mqtt", "uplink"]
+__all__ = ["mqtt", "rules", "uplink"]
 
 if not TYPE_CHECKING:
-    __getattr__ = on_demand(globals(), "gateway", {}, {name: name for name in __all__})
+    __getattr__ = on_demand(
+        globals(), "gateway", {}, {"mqtt": "mqtt", "rules": "config.rules", "uplink": "uplink"}
+    )

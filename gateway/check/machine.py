@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gateway.catalogue import Driver
 from gateway.check.certificates import validities
-from gateway.check.configuration import Told
+from gateway.check.files import Told
 from gateway.check.rights import User, name_of, service_user
 from gateway.common.files import SECRETS, give_back, open_to
 from gateway.config import (

@@ -26,6 +26,7 @@ from gateway.config.schema import (
     TcpBus,
     Uplink,
 )
+from gateway.config.sections.building import OWN_RULES
 from gateway.config.sections.machine import OWN_ID, PinsSection
 from gateway.config.sections.remote import TRUST, RemoteSection
 from gateway.config.units import Duration, parse_duration, parse_ratio
@@ -50,6 +51,7 @@ from gateway.config.yamlfile import (
 __all__ = [
     "MAX_PROBLEMS",
     "OWN_ID",
+    "OWN_RULES",
     "REPLY_RULE",
     "TRUST",
     "UPLINK_FILES",

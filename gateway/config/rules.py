@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.common.files import is_missing
+from gateway.config.sections.building import OWN_RULES
 from gateway.config.validation import validate
 from gateway.config.yamlfile import load_yaml
 from gateway.errors import ConfigError
 
 _PACKAGED = Path(__file__).parent / "rules_of_countries"
 _CHECKOUT = Path(__file__).parents[2] / "config" / "rules"
-OWN = Path("/etc/submeter/rules")
-"""Where a file that wins over the shipped one stands."""
 _NIGHT = 24
 
 
@@ -125,11 +125,12 @@ class RulesFile(_Row):
     degree_days: Annotated[tuple[_DegreeDays, ...], Field(strict=False)] = ()
 
 
-def rules_path(country: str = "tr", own: Path = OWN) -> Path:
-    """The file that counts: one's own before the shipped one."""
+def rules_path(country: str = "tr", own: Path | None = None) -> Path:
+    """The file that counts: one's own before the shipped one, whatever stands there."""
     name = f"{country}.yaml"
     shipped = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
-    return next((folder / name for folder in (own,) if (folder / name).is_file()), shipped / name)
+    mine = (own or Path(OWN_RULES)) / name
+    return mine if not is_missing(mine) or mine.is_symlink() else shipped / name
 
 
 def load_rules(path: Path) -> dict[str, Any]:

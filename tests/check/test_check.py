@@ -23,6 +23,7 @@ from gateway.check.certificates import validities
 from gateway.check.rights import User
 from gateway.check.sample import SAMPLE_BROKER, SAMPLE_ID, SAMPLE_NAME, SAMPLE_PORT, SAMPLE_SERIAL
 from gateway.cli.check import command
+from gateway.config.rules import load_rules, rules_path
 from gateway.errors import ConfigError
 from gateway.status.words.errors import in_words
 from gateway.status.words.language import Locale
@@ -277,6 +278,85 @@ def test_a_start_needs_less_than_a_reload(tmp_path) -> None:
                 meters=[meter(driver="none"), {"id": "n", "bus": "line", "driver": "none-2"}],
             )
         )
+
+
+# -- what is no file where a file is meant
+
+NO_FILES = ["/dev/zero", "/dev/null", "fifo", "folder", "link"]
+
+
+@pytest.fixture(params=NO_FILES)
+def no_file(request, tmp_path) -> Path:
+    """A device, a pipe, a folder, and a link to a device."""
+    place = tmp_path / request.param
+    if request.param == "fifo":
+        os.mkfifo(place)
+    elif request.param == "folder":
+        place.mkdir()
+    elif request.param == "link":
+        place.symlink_to("/dev/zero")
+    return place
+
+
+@pytest.mark.parametrize("key", ["password_file", "ca", "cert", "key", "token_file"])
+def test_what_is_no_file_is_refused_for_an_uplink(tmp_path, no_file, key) -> None:
+    cert, private = certificate(tmp_path, "city")
+    files = {"ca": str(cert), "cert": str(cert), "key": str(private), key: str(no_file)}
+    found = "\n".join(told(written(tmp_path, uplinks=[uplink(username="u", **files)])))
+    assert f"uplinks[0].{key}: {no_file} cannot be read: is not a regular file → write the name" in found
+
+
+def test_what_is_no_file_is_refused_as_a_table_temperatures_and_rules(tmp_path, no_file, monkeypatch) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name in ("own-table.yaml", "tr.yaml"):
+        (folder / name).symlink_to(no_file)
+    monkeypatch.setattr("gateway.check.files.OWN_RULES", str(folder))
+    path = written(
+        tmp_path,
+        drivers={"directory": str(folder)},
+        meters=[meter(driver="own-table")],
+        building={"temperatures": str(no_file)},
+    )
+    found = [str(each) for each in check(path).problems]
+    assert any(each.startswith(f"{folder}/own-table.yaml:1: is not a regular file") for each in found)
+    assert any(each.startswith(f"{folder}/tr.yaml:1: is not a regular file") for each in found)
+    assert any(each.startswith(f"{no_file}:1: cannot be read: is not a regular file") for each in found)
+
+
+def test_a_mistake_in_ones_own_rules_is_one_of_the_configuration(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.check.files.OWN_RULES", str(tmp_path))
+    shipped = rules_path()
+    (tmp_path / "tr.yaml").write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+    path = written(tmp_path)
+    assert [each for each in check(path).mistakes if "tr.yaml" in each.file] == []
+    (tmp_path / "tr.yaml").write_text("tariffs: {}\nco3: []\n", encoding="utf-8")
+    assert any("tr.yaml:2: co3: " in str(each) for each in check(path).mistakes)
+
+
+def test_ones_own_rules_count_whatever_stands_there(tmp_path, no_file) -> None:
+    (tmp_path / "xx.yaml").symlink_to(no_file)
+    (tmp_path / "yy.yaml").symlink_to(tmp_path / "gone")
+    for name in ("xx", "yy"):
+        assert rules_path(name, tmp_path) == tmp_path / f"{name}.yaml"
+        with pytest.raises(ConfigError):
+            load_rules(tmp_path / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("no_file", [name for name in NO_FILES if name != "folder"], indirect=True)
+@pytest.mark.parametrize("section", ["drivers", "backup", "remote"])
+def test_what_is_no_folder_is_refused(tmp_path, no_file, section) -> None:
+    more = {section: {"directory": str(no_file)}}
+    if section == "remote":
+        more = {section: {"uplink": "city", "commands": ["read"], "trust": str(no_file)}}
+    found = "\n".join(told(written(tmp_path, **more)))
+    key = "trust" if section == "remote" else "directory"
+    assert f"{section}.{key}: {no_file} is no folder → write the name of a folder" in found
+
+
+def test_a_folder_that_is_not_there_may_come(tmp_path) -> None:
+    gone = {"directory": str(tmp_path / "gone")}
+    assert told(written(tmp_path, drivers=gone, backup=gone)) == []
 
 
 # -- this machine

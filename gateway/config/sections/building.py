@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gateway.config.places import plain_text
 from gateway.config.units import Switch
 
+OWN_RULES = "/etc/submeter/rules"
+"""Where a file of tariffs and limits that wins over the shipped one stands."""
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
