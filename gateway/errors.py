@@ -141,8 +141,9 @@ class Refused(BusError):
 
 
 MEND_FAILING = (
-    "switch it off and on again; if it stays so, only its maker can mend it, unless it is another model than "
-    "its table is for"
+    "switch it off and on again, and look whether it has power (a Modbus TCP gateway may say so of a meter "
+    "that does not answer); if it stays so, only its maker can mend it, unless it is another model than its "
+    "table is for"
 )
 """What to do about a meter that answers with a fault of its own (exceptions 4 and 8)."""
 

@@ -35,7 +35,7 @@ class Meter:
     async def plainly(self, read: Read, poll: Poll) -> None:
         self.plain.append(read.address)
 
-    def fail(self, read: Read, poll: Poll) -> None:
+    def fail(self, read: Read, poll: Poll, reason: str) -> None:
         self.failed.append(read.address)
 
     def answers_beside(self, _: Read) -> bool:

@@ -116,6 +116,10 @@ class Poll:
     reading: Reading = field(init=False)
     unfit: BadFrame | None = None
     """A reply that says what is wrong with it."""
+    refused_for: float = 0.0
+    """s that refusals took beyond what answers would have taken."""
+    refused: Refused | None = None
+    """The last of them."""
     refusal: Refused | None = None
     """The first by which the meter has said that it is not ready, or has a fault of its own."""
     error: BusError | None = None

@@ -15,19 +15,17 @@ import time
 from collections.abc import Callable, Sequence
 
 from gateway.catalogue import Span
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, NotReady, OthersTalk, Refused
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Station, Undecided
 from gateway.field.meter.planner import Read, Rules
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.quiet import QuietTimes
-from gateway.field.meter.skipped import SPLIT, SkippedRegisters
+from gateway.field.meter.skipped import PROMPT, SPLIT, SkippedRegisters
 from gateway.field.port.contract import ReadSeries, Registers
 
 log = logging.getLogger(__name__)
 
-ABSENT_STATION = frozenset({10, 11})
-"""Exceptions with which a gateway says that the meter behind it does not answer."""
 SILENT = 2
 """Polls in a row in which a read was not answered while others were: then it is looked into."""
 GENEROUS = 1.0
@@ -64,8 +62,7 @@ class RegisterReader:
         self._tried: dict[Read, int] = {}
         """The same for polls in which nothing was answered: which read is the next to find the meter by."""
         self._proven: set[Read] = set()
-        self._refused: dict[Read, int] = {}
-        """How often in a row a read was refused with an exception that does not say that it is at fault."""
+        self._refusals = self.skipped.refusals
         self._proof: Read | None = None
         """The shortest read that was answered."""
         self._mute = False
@@ -78,7 +75,6 @@ class RegisterReader:
         self.facts.forget("skip", "max_registers")
         self.skipped.forget_open()
         self._proven.clear()
-        self._refused.clear()
         self._proof = None
         station = self.station
         station.answered_reads.clear()
@@ -120,7 +116,8 @@ class RegisterReader:
                 poll.lacks(read, error.reason)
             except (NoReply, Refused) as error:
                 read, missed = ordered[run.at], missed if run.at == at else 0
-                learning = missed > 0 or (alive and read in self._unanswered)
+                news = isinstance(error, Refused) and read not in self._proven
+                learning = missed > 0 or (alive and (news or read in self._unanswered))
                 if await self._missed(read, poll, learning=learning):
                     missed = 0
                     continue
@@ -136,7 +133,8 @@ class RegisterReader:
         self.skipped.leave_out(poll)
         if first is not None:
             await self._try_further(reads, early, poll, single_rows)
-        return None if poll.answered else first
+        in_vain = poll.refused_for > PROMPT and not poll.replies.reads
+        return None if poll.answered and not in_vain else first or poll.refused
 
     async def _try_further(
         self, reads: Sequence[Read], early: Sequence[Read], poll: Poll, single_rows: Sequence[Read]
@@ -159,7 +157,10 @@ class RegisterReader:
         that was not answered.
         """
         for read in early:
-            if not (poll.may_learn and self.line.ready and await self._answers_now(read, poll)):
+            if took := self.skipped.took_long(read) if read not in self._proven else 0.0:
+                poll.spent += took
+                self._count(read)
+            elif not (poll.may_learn and self.line.ready and await self._answers_now(read, poll)):
                 self._count(read)
 
     async def _find_by_row(self, single_rows: Sequence[Read], poll: Poll) -> bool:
@@ -194,7 +195,10 @@ class RegisterReader:
     async def _read_one(self, read: Read, poll: Poll) -> None:
         """One read of a poll, when some were not answered lately. Raises what was not answered."""
         before = self._unanswered.get(read, _NONE)[0]
-        if poll.answered and before >= (SILENT if self._loss < NOISY else SILENT_IN_NOISE):
+        tell = poll.answered and before >= (SILENT if self._loss < NOISY else SILENT_IN_NOISE)
+        if poll.answered and (tell or read not in self._proven) and self.skipped.must_wait(read, poll):
+            return
+        if tell and not self.skipped.passing(read):
             await self._find_fault(read, poll)
         elif poll.after_silence and not poll.answered:
             await self._patiently(read, poll)
@@ -220,17 +224,19 @@ class RegisterReader:
             registers = await self.line.go_on(self.station, run)
         except Refused as error:
             self._after = self.line.silence_before
-            if error.code in ABSENT_STATION:
+            line, cost = self.line, self.station.cost
+            took = line.port.heard_at - line.port.sent_at - line.wire.time(0)
+            if self.skipped.like_silence(reads[run.at], error, poll, took, cost.time(reads[run.at].count)):
                 self._mute = True
                 raise
             self._answered(poll)
             poll.refusal = poll.refusal or (error if error.hint else None)
             if error.code in SPLIT:
                 await self.skipped.split(reads[run.at], error, poll, self)
-            elif self._persists(reads[run.at], error) and poll.may_learn:
-                began = time.monotonic()
+            elif self.skipped.lasts(reads[run.at]) and poll.may_learn:
+                began, spent = time.monotonic(), poll.spent
                 await self.skipped.split(reads[run.at], error, poll, self)
-                poll.spent += time.monotonic() - began
+                poll.spent = spent + time.monotonic() - began
             else:
                 poll.lacks(reads[run.at], error.reason)
             return False
@@ -251,23 +257,14 @@ class RegisterReader:
         self._note(reads[run.at], poll, registers)
         return True
 
-    def _persists(self, read: Read, error: Refused) -> bool:
-        """Whether a refusal that may be one of the moment has come so often that the read is at fault."""
-        if isinstance(error, NotReady):  # which says nothing about the registers
-            return False
-        if len(self._refused) > _MOST_KEYS:
-            self._refused.clear()
-        self._refused[read] = self._refused.get(read, 0) + 1
-        return self._refused[read] > SILENT
-
     def _note(self, read: Read, poll: Poll, registers: Registers) -> None:
         """A read was answered."""
         self._after = self.line.silence_before
         self._answered(poll)
         if self._unanswered:
             self._unanswered.pop(read, None)
-        if self._refused:
-            self._refused.pop(read, None)
+        if self._refusals:
+            self._refusals.pop(read, None)
         if read not in self._proven:
             self._proven.add(read)
             self._proof = min(self._proven, key=lambda each: each.count)
@@ -394,7 +391,7 @@ class RegisterReader:
         """Whether the silence of a row proves nothing: much is lost, and it was answered before."""
         return self._loss >= NOISY and any(each.covers(row) for each in self._proven)
 
-    def fail(self, read: Read, poll: Poll) -> None:
+    def fail(self, read: Read, poll: Poll, reason: str = NoReply.reason) -> None:
         """A read is not asked, or in vain."""
         poll.again = True
-        poll.lacks(read, NoReply.reason)
+        poll.lacks(read, reason)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.errors import NoReply
 from gateway.field.meter.planner import Read, Rules, between, halves
 from gateway.field.meter.poll import Poll
 
@@ -24,7 +25,7 @@ class Asking(Protocol):
     async def plainly(self, read: Read, poll: Poll) -> None:
         """Ask what was answered before."""
 
-    def fail(self, read: Read, poll: Poll) -> None:
+    def fail(self, read: Read, poll: Poll, reason: str) -> None:
         """It is not asked, or in vain."""
 
     def answers_beside(self, read: Read) -> bool:
@@ -74,10 +75,11 @@ class _Part:
 
 @dataclass(slots=True)
 class SilentRead:
-    """What is known of it so far; `go_on` finds out more."""
+    """What is known of it so far; `go_on` finds out more. `reason`: what it brings in place of registers."""
 
     read: Read
     rules: Callable[[], Rules]
+    reason: str = NoReply.reason
     root: _Part = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +122,7 @@ class SilentRead:
             await asking.plainly(part.read, poll)
         elif part.answered is None and self._hopeless() and asking.answers_beside(self.read):
             part.answered = False
-            asking.fail(part.read, poll)
+            asking.fail(part.read, poll, self.reason)
         elif part.answered is None and poll.may_learn:
             if await asking.again(part.read, poll):
                 part.answered = True
@@ -129,7 +131,7 @@ class SilentRead:
             self._cut(part)
             await self._ask(part, asking, poll)
         else:
-            asking.fail(part.read, poll)
+            asking.fail(part.read, poll, self.reason)
 
     def _hopeless(self) -> bool:
         known = [part.answered for part in self.root.leaves() if part.answered is not None]
