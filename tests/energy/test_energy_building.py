@@ -296,6 +296,21 @@ def test_a_right_ratio_is_left_alone(factor) -> None:
     assert suspicion("a", *loads(factor)) is None
 
 
+def test_a_factor_that_no_two_transformers_make_is_another_fault() -> None:
+    assert suspicion("a", *loads(1.13)) is None  # between 800/750 and 60/50
+
+
+@pytest.mark.parametrize(("follows", "found"), [((0.7, 0.8), True), ((0.2, 1.3), False)])
+def test_steps_that_are_not_followed_alike_suspect_nobody(follows, found) -> None:
+    """Twice 0.75 on average."""
+    sub, main = [], [20_000]
+    for k in range(400):
+        sub.append(4000 if k // 4 % 2 else 1000)
+        if k:
+            main.append(main[-1] + round((sub[k] - sub[k - 1]) * follows[k // 4 // 2 % 2]))
+    assert (suspicion("a", sub, main) is not None) == found
+
+
 def test_without_steps_or_with_another_load_in_the_way_nothing_is_suspected() -> None:
     sub, main = loads(2.0)
     assert suspicion("a", sub[:50], main[:50]) is None

@@ -61,6 +61,9 @@ def test_4_a_leap_is_faster_than_a_megawatt_and_twenty_times_the_habit(gain, cau
         (M6, 999_999, 1, (2 * KWH, False)),
         (M6, 900_001, 0, None),  # 99 999 kWh in a minute
         (M6, 899_999, 1, None),
+        (Context(WH, (10**3 * KWH,)), 900.1, 0, (99_900 * GRAIN, False)),
+        (Context(WH, (10**3 * KWH,)), 899.9, 0, None),
+        (Context(WH, (10**3 * KWH,)), 999.9, 100, None),
         (M6, 999_999, 100_000, None),
         (M6, 1_000_001, 1, None),  # the width is not what was said
         (M6, 999_999, -1, None),
@@ -77,6 +80,24 @@ def test_2_rollover(context, before, after, expected) -> None:
         context, HABIT, round(before * 1000) * GRAIN, round(after * 1000) * GRAIN, elapsed=MINUTE, step=GRAIN
     )
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gain"),
+    [(990.1, 0, 9.9), (989.9, 0, None), (999, 9.9, 10.9), (999, 10, None), (990.1, 9.9, 19.8)],
+)
+def test_2_the_width_is_assumed_within_a_hundredth_of_the_end(before, after, gain) -> None:
+    ends = (round(each * 1000) * GRAIN for each in (before, after))
+    found = rollover(Context(WH), HABIT, *ends, elapsed=60 * MINUTE, step=GRAIN)
+    assert found == (gain and (round(gain * 1000) * GRAIN, True))
+
+
+def test_2_a_register_behind_a_transformer_ratio_ends_at_a_power_of_ten_of_its_steps() -> None:
+    step = 40 * 10 * GRAIN  # 0.01 kWh of a meter behind 200/5 A
+    end = 10**8 * step
+    assert rollover(Context(WH), HABIT, end - step, 0, elapsed=MINUTE, step=step) == (step, True)
+    assert rollover(Context(WH), HABIT, end * 98 // 100, 0, elapsed=MINUTE, step=step) is None
+    assert rollover(Context(WH), HABIT, end - step, 0, elapsed=MINUTE, step=GRAIN) is None
 
 
 def test_2_nothing_is_assumed_of_a_register_that_is_not_known_yet() -> None:

@@ -119,6 +119,26 @@ def test_what_persists_is_said_once_and_again_after_it_was_right() -> None:
     assert told == [(3 + PERSIST, "network", "frequency"), (15 + PERSIST, "network", "frequency")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "change", "what"),
+    [
+        ("identity", {"reactive_power": 3.0}, "power_triangle"),
+        ("network", {"frequency": 45.0}, "frequency"),
+        ("wiring", {"active_power_l2": -2.3, "active_power": 1.7, "apparent_power": 2.63}, "l2"),
+    ],
+)
+def test_each_flaw_of_a_moment_is_told_when_it_lasts(kind, change, what) -> None:
+    watch = Plausibility(50)
+    bad = SOUND | change
+    if kind == "wiring":
+        bad.pop("power_factor")
+    told = [each for k in range(PERSIST) for each in watch.take(T0 + k * 60_000, bad)]
+    assert [(each.kind, each.facts["what"]) for each in told] == [(kind, what)]
+    assert told[0].t == T0 + (PERSIST - 1) * 60_000
+    sound = Plausibility(50)
+    assert not [each for k in range(2 * PERSIST) for each in sound.take(T0 + k * 60_000, SOUND)]
+
+
 def test_a_week_of_small_currents_tells_a_transformer_that_is_too_large() -> None:
     watch = Plausibility(200)
     first = T0 // WEEK * WEEK

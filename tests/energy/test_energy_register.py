@@ -105,6 +105,14 @@ def test_the_width_is_assumed_only_at_the_very_end_of_a_register() -> None:
     assert kinds(run(below)[1]) == ["reset"]
 
 
+def test_a_register_times_a_transformer_ratio_rolls_over_as_the_meter_does() -> None:
+    # A meter of 10⁶ kWh in steps of 0.01 behind 200/5 A: what is read ends at 4·10⁷ kWh.
+    register = [(100_000_000 - 50 + k + k // 2) % 100_000_000 * 400 for k in range(121)]
+    intervals, findings = run(register)
+    assert [(each.kind, each.facts.get("assumed")) for each in findings] == [("rollover", True)]
+    assert (total(intervals), letters(intervals)) == (180 * 400, "m" * 8)
+
+
 def test_no_rollover_from_the_middle_or_by_a_gain_that_cannot_be() -> None:
     context = Context(WH, (1_000_000 * GRAIN,), ct_primary=50)
     assert kinds(run([*rising(50, 850_000), *rising(71, 0)], context)[1]) == ["reset"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any, Final, NamedTuple
 
-from gateway.energy.engine.units import GRAIN, BaseUnit, fits
+from gateway.energy.engine.units import GRAIN, GRAIN_DIGITS, BaseUnit, fits
 
 FULL: Final = (9, 10)
 """A register of known width rolls over from above this share of it to below the rest."""
@@ -128,9 +128,9 @@ def rollover(
     """Check 2: the gain over the register's end, and whether its width had to be assumed; None: that is no
     rollover.
 
-    With a known modulus M: before > 0.9·M, after < 0.1·M, gain possible. Without: M = 10^3 … 10^12 or 2^32 of
-    the register's steps, both within 1 % of the end, and the gain no faster than what this register is known
-    to do.
+    With a known modulus M: before > 0.9·M, after < 0.1·M, gain possible. Without: M = 10^3 … 10^12 of the
+    unit or of the register's steps, or 2^32 steps, both within 1 % of the end, and the gain no faster than
+    what this register is known to do.
     """
     for modulus in context.moduli:
         full, of = FULL
@@ -154,8 +154,9 @@ def rollover(
 
 
 def _assumed(context: Context, step: int) -> list[int]:
-    unit = 10 ** (12 + context.unit.digits)
-    return [10**power * unit for power in _DECIMAL] + [2**32 * step]
+    unit = 10 ** (GRAIN_DIGITS + context.unit.digits)
+    # What is multiplied by a transformer ratio ends at a power of ten of its steps.
+    return [10**power * each for each in (unit, step) for power in _DECIMAL] + [2**32 * step]
 
 
 def is_slip(context: Context, rate: Rate, before: int, after: int, *, elapsed: int, step: int) -> bool:
