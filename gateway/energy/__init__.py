@@ -15,7 +15,7 @@ from gateway.energy.building import (
     counter_of,
 )
 from gateway.energy.calendar import Calendar
-from gateway.energy.checks.meter import Plausibility, time_flaw
+from gateway.energy.checks.meter import Plausibility, from_future
 from gateway.energy.checks.register import Context, Finding
 from gateway.energy.day_sum import HOURS, DaySum, day_sum, sum_of_quarters
 from gateway.energy.engine.edges import QUARTER, shares
@@ -66,13 +66,13 @@ __all__ = [
     "consumption",
     "counter_of",
     "day_sum",
+    "from_future",
     "netting",
     "next_version",
     "reactive",
     "shares",
     "shown",
     "sum_of_quarters",
-    "time_flaw",
     "to_grains",
     "tree",
 ]

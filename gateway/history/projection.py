@@ -27,9 +27,9 @@ from gateway.energy import (
     MeterSeries,
     Plausibility,
     base_unit,
+    from_future,
     shares,
     shown,
-    time_flaw,
     tree,
 )
 from gateway.history.history import SURE, History
@@ -171,12 +171,12 @@ class Projection:
     @staticmethod
     def _in_time(reading: Reading, batch: Committed) -> bool:
         """A reading cannot be younger than the batch that holds it, whose slot is a minute at most."""
-        flaw = time_flaw(reading.uptime, 0, None, batch.uptime + FUTURE)
-        if flaw is not None:
+        after = from_future(reading.uptime, batch.uptime + FUTURE)
+        if after is not None:
             log.warning(
-                "energy: a reading of %s in batch %d lies %d ms after it", reading.meter, batch.seq, flaw[1]
+                "energy: a reading of %s in batch %d lies %d ms after it", reading.meter, batch.seq, after
             )
-        return flaw is None
+        return after is None
 
     def renumbered(self) -> None:
         """The journal counts from the beginning again: what is behind it is not there any more."""

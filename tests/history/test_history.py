@@ -433,6 +433,18 @@ def test_how_a_meter_answered_is_counted_once_whatever_ends_a_process(tmp_path) 
     assert answers(gateway) == told, "the journal is read again from its beginning"
 
 
+@pytest.mark.parametrize(("ahead", "used"), [(3_600_000 + 2_000, True), (3_600_000 + 2_001, False)])
+def test_a_reading_that_is_younger_than_its_batch_is_not_used(tmp_path, ahead, used) -> None:
+    gateway = Gateway(tmp_path)
+    for minute in range(20):
+        gateway.uptime = minute * 60_000
+        made = [Reading("m", gateway.uptime, {"active_energy_import": 100.0 + minute})]
+        if minute == 19:
+            made.append(Reading("m", gateway.uptime + ahead, {"active_energy_import": 500.0}))
+        gateway.take(made)
+    assert (gateway.projection.newest > T0 + 3_600_000) is used
+
+
 def test_polls_of_a_clock_that_nobody_vouches_for_are_of_no_hour(tmp_path) -> None:
     gateway = Gateway(tmp_path)
     gateway.clock = "unsynced"

@@ -31,8 +31,8 @@ SMALL: Final = 120
 WEEK: Final = 7 * 86_400_000
 PERSIST: Final = 5
 """Readings in a row that must say the same."""
-STEP: Final = 2_000
-"""ms that a right clock may jump against CLOCK_BOOTTIME."""
+SLACK: Final = 2_000
+"""ms that a reading may be younger than the moment in which it is looked at."""
 JUMP: Final = 5
 """Times the last valid interval; a site may have its own."""
 _PHASES: Final = ("l1", "l2", "l3")
@@ -129,16 +129,11 @@ def sum_apart(intervals: Sequence[int], first: int, last: int, step: int) -> int
     return apart if abs(apart) > 2 * step else None
 
 
-def time_flaw(t: int, offset: int, before: int | None, now: int | None) -> tuple[str, int] | None:
-    """Check 21: a reading from the future (`now`: UTC of a right clock, ms), or a right clock that has
-    jumped by more than 2 s against CLOCK_BOOTTIME since the batch `before` (offsets: UTC − uptime, ms).
-    With how many ms.
+def from_future(t: int, now: int) -> int | None:
+    """Check 21: ms by which a reading is younger than `now`, when by more than 2 s; None: it can be. That the
+    clock was moved or is not right `clock_step` and `clock_unsynced` tell (gateway.host).
     """
-    if now is not None and t > now + STEP:
-        return "from_the_future", t - now
-    if before is not None and abs(offset - before) > STEP:
-        return "clock_set_forward" if offset > before else "clock_set_back", abs(offset - before)
-    return None
+    return t - now if t > now + SLACK else None
 
 
 class Plausibility:
