@@ -46,8 +46,20 @@ _HEADS: Final = (
     (("saat", "hour", "time"), "hour"),
     (("tarih", "date", "gun", "day", "zaman"), "date"),
 )
-
-
+_CODES: Final = (
+    # Codes and short names in a head without Turkish letters, which count before its words: of what is given
+    # back (A-, Q2, Q3), of a band's part and of an index nothing is taken.
+    (re.compile(r"(?<![\d.])(?:1\.8\.[1-9]|[267]\.8\.\d)(?!\d)|(?<![a-z])(?:a ?-|- ?a)(?![a-z])"), ""),
+    (
+        re.compile(
+            r"(?<![a-z])(?:ri ?-|- ?ri|rc ?\+|\+ ?rc)(?![a-z])|^(?!.*(?:tarih|saat)).*(?:[ei]ndeks|index)"
+        ),
+        "",
+    ),
+    (re.compile(r"(?<![\d.])1\.8\.0(?!\d)|(?<![a-z])(?:a ?\+|\+ ?a)(?![a-z])"), ACTIVE),
+    (re.compile(r"(?<![\d.])[35]\.8\.0(?!\d)|(?<![a-z])ri(?![a-z])"), INDUCTIVE),
+    (re.compile(r"(?<![\d.])[48]\.8\.0(?!\d)|(?<![a-z])rc(?![a-z])"), CAPACITIVE),
+)
 _SCALES: Final = {"mwh": 1000.0, "mvarh": 1000.0, "wh": 0.001, "varh": 0.001}
 """Unit that is a word of a head → what its numbers are multiplied by to be kWh or kvarh."""
 
@@ -122,13 +134,20 @@ def _scale(head: str) -> float:
     return next((_SCALES[word] for word in words if word in _SCALES), 1.0)
 
 
+def _what(head: str) -> str:
+    """What a column is, by its head; empty for nothing of a profile."""
+    plain, letters = head.translate(_PLAIN).lower(), _letters(head)
+    by_code = next((what for code, what in _CODES if code.search(plain)), None)
+    if by_code is not None:
+        return by_code
+    return next((what for words, what in _HEADS if any(word in letters for word in words)), "")
+
+
 def _columns(line: str) -> dict[str, int]:
     """What each column is, by its head; empty when the line is no head of a profile."""
     found: dict[str, int] = {}
     for number, cell in enumerate(_cells(line, _separator(line))):
-        plain = _letters(cell)
-        what = next((what for words, what in _HEADS if any(word in plain for word in words)), "")
-        if what:
+        if what := _what(cell):
             found.setdefault(what, number)
     if "date" not in found and "hour" in found:
         found["date"] = found["hour"]

@@ -136,6 +136,34 @@ def test_the_unit_in_a_head_counts(tmp_path, head, factor) -> None:
     assert [row.amounts["active"] for row in read_profile(path, ZONE).rows] == [8 * factor, 4 * factor]
 
 
+@pytest.mark.parametrize(
+    ("heads", "found"),
+    [
+        ("1.8.0 (kWh);5.8.0 (kVArh);8.8.0 (kVArh)", (1, 2, 3)),
+        ("2.8.0 (kWh);1.8.0 (kWh);3.8.0;4.8.0", (2, 3, 4)),
+        ("1.8.1 (kWh);1.8.2 (kWh);1.8.0 (kWh);6.8.0 kVArh;8.8.0 kVArh;5.8.0 kVArh", (3, 6, 5)),
+        ("A- (kWh);A+ (kWh);Ri+ (kVArh);Rc- (kVArh);Ri- (kVArh);Rc+ (kVArh)", (2, 3, 4)),
+        ("-A;+A;-Ri;+Rc;+Ri;-Rc", (2, 5, 6)),
+        ("Aktif Tüketim (kWh);Rİ (kVArh);RC (kVArh)", (1, 2, 3)),
+        ("Aktif Endeks (kWh);Aktif Tüketim (kWh);Endüktif İndeks;İndüktif;Kapasitif", (2, 4, 5)),
+        ("Üretim Aktif;Tüketim Aktif;Tüketim Endüktif;Tüketim Kapasitif", (2, 3, 4)),
+    ],
+)
+def test_codes_and_short_names_in_heads_say_what_a_column_is(tmp_path, heads, found) -> None:
+    cells = ";".join(str(k + 1) for k in range(heads.count(";") + 1))
+    path = tmp_path / "osos.csv"
+    path.write_text(f"Endeks Tarihi;Saat;{heads}\n01.10.2026;00:00;{cells}\n01.10.2026;01:00;{cells}\n")
+    amounts = read_profile(path, ZONE).rows[0].amounts
+    assert (amounts["active"], amounts["inductive"], amounts["capacitive"]) == found
+
+
+def test_of_an_index_alone_nothing_is_billed(tmp_path) -> None:
+    path = tmp_path / "osos.csv"
+    path.write_text("Tarih;Saat;Aktif Endeks (kWh)\n01.10.2026;00:00;184223\n01.10.2026;01:00;184224\n")
+    with pytest.raises(GatewayError, match="no line with the heads"):
+        read_profile(path, ZONE)
+
+
 def test_lines_that_are_not_understood_are_named(tmp_path, config, monkeypatch) -> None:  # noqa: F811
     monkeypatch.chdir(tmp_path)
     text = commas(lines(60)).splitlines()
