@@ -4,9 +4,11 @@ of the tariff and by kind of reactive energy, with the days that are not measure
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from gateway.cli.language import _
@@ -45,9 +47,12 @@ def metered_bill(
     first, last = days
     _require_days(history, first, last)
     calendar = Calendar(ZoneInfo(config.gateway.timezone))
+    tariff, old = _tariffs(config), config.building.clock == "old"
+    found = dict.fromkeys(tariff(first).names, 0)
     held = ((each.start, each.value) for each in history.intervals(meter, IMPORT, first, last))
-    old = config.building.clock == "old"
-    found = consumption.by_band(held, calendar, _tariff(config, first), old_clock=old)
+    for day, alike in groupby(held, key=lambda each: calendar.place(each[0])[0]):
+        for name, wh in consumption.by_band(alike, calendar, tariff(day), old_clock=old).items():
+            found[name] = found.get(name, 0) + wh
     for name, quantity in _reactive(history, config, meter).items():
         found[name] = sum(each.sum for each in history.sums(meter, quantity, first, last))
     known = sum(each.intervals for each in history.sums(meter, IMPORT, first, last))
@@ -66,19 +71,19 @@ def of_profile(
         raise GatewayError(_("the load profile has nothing of these days"), hint=_("look at --from and --to"))
     first, last = (calendar.place(row.start)[0] for row in (rows[0], rows[-1]))
     _require_days(history, first, last)
-    tariff, old = _tariff(config, first), config.building.clock == "old"
+    tariff, old = _tariffs(config), config.building.clock == "old"
     quantities = {ACTIVE: IMPORT, **_reactive(history, config, meter)}
     held = {
         what: {each.start: each.value for each in history.intervals(meter, quantity, first, last)}
         for what, quantity in quantities.items()
     }
-    found = MeteredBill(first, last, dict.fromkeys(tariff.names, 0), dict.fromkeys(tariff.names, 0.0), [])
-    billed: dict[str, float] = dict.fromkeys(tariff.names, 0.0)
+    billed: dict[str, float] = dict.fromkeys(tariff(first).names, 0.0)
+    found = MeteredBill(first, last, dict.fromkeys(billed, 0), billed, [])
     for row in rows:
         day, slot = calendar.place(row.start)
         quarters = range(row.start, row.start + profile.minutes * 60_000, QUARTER)
         for what, said in row.amounts.items():
-            name = tariff.band(day, slot // 4, old_clock=old) if what == ACTIVE else what
+            name = tariff(day).band(day, slot // 4, old_clock=old) if what == ACTIVE else what
             billed[name] = billed.get(name, 0.0) + said
             if what in held:
                 own = sum(held[what].get(start, 0) for start in quarters)
@@ -87,7 +92,6 @@ def of_profile(
                     found.missing += sum(start not in held[what] for start in quarters)
                     wh, kwh = found.days.get(day, (0, 0.0))
                     found.days[day] = (wh + own, kwh + said)
-    found.billed = billed
     found.lacking = list(_lacking(history, calendar, meter, first, last))
     whole = rows[-1].start + profile.minutes * 60_000 - rows[0].start
     found.unknown = whole // QUARTER - len(rows) * profile.minutes * 60_000 // QUARTER
@@ -102,14 +106,20 @@ def _require_days(history: HistoryReader, first: date, last: date) -> None:
         raise GatewayError(_("the history has nothing of these days"), hint=hint)
 
 
-def _tariff(config: Config, day: date) -> Tariff:
-    building = config.building
-    rules = DatedRules(load_rules(rules_path(building.tariff.partition("-")[0])))
-    row = rules.tariff(building.tariff, day)
-    if row is None:
-        text = _("there is no tariff %(name)s on %(day)s") % {"name": building.tariff, "day": day}
-        raise GatewayError(text, hint=_("it has %(names)s") % {"names": ", ".join(rules.tariffs)})
-    return row.value
+def _tariffs(config: Config) -> Callable[[date], Tariff]:
+    """The building's tariff as it holds on a day; raises GatewayError for one on which there is none."""
+    name = config.building.tariff
+    rules = DatedRules(load_rules(rules_path(name.partition("-")[0])))
+
+    @cache
+    def tariff(day: date) -> Tariff:
+        row = rules.tariff(name, day)
+        if row is None:
+            text = _("there is no tariff %(name)s on %(day)s") % {"name": name, "day": day}
+            raise GatewayError(text, hint=_("it has %(names)s") % {"names": ", ".join(rules.tariffs)})
+        return row.value
+
+    return tariff
 
 
 def _reactive(history: HistoryReader, config: Config, meter: str) -> dict[str, str]:

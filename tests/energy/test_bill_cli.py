@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import cli
+from gateway.config.rules import rules_path
 from gateway.energy import Calendar, Interval
 from gateway.history import History, bills
 
@@ -154,3 +155,29 @@ def test_without_an_amount_of_the_bill_nothing_is_kept(config, tmp_path) -> None
     assert done.exit_code == 0
     assert "kept" not in text
     assert bills(tmp_path) == []
+
+
+@pytest.mark.parametrize("by_profile", [False, True])
+def test_each_day_is_counted_by_the_bands_that_hold_on_it(config, tmp_path, monkeypatch, by_profile) -> None:
+    """From the 11th on the evening begins an hour earlier, and the night has a name of its own."""
+    rules = tmp_path / "tr.yaml"
+    shipped = rules_path().read_text(encoding="utf-8")
+    second = (
+        "    - {valid_from: 2026-10-11, bands: {t1: 06-16, t2: 16-22, t4: 22-06}, source: a decision}\n"
+        "  tr-single-time:\n"
+    )
+    rules.write_text(shipped.replace("  tr-single-time:\n", second, 1), encoding="utf-8")
+    monkeypatch.setattr("gateway.cli.bill_sums.rules_path", lambda _country: rules)
+    words = ["--t1", "1300"]
+    if by_profile:
+        profile = tmp_path / "osos.csv"
+        hours = ((day, hour) for day in DAYS for hour in range(24))
+        rows = "".join(f"{day};{hour:02}:00;4\n" for day, hour in hours)
+        profile.write_text(f"date;hour;kWh\n{rows}")
+        words = [str(profile)]
+    done, text = bill(config, *words)
+    assert done.exit_code == 0, done.output
+    # 1 kWh a quarter hour: 10 days of 11, 5 and 8 hours, 21 days of 10, 6 and 8.
+    for band, hours in (("t1", 110 + 210), ("t2", 50 + 126), ("t3", 80), ("t4", 168)):
+        said = f" {hours * 4:,}.0 0.0%" if by_profile else ""
+        assert f"{band}, kWh {hours * 4:,}.0{said}" in text
