@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -39,12 +39,7 @@ WHY stands in the journal and goes to the platform.
 @click.option(
     "--quantity", default="active_energy_import", show_default=True, help=N_("Which counter of the meter.")
 )
-@click.option(
-    "--timezone",
-    default="Europe/Istanbul",
-    show_default=True,
-    help=N_("Of the building: FROM and TO are in it."),
-)
+@click.option("--timezone", help=N_("FROM and TO are in it; else in the building's."))
 @config_option
 @socket_option
 def command(
@@ -55,7 +50,7 @@ def command(
     value: str,
     why: str,
     quantity: str,
-    timezone: str,
+    timezone: str | None,
     file: Path | None,
     socket: Path | None,
 ) -> None:
@@ -67,15 +62,14 @@ def command(
     if not why.strip():
         raise click.BadParameter(_("say why in a sentence"), param_hint="--why")
     try:
-        zone = ZoneInfo(timezone)
+        zone = ZoneInfo(timezone) if timezone else None
     except (KeyError, ValueError, OSError):
         text = _("%(word)s is no time zone: write it like Europe/Istanbul") % {"word": timezone}
         raise click.BadParameter(text, param_hint="--timezone") from None
-    first, last = (_time(text, zone) for text in (since, until))
-    if last <= first:
-        raise click.UsageError(_("TO is not after FROM"))
     units = _units(value, quantity)
+    _between(since, until, zone or UTC)
     with need_client(socket, file) as client:
+        first, last = _between(since, until, zone or ZoneInfo(client.configuration()["timezone"]))
         answer = client.correct(meter, quantity, first=first, last=last, value=units, why=why)
     unit, scale = QUANTITIES[quantity].unit, 10 ** base_unit(quantity).digits
     was, now = (f"{figure(str(Decimal(answer[name]) / scale))} {unit}".strip() for name in ("was", "value"))
@@ -87,7 +81,15 @@ def command(
     say(text % {"meter": meter, "count": answer["intervals"], "was": was, "now": now})
 
 
-def _time(text: str, zone: ZoneInfo) -> int:
+def _between(since: str, until: str, zone: tzinfo) -> tuple[int, int]:
+    """Ms UTC. Raises UsageError."""
+    first, last = (_time(text, zone) for text in (since, until))
+    if last <= first:
+        raise click.UsageError(_("TO is not after FROM"))
+    return first, last
+
+
+def _time(text: str, zone: tzinfo) -> int:
     """Ms UTC."""
     try:
         local = datetime.fromisoformat(text)

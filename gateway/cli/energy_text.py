@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
-from gateway.cli.language import N_, _, figure
+from gateway.cli.language import N_, _, figure, ngettext
 from gateway.cli.prose import said, wrapped
 from gateway.energy import Finding, Interval, base_unit
 from gateway.model import QUANTITIES
@@ -127,6 +127,7 @@ class EnergyReport:
             for name, day in self._days.items():
                 total += day["sum"]
                 yield f"  {name} {self._number(day['sum']):>17} {day['m']:>8} {day['e']:>9} {day['s']:>8}"
+            edited = sum(day["d"] for day in self._days.values())
             known = sum(day[letter] for day in self._days.values() for letter in "mesd")
             missing = (until - self._first.start) // (self._last.seconds * 1000) - known
             number = self._number(total)
@@ -134,6 +135,13 @@ class EnergyReport:
             if missing:
                 text = _("nothing is known of %(hours)s h between these times: the sum is at least that")
                 yield from said(text % {"hours": figure(f"{missing * self._last.seconds / 3600:.2f}")}, "  ")
+            if edited:
+                text = ngettext(
+                    "%(n)s quarter hour was edited by a person",
+                    "%(n)s quarter hours were edited by a person",
+                    edited,
+                )
+                yield from said(text % {"n": edited}, "  ")
         for event in self._events:
             yield from said(event, "  ")
         if self._more:

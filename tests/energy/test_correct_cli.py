@@ -1,5 +1,7 @@
 """submeter correct: what cannot be meant is refused before anybody is asked."""
 
+from datetime import UTC, datetime
+
 import pytest
 from click.testing import CliRunner
 
@@ -45,3 +47,37 @@ def test_what_cannot_be_meant_is_refused(tmp_path, words, said) -> None:
 )
 def test_an_amount_in_whole_units(text, quantity, units) -> None:
     assert _units(text, quantity) == units
+
+
+class Daemon:
+    """Takes what it is asked to set, in a building in Berlin."""
+
+    def __init__(self) -> None:
+        self.set: list[tuple[int, int]] = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return None
+
+    def configuration(self) -> dict[str, object]:
+        return {"path": "/etc/submeter/gateway.yaml", "read": 0, "timezone": "Europe/Berlin"}
+
+    def correct(self, meter, quantity, *, first, last, value, why):
+        self.set.append((first, last))
+        return {"meter": meter, "intervals": 4, "was": 1000, "value": value}
+
+
+@pytest.mark.parametrize(
+    ("words", "hours"),
+    [([], 13), (["--timezone", "Europe/Istanbul"], 11), (["--timezone", "UTC"], 14)],
+)
+def test_times_are_the_buildings_unless_another_zone_is_named(monkeypatch, words, hours) -> None:
+    daemon = Daemon()
+    monkeypatch.setattr("gateway.cli.correct.need_client", lambda *_: daemon)
+    said = ["--lang", "en", "correct", "main", *HOUR, "--value", "1", *WHY, *words]
+    done = CliRunner().invoke(cli, said)
+    assert done.exit_code == 0, f"{done.output} {done.exception}"
+    begin = datetime(2026, 10, 29, hours, tzinfo=UTC).timestamp() * 1000
+    assert daemon.set == [(begin, begin + 3_600_000)]

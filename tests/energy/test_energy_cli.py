@@ -205,9 +205,16 @@ def test_without_a_file_the_gateways_own_intervals_are_printed(tmp_path) -> None
     text = call("-c", config).stdout
     assert "main · active_energy_import" in text
     assert "≥" not in text
+    assert "edited" not in text
     past = history.past("hvac", "active_energy_import")
     past.put(Interval("hvac", "active_energy_import", T0 + 970 * QUARTER, 250, "m"), corrected=False)
     history.save()
+    for k in (5, 6):
+        edited = Interval("main", "active_energy_import", T0 + (9 * 96 + k) * QUARTER, 900, "d")
+        history.past("main", "active_energy_import").put(edited, corrected=True)
+    history.save()
+    said = " ".join(call("-c", config, "--meter", "main").stdout.split())
+    assert "2 quarter hours were edited by a person" in said
     hole = " ".join(call("-c", config, "--meter", "hvac").stdout.split())
     assert "nothing is known of 2.50 h between these times: the sum is at least that" in hole
     assert "sum ≥ " in hole
