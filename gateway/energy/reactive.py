@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
+from math import inf
 from typing import Final, Literal
 
 from gateway.energy.calendar import Calendar
@@ -118,7 +119,8 @@ def budget(
             until = day - timedelta(1)
             break
     ratio = reactive_expected * 100 / active_expected if active_expected else 0.0
-    share = ratio * 100 / limit
+    # Where nothing at all is drawn any reactive energy passes the limit, though there is no ratio.
+    share = ratio * 100 / limit if active_expected or not reactive_expected else inf
     colour: Literal["green", "amber", "red"] = (
         "red" if share > 100 else "amber" if share >= _AMBER else "green"
     )

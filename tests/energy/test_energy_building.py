@@ -202,6 +202,14 @@ def test_the_last_day_on_which_it_can_be_mended_is_before_the_limit_is_passed() 
     assert passed.recoverable_until is None
 
 
+@pytest.mark.parametrize(("varh", "colour"), [(0, "green"), (500, "red")])
+def test_where_nothing_is_drawn_any_reactive_energy_is_too_much(varh, colour) -> None:
+    days = [ReactiveDay(date(2026, 11, 1) + timedelta(k), 0, varh) for k in range(10)]
+    found = budget(days, date(2026, 11, 1), 20, ISTANBUL, date(2026, 11, 11))
+    assert found.colour == colour
+    assert is_breach(found.active_expected, found.reactive_expected, 20) == (colour == "red")
+
+
 def test_today_counts_with_what_is_still_to_come() -> None:
     days = [*month_of(10, 41), ReactiveDay(date(2026, 11, 11), 40_000, 4_000)]
     found = budget(days, date(2026, 11, 1), 20, ISTANBUL, date(2026, 11, 11))
