@@ -174,6 +174,17 @@ def is_address(host: str) -> bool:
     return True
 
 
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IP address as what it is: one of version 4 also where it is written as one of version 6. Raises
+    ValueError for what is none.
+
+    >>> address_of("::ffff:192.0.2.10"), address_of("fe80::1%eth0")
+    (IPv4Address('192.0.2.10'), IPv6Address('fe80::1%eth0'))
+    """
+    address = ipaddress.ip_address(text)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def one_spelling(host: str) -> str:
     """An IP address in the one way that every spelling of it has in common; a name stays as it is.
 
@@ -181,10 +192,9 @@ def one_spelling(host: str) -> str:
     ('2001:db8::10', '192.0.2.10', 'Meter.local')
     """
     try:
-        address = ipaddress.ip_address(host)
+        return str(address_of(host))
     except ValueError:
         return host
-    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _is_name(host: str) -> bool:

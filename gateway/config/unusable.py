@@ -5,7 +5,6 @@ read, and a few of these addresses work on some machines.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -14,7 +13,7 @@ from gateway.common.address import BrokerAddress
 from gateway.common.text import flaw
 from gateway.config.explain import Told, refused
 from gateway.config.load import rows_of
-from gateway.config.places import a_broker, a_host, a_listener, a_port, is_address
+from gateway.config.places import a_broker, a_host, a_listener, a_port, address_of, is_address
 from gateway.config.yamlfile import Key, Table
 
 _Validator = Callable[[str], object]
@@ -62,7 +61,7 @@ def _of_one_machine(value: str) -> None:
     """Raises ValueError for an IP address that no connection can be opened to."""
     if not is_address(value):
         return
-    address, zone = _parsed(value), value.partition("%")[2]
+    address, zone = address_of(value), value.partition("%")[2]
     if address.is_multicast or str(address) == "255.255.255.255":
         raise ValueError("is an address of many machines: write the one of the device itself")
     if address.is_unspecified or (address.version == 4 and address.packed[0] == 0):
@@ -103,7 +102,7 @@ def _of_this_machine(value: str) -> None:
     if _fault(a_host, host) is not None:
         raise ValueError("is not an address to listen on: write host:port, like 0.0.0.0:8080")
     if is_address(host):
-        address = _parsed(host)
+        address = address_of(host)
         if address.is_multicast or str(address) == "255.255.255.255":
             raise ValueError("has an address of many machines: write 0.0.0.0:8080 for all of this machine")
         if address.version == 6 and address.is_link_local:
@@ -116,11 +115,3 @@ def _of_this_machine(value: str) -> None:
 def _of_a_device(value: str) -> None:
     if value.endswith("/"):
         raise ValueError("is a folder: write the port in it, like /dev/ttyUSB0")
-
-
-def _parsed(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An IP address without its interface; one of version 4 that is written as one of version 6 is what it
-    is. Raises ValueError.
-    """
-    address = ipaddress.ip_address(value.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
