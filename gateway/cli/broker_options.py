@@ -43,7 +43,7 @@ def broker_at(url: str, name: str, client_id: str, **account: Any) -> Broker:
     """The account of a command at a broker. Raises GatewayError for what cannot be one."""
     check_text("--broker", url, a_broker)
     check_text("--username", account.get("username"), plain_text)
-    made = Broker(name, BrokerAddress.of(url), client_id, **account)
+    made = Broker(name, BrokerAddress.of(url), client_id, configured=False, **account)
     check_files(made)
     return made
 

@@ -17,9 +17,7 @@ from gateway.mqtt.link import (
 )
 from gateway.mqtt.reasons import (
     ACCESS_LIST,
-    DAMAGED,
     NOT_AUTHORIZED,
-    OTHER_MQTT,
     PAYLOAD,
     RETURN_CODES,
     SHARED,
@@ -35,8 +33,8 @@ from gateway.mqtt.thread_link import ThreadLink
 from gateway.mqtt.tls import check_files, file_mistakes, open_to_others, password, tls_context, tls_error
 
 __all__ = [
-    "ACCESS_LIST", "DAMAGED", "FIRST_FAILURE", "NOT_AUTHORIZED", "NO_SUBSCRIBERS", "OTHER_MQTT", "PAYLOAD",
-    "RETURN_CODES", "SHARED", "SPARE", "SUCCESS", "TOO_LARGE", "TO_THE_LOOP",
+    "ACCESS_LIST", "FIRST_FAILURE", "NOT_AUTHORIZED", "NO_SUBSCRIBERS", "PAYLOAD", "RETURN_CODES", "SHARED",
+    "SPARE", "SUCCESS", "TOO_LARGE", "TO_THE_LOOP",
     "Broker", "BrokerLink", "Connection", "Hearing", "Limits", "Link", "LinkState", "Listener",
     "MemoryConnection", "MemoryLink", "OddConnack", "Outgoing", "Reconnect", "ThreadLink",
     "check_files", "farewell", "file_mistakes", "meaning", "open_to_others", "open_unless", "packet_size",

@@ -12,7 +12,8 @@ class Broker:
     """One account at one broker; `name` is what log lines call it, "uplink city".
 
     The files are read at every connection: a renewed certificate or a new password needs no restart.
-    `protocol` is 5.0, 3.1.1 or auto, `keepalive` seconds.
+    `protocol` is 5.0, 3.1.1 or auto, `keepalive` seconds. `configured`: both, and the rate of the backlog,
+    are keys of a configuration, and may be written otherwise.
     """
 
     name: str
@@ -25,3 +26,4 @@ class Broker:
     key: str | None = None
     protocol: str = "auto"
     keepalive: float = 20.0
+    configured: bool = True

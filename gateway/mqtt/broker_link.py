@@ -14,7 +14,18 @@ from gateway.errors import LinkDown, UplinkError
 from gateway.mqtt.broker import Broker
 from gateway.mqtt.connection import PahoConnection
 from gateway.mqtt.link import TO_THE_LOOP, Connection, Hearing, Listener, Outgoing
-from gateway.mqtt.reasons import CLIENT_ID, RETAIN, NoConnack, OddConnack, Unwelcome, WrongVersion
+from gateway.mqtt.reasons import (
+    CLIENT_ID,
+    DAMAGED,
+    OTHER_MQTT,
+    RETAIN,
+    UNSUPPORTED_VERSION,
+    NoConnack,
+    OddConnack,
+    Unwelcome,
+    WrongVersion,
+    meaning,
+)
 from gateway.mqtt.tls import is_this_machine
 
 log = logging.getLogger(__name__)
@@ -31,6 +42,8 @@ UNANSWERED = 2
 """Connections that end instead of an answer to CONNECT before it is tried without a retained Last Will."""
 ASK_AGAIN = 600.0
 """Seconds after which a topic is subscribed to again although that had ended the connection."""
+
+_VERSION = meaning(UNSUPPORTED_VERSION).cause
 
 
 class Concessions:
@@ -54,6 +67,11 @@ class Concessions:
             if version == "5.0" or time.monotonic() - at < RELEARN:
                 return [version]
         return ["5.0", "3.1.1"]
+
+    def forget_version(self) -> bool:
+        """The version that was spoken is none of this broker's any more; whether there is another to try."""
+        known, self._spoken = self._spoken, None
+        return known is not None and self._protocol == "auto"
 
     def spoke(self, version: str) -> None:
         """A connection was made with this version."""
@@ -126,7 +144,8 @@ async def open_unless(
 
 
 class BrokerLink:
-    """A Link to one broker. `protocol: auto` tries MQTT 5, then 3.1.1, and remembers what worked.
+    """A Link to one broker. `protocol: auto` tries MQTT 5, then 3.1.1, and remembers what worked, until the
+    broker does not speak it any more: another one may have taken its place.
 
     What a broker does not like about CONNECT is left out at once and remembered, too: our client id (it may
     give us one), a retained Last Will. A broker of 3.1.1 cannot say so: one that ends the connection twice
@@ -155,8 +174,18 @@ class BrokerLink:
     async def open(self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]) -> Connection:
         if self._newest is not None and self._newest.ended_with == RETAIN:
             self._concessions.leave_out(RETAIN)
+        try:
+            return await self._open(listener, will, topics)
+        except (NoConnack, OddConnack, WrongVersion) as error:
+            # Who hangs up once may be on its way down, or up.
+            hung_up_once = isinstance(error, NoConnack) and self._unanswered < UNANSWERED
+            if hung_up_once or not self._concessions.forget_version():
+                raise
+        return await self._open(listener, will, topics)
+
+    async def _open(self, listener: Listener, will: Outgoing | None, topics: Sequence[str]) -> Connection:
         versions = self._concessions.versions()
-        odd: OddConnack | None = None
+        said: OddConnack | WrongVersion | None = None
         for version in versions:
             try:
                 connection = await self._attempt(
@@ -164,11 +193,13 @@ class BrokerLink:
                 )
             except (NoConnack, OddConnack, WrongVersion) as error:
                 if version == versions[-1]:
-                    # Who answered oddly before and hangs up now has said more the first time.
-                    if odd is not None and isinstance(error, NoConnack):
-                        raise odd from None
+                    # Who could not read MQTT 5, or answered it oddly, and hangs up now has said more before.
+                    if said is not None and isinstance(error, NoConnack):
+                        said.hint = DAMAGED if said.hint == OTHER_MQTT else said.hint
+                        raise said from None
                     raise
-                odd = error if isinstance(error, OddConnack) else odd
+                if not isinstance(error, NoConnack) and error.cause != _VERSION:
+                    said = error
             else:
                 self._concessions.spoke(version)
                 return connection

@@ -41,6 +41,7 @@ from gateway.mqtt.reasons import (
     refusal,
     said,
     unreachable,
+    without_keys,
 )
 from gateway.mqtt.tls import password, tls_context, tls_error
 
@@ -241,6 +242,8 @@ class PahoConnection:
         finally:
             self._clean_up()
             self._end = self._said or reason
+            if not self._broker.configured:
+                self._end.hint = without_keys(self._end.hint)
             self._crossing.notify()
 
     def _connect_and_loop(self) -> UplinkError:
@@ -390,4 +393,5 @@ class PahoConnection:
             words = said(
                 getattr(properties, "ReasonString", None), getattr(properties, "ServerReference", None)
             )
-            self._said = farewell(reason.value, words)
+            refuses = reason.is_failure and not self._connected
+            self._said = (refusal if refuses else farewell)(reason.value, words)

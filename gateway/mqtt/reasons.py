@@ -160,6 +160,8 @@ MEANINGS = {
 
 _PASSES = {0x80, 0x88, 0x89, 0x8B, 0x8D, 0x91, 0x92, 0x93, 0x95, 0x96, 0x97, 0x98, 0x9F, 0xA0}
 """What may be better soon without anybody's help; the rest waits for somebody to change something."""
+_OTHER_VERSION = {0x81, 0x82, UNSUPPORTED_VERSION}
+"""An answer to CONNECT with one of these may be a yes to another version of MQTT."""
 _REFUSALS = {0x8C, 0x9B, 0x9C, 0x9D}
 """A DISCONNECT with one of these comes again until somebody changes something. Others may be about one
 message: see suspects.
@@ -184,7 +186,7 @@ class OddConnack(LinkDown):
 
 
 class WrongVersion(LinkRefused):
-    """The broker does not speak this version of MQTT."""
+    """The broker does not speak this version of MQTT, or cannot read what we say in it."""
 
 
 class Unwelcome(LinkRefused):
@@ -261,6 +263,23 @@ def odd_connack(begun: bytes, *, five: bool) -> UplinkError:
     return OddConnack(what, hint=hint, cause="no_answer")
 
 
+_WITHOUT_KEYS = {
+    OTHER_MQTT: DAMAGED,
+    _AUTO: OPERATOR,
+    MEANINGS[UNSUPPORTED_VERSION].mend: OPERATOR,
+    MEANINGS[0x8D].mend: LASTING,
+    MEANINGS[0x96].mend: OPERATOR,
+    MEANINGS[0x97].mend: "have the quota raised at the broker",
+}
+
+
+def without_keys(hint: str) -> str:
+    """What to do where the keys of the configuration that a hint names cannot be written: a command has
+    none.
+    """
+    return _WITHOUT_KEYS.get(hint, hint)
+
+
 def _broken(*, five: bool) -> str:
     """What to do about packets that are against the protocol, MQTT `five` or 3.1.1."""
     return OTHER_MQTT if five else DAMAGED
@@ -292,7 +311,7 @@ def refusal(code: int, words: str = "", *, five: bool = True) -> UplinkError:
     """CONNACK said no, to MQTT `five` or 3.1.1; `words` is what `said` gives."""
     known = meaning(code)
     text = f"the broker refuses the connection: {known.what} (0x{code:02x}){words}"
-    if code == UNSUPPORTED_VERSION:
+    if code in _OTHER_VERSION:
         return WrongVersion(text, hint=known.mend if five else _AUTO, cause=known.cause)
     if code in {CLIENT_ID, RETAIN}:
         unwelcome = Unwelcome(text, hint=known.mend, cause=known.cause)

@@ -163,7 +163,8 @@ class Reconnect:
         nothing of ours was on its way that could be why.
         """
         what = f"the broker ends the connection right after accepting it ({error.message})"
-        if self._idle_ends >= _SUSPICIOUS:
+        # A command's id is drawn anew each time.
+        if self._idle_ends >= _SUSPICIOUS and self._broker.configured:
             hint = (
                 "make sure that no other gateway uses the same gateway id and uplink name; look into "
                 "the broker's log"
@@ -193,6 +194,8 @@ class Reconnect:
         hint = (
             "a proxy or firewall that closes silent connections? write a keepalive shorter than that; "
             "else look into the broker's log"
+            if self._broker.configured
+            else "a proxy or firewall that closes connections? look into the broker's log"
         )
         return LinkDown(what, hint=error.hint or hint, cause=error.cause)
 

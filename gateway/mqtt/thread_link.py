@@ -15,7 +15,7 @@ from gateway.common.wait import wait_for_event
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker_link import open_unless
 from gateway.mqtt.link import Connection, Link, Outgoing
-from gateway.mqtt.reasons import NOT_AUTHORIZED, meaning
+from gateway.mqtt.reasons import NOT_AUTHORIZED, meaning, without_keys
 from gateway.mqtt.reconnect import Reconnect
 
 log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ class ThreadLink:
                 f"the broker refuses the subscription to {topic}: {known.what} (0x{code:02x})"
                 f"{connection.words}"
             )
-            refused = LinkRefused(told, hint=known.mend, cause=known.cause)
+            refused = LinkRefused(told, hint=without_keys(known.mend), cause=known.cause)
         return self._reconnect.failed(refused)
 
     def _hand_over(self, connection: Connection) -> None:

@@ -11,8 +11,6 @@ from queue import Empty, SimpleQueue
 
 from gateway.errors import UplinkError
 from gateway.mqtt import (
-    DAMAGED,
-    OTHER_MQTT,
     SHARED,
     Broker,
     BrokerLink,
@@ -94,19 +92,15 @@ class SharedLink:
         self._link = link
 
     async def open(self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]) -> Connection:
-        """As Link. Raises what it raises, with what a broker of MQTT 3.1.1 would need, and with no step that
-        MQTT 5 forbids.
-        """
+        """As Link. Raises what it raises, with what a broker of MQTT 3.1.1 would need."""
         try:
             return await self._link.open(listener, will=will, topics=topics)
         except UplinkError as error:
-            told, hint = error.message, DAMAGED if error.hint == OTHER_MQTT else error.hint
-            if _perhaps_older(error):
-                mend = meaning(SHARED).mend
-                told = f"{told}; --share needs a broker that speaks MQTT 5"
-                hint = mend if error.cause == _VERSION else f"{hint}; {mend}"
-            if (told, hint) == (error.message, error.hint):
+            if not _perhaps_older(error):
                 raise
+            mend = meaning(SHARED).mend
+            hint = mend if error.cause == _VERSION else f"{error.hint}; {mend}"
+            told = f"{error.message}; --share needs a broker that speaks MQTT 5"
             raise type(error)(told, hint=hint, cause=error.cause) from error
 
 

@@ -168,6 +168,26 @@ async def test_batches_go_although_one_and_the_meters_are_too_large(mosquitto, m
 
 
 @pytest.mark.broker
+async def test_what_a_broker_of_3_1_1_acknowledges_and_drops_stays_in_the_journal_where_receipts_decide(
+    mosquitto,
+):
+    broker = mosquitto("allow_anonymous true\nmessage_size_limit 900\n")
+    box = outbox(5)
+    box.commit(large(6))
+    for seq in range(7, 12):
+        box.commit(row(seq))
+    with platform(broker.port, consumer="city", protocol=4) as here:
+        settings = config(url=f"mqtt://127.0.0.1:{broker.port}", protocol="3.1.1", receipts=["city"])
+        async with Running(settings, box) as run:
+            await until(lambda: "Dropped too large PUBLISH" in broker.log)
+            run.commit(row(12))
+            await until(lambda: run.stats.delivered_batches == 11)
+            assert set(here.seqs) == set(range(1, 13)) - {6}
+            await until(lambda: run.stats.backlog_batches == 1)
+            assert run.stats.set_aside == 0
+
+
+@pytest.mark.broker
 async def test_the_limit_is_known_to_whom_makes_batches_and_meters_go_compressed(mosquitto):
     broker = mosquitto("allow_anonymous true\nmax_packet_size 2000\n")
     meters = json.dumps({"meters": ["the same words again"] * 300}).encode()
