@@ -110,7 +110,7 @@ async def test_the_night_names_what_runs_and_a_plant_is_no_load(building) -> Non
     assert table.index("Prizler panosu 8") < table.index("Sunucu odası 6") < table.index("Yemekhane")
     assert table.index("Building") < table.index("Prizler panosu 8"), "the whole stands before its parts"
     assert "Çatı güneş" not in table
-    assert "At night 6.0 kW run" in " ".join(Below(alone, "night").text.split())
+    assert "On average 6.0 kW run at night" in " ".join(Below(alone, "night").text.split())
 
 
 async def test_days_without_data_are_told_where_they_are_not_in_the_sum(tmp_path, building) -> None:

@@ -90,6 +90,26 @@ def test_nothing_is_wider_than_the_screen_and_everything_is_said_in_the_language
         assert [entry["message"] for entry in driver.get_log("browser")] == [], (path, look)
 
 
+@pytest.mark.parametrize("language", ["tr", "en"])
+def test_the_first_screen_of_a_phone_says_the_five_things(driver, state, language) -> None:
+    """What is wrong, what is used now, today, this month, and whether all data is at the platform."""
+    name, gateway = state
+    if name not in WHOLE:
+        pytest.skip("nothing is known of today, or a name takes the place of a number")
+    width(driver, 390, 844)
+    driver.get(f"http://127.0.0.1:{gateway.port}/?lang={language}")
+    ends = driver.execute_script(FIVE)
+    assert len(ends) == 5, ends
+    assert max(ends) <= driver.execute_script("return document.querySelector('.views').offsetTop"), ends
+
+
+WHOLE = ("broker_away", "dead_meter", "five_years", "forty_meters", "water_and_heat", "first_day")
+FIVE = """
+    const five = '.verdict h1, .lead .big, .figs .fig .two, .figs .row:first-child b';
+    return [...document.querySelectorAll(five)].map((e) => Math.round(e.getBoundingClientRect().bottom));
+"""
+"""Where each of them ends, px from the top."""
+
 PUSHED = """
     return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth + 1)
       .map((e) => [e.getAttribute('aria-label'), e.scrollWidth, e.clientWidth]);

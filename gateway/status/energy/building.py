@@ -92,7 +92,7 @@ def meter_use(figures: Figures, meter: str, f: Locale) -> list[tuple[str, str, s
     _ = f.gettext
     day, month = Period("day", figures.today, figures.today, "hour"), month_of(figures.today)
     periods = [
-        (_("Today %(until)s") % {"until": f.until(figures.end)}, day),
+        (_("Today %(until)s") % {"until": f.until(figures.counted_until(meter))}, day),
         (_("Yesterday"), day.moved(-1)),
         (f.month(month.first, year=False), month),
         (f.month(month.moved(-1).first, year=False), month.moved(-1)),

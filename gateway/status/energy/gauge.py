@@ -20,6 +20,8 @@ _BAR, _THICK = 22, 16
 _FOOT = 20
 _ROOM = 1.4
 """Times the highest limit that the axis reaches at least."""
+_NEAR = 5.0
+"""Points from a limit up to which a decimal matters."""
 _RIGHT = 75.0
 """Percent of the width from which on a label stands left of its place."""
 
@@ -39,7 +41,8 @@ def gauge(kinds: Sequence[tuple[str, reactive.ReactiveBudget]], f: Locale) -> Pi
         out.append(draw_text(x, height - 4, f.percent(line / 100), anchor=side))
     for place, (name, each) in enumerate(kinds):
         top = place * _ROW
-        now, then, limit = (_percent(value, f) for value in (each.so_far, each.ratio, each.limit))
+        now, then = (percent_beside(value, each.limit, f) for value in (each.so_far, each.ratio))
+        limit = f.percent(each.limit / 100)
         said = {"kind": name, "now": now, "then": then, "limit": limit}
         label = _("%(kind)s: %(now)s so far, heading for %(then)s") % said
         out.append(draw_text(0, top + 12, label, "h", "start"))
@@ -83,8 +86,9 @@ def _limit(x: float, top: int, text: str) -> str:
     return f"{line}<title>{escape(text)}</title></line>{label}"
 
 
-def _percent(value: float, f: Locale) -> str:
-    return f.percent(value / 100, 0 if value == int(value) else 1)
+def percent_beside(ratio: float, limit: float, f: Locale) -> str:
+    """A ratio in per cent beside its limit: the nearer, the finer."""
+    return f.percent(ratio / 100, 1 if abs(ratio - limit) <= _NEAR else 0)
 
 
 def bullet(value: float, whole: float, *, mark: float | None = None, forecast: float | None = None) -> Markup:

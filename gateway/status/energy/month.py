@@ -41,7 +41,8 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     days, known = by_day(mine_sums), figures.known_of(mine_sums, period.first, figures.today)
     before = period.like
     old_sums = figures.sums_of(meter, before.first, before.last)
-    old, whole = by_day(old_sums), figures.known_of(old_sums, before.first, before.last).whole
+    old, old_sum = by_day(old_sums), total(old_sums.values())
+    whole = figures.known_of(old_sums, before.first, before.last).whole
     mine = _summed_up(days, period.first, (figures.today - period.first).days + 1, measure)
     other = _summed_up(old, before.first, period.days, measure)
     ahead: list[float | None] = [None] * (len(mine) - 1) + [mine[-1]]
@@ -75,10 +76,11 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         titles=titles_of(heads, rows),
     )
     title = _("Heading for about %(amount)s at the end of the month") % {
-        "amount": f"{_about(measure.value(forecast), max(0, measure.more), f)} {measure.unit}"
+        "amount": f"{about(measure.value(forecast), max(0, measure.more), f)} {measure.unit}"
     }
-    if other[-1] > 0 and whole:
-        said = {"change": changed(measure.value(forecast), other[-1], f), "before": name_of(before, f)}
+    if old_sum > 0 and whole:
+        # All of it, also the days that this month does not have.
+        said = {"change": changed(forecast, old_sum, f), "before": name_of(before, f)}
         title += ", " + _("%(change)s %(before)s") % said
     axis = _("%(unit)s since the first of the month") % {"unit": measure.unit}
     return Picture(
@@ -86,7 +88,7 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         svg,
         DataTable(heads, rows),
         axis,
-        (*_run_notes(f, known=known.whole, compared=whole or other[-1] <= 0),),
+        (*_run_notes(f, known=known.whole, compared=whole or old_sum <= 0),),
     )
 
 
@@ -131,7 +133,7 @@ def month_forecast(figures: Figures, meter: str = "") -> float | None:
     return forecast
 
 
-def _about(value: float, most: int, f: Locale) -> str:
+def about(value: float, most: int, f: Locale) -> str:
     """To three figures, with `most` decimals."""
     before = len(str(int(value)))
     return f.number(round(value, min(0, 3 - before)), min(most, max(0, 3 - before)))
@@ -158,8 +160,8 @@ def night_loads(view: EnergyView, figures: Figures, meter: str, f: Locale) -> No
         rows.insert(0, (_("Building"), *whole))
     measure = measure_of(figures.quantity, f)
     said = {"kw": _flow(rows[0][1], measure, f), "meter": most[0], "its": _flow(most[1], measure, f)}
-    text = _("At night %(kw)s kW run, most of it %(meter)s with %(its)s kW")
-    view.night_title = (_("At night %(kw)s kW run") if meter else text) % said
+    text = _("On average %(kw)s kW run at night, most of it %(meter)s with %(its)s kW")
+    view.night_title = (_("On average %(kw)s kW run at night") if meter else text) % said
     if not figures.is_electricity:
         view.night_title = _("At night %(rate)s on average") % {"rate": f"{said['kw']} {measure.rate}"}
     heads = (_("Meter"), "00–05", _("closed days"), _("while open"))

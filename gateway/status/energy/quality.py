@@ -179,7 +179,10 @@ def _meter(label: str, meter: str, days: list[DayQuality], f: Locale) -> MeterQu
     if missing:
         says = ngettext("%(n)s day incomplete", "%(n)s days incomplete", missing) % {"n": missing}
     else:
+        estimated = sum(max(0, day.expected - day.measured) for day in days)
         says = _("nothing is missing") if expected else _("nothing is known yet")
+        if estimated:
+            says = _("%(hours)s h estimated, the total is exact") % {"hours": f.number(estimated / 4, 1)}
     return MeterQuality(label, meter, measured_share(days, f), says, "bad" if missing else "ok")
 
 

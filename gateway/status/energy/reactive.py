@@ -10,7 +10,7 @@ from gateway.energy import reactive
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import IMPORT, Figures, KnownQuarters, by_day
-from gateway.status.energy.gauge import gauge
+from gateway.status.energy.gauge import gauge, percent_beside
 from gateway.status.energy.period import month_of
 from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh, sum_in_short, titles_of
 from gateway.status.words.language import Locale
@@ -147,7 +147,7 @@ def _kind(  # noqa: PLR0917 - what it is of
         left = _("passed by at least %(kvarh)s kvarh")
     until = ""
     if budget.left < 0:
-        until = _("The limit is passed: nothing of this month can be saved any more.")
+        until = _("Nothing of this month can be saved any more.")
     elif budget.recoverable_until is not None:
         until = _("It can be mended until %(day)s.") % {"day": f.day(budget.recoverable_until)}
     says = {
@@ -160,12 +160,11 @@ def _kind(  # noqa: PLR0917 - what it is of
     if since is not None:
         # What was used before counts for the bill, too: the limit of the whole month is not known.
         level, left, until = ("warn" if level == "bad" else level), _("not known"), ""
-    decimals = 1 if abs(budget.ratio - limit) <= 5 else 0
     return ReactiveKind(
         name,
         level,
         says,
-        f.percent(budget.ratio / 100, decimals),
+        percent_beside(budget.ratio, limit, f),
         f.percent(limit / 100),
         left if since else left % {"kvarh": kwh(abs(budget.left), f)},
         until,

@@ -133,6 +133,13 @@ class DayLoads:
         """The newest quarter hour of today that is known."""
         return max(slot for slot, value in enumerate(self.today) if value is not None)
 
+    def usual(self, slot: int) -> tuple[float, float] | None:
+        """The band of one quarter hour, from W in kW."""
+        if self.band is None:
+            return None
+        low, high = self.band
+        return low[slot] / 1000, high[slot] / 1000
+
 
 def loads_of_today(figures: Figures, meter: str) -> DayLoads | None:
     """Today and its like days; None when nothing of today is known."""

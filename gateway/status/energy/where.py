@@ -241,6 +241,8 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
     found = peak_of(figures, period, meter)
     if found is not None:
         when = f"{f.day(figures.calendar.place(found.start)[0])} {f.time(found.start)}"
+        if facts.plants and not meter:
+            when = _("from the grid") + f", {when}"
         more = _("; %(meter)s rose most") % {"meter": found.meter} if found.meter else ""
         if facts.contract_kw and not meter:
             more += "; " + _("%(share)s of the contracted %(kw)s kW") % {

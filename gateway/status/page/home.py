@@ -12,14 +12,15 @@ from markupsafe import Markup
 from gateway.energy import Calendar, building_load
 from gateway.errors import HistoryError
 from gateway.status.energy.facts import EnergyHistory
-from gateway.status.energy.figures import Figures, total
+from gateway.status.energy.figures import QUARTER, Figures, total
 from gateway.status.energy.gauge import bullet
-from gateway.status.energy.month import month_forecast
+from gateway.status.energy.month import about, month_forecast
 from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, reactive_view
-from gateway.status.energy.shown import Picture, changed, kwh, sum_in_words
-from gateway.status.energy.today import first_comparison, today_curve, usual_today
+from gateway.status.energy.shown import Picture, changed, kw, kwh, sum_in_words
+from gateway.status.energy.today import first_comparison, loads_of_today, today_curve, usual_today
 from gateway.status.energy.where import peak_of
+from gateway.status.screen.power import NO_SOURCES, PowerSources, beside_usual, power_now, power_sources
 from gateway.status.snapshot import Snapshot
 from gateway.status.words.language import Locale
 from gateway.status.words.notices import Notice
@@ -27,6 +28,9 @@ from gateway.status.words.notices import Notice
 KEPT = 60_000
 """ms that what was computed is shown: a quarter hour changes slowly."""
 _HEIGHT = 130
+_HOUR = 3_600_000
+_SUN = 0.05
+"""KW from which on the sun is worth a word."""
 _SAME = 0.005
 """A change that is none."""
 
@@ -45,11 +49,28 @@ class HomeFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class HomeEnergy:
-    """Of the first screen. `rows`, and `more` of them of the month: name, what holds, a word more, address;
-    `others` are other periods. `jobs` is what somebody should see to, because it will cost money.
+class BuildingNow:
+    """What the building uses at this moment; in words its `trend`, what is `usual`, and how much of it is of
+    the `sun`: empty where that is not known.
     """
 
+    kw: str
+    trend: str
+    usual: str
+    sun: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeEnergy:
+    """Of the first screen. `rows`, and `more` of them of the month: name, what holds, a word more, address;
+    `others` are other periods. `jobs` is what somebody should see to, because it will cost money. `sources`
+    say what is used at this moment; `hour_ago` is the mean of the quarter hour before, in kW, `usual` the
+    lowest and highest mean of like days at this hour.
+    """
+
+    sources: PowerSources = NO_SOURCES
+    hour_ago: float | None = None
+    usual: tuple[float, float] | None = None
     jobs: tuple[Notice, ...] = ()
     curve: Picture | None = None
     figures: tuple[HomeFigure, ...] = ()
@@ -79,13 +100,18 @@ def _home(history: EnergyHistory, now: Snapshot, language: str) -> HomeEnergy:
     try:
         with closing(history.open()) as reader:
             figures = Figures(history.facts, reader, Calendar(ZoneInfo(now.timezone)), now.taken)
+            sources = power_sources(history.facts, figures)
             if not figures.known or not now.clock.synced:
-                return HomeEnergy()
+                return HomeEnergy(sources)
+            loads = loads_of_today(figures, "")
             shown = [figure for figure in (_today(figures, f), _month(figures, f)) if figure is not None]
             reactive = reactive_view(figures, f)
             rows = _rows(figures, reactive, f)
             return HomeEnergy(
-                tuple(_jobs(reactive)),
+                sources,
+                _an_hour_ago(figures, now.taken),
+                loads.usual(f.slot(now.taken)) if loads else None,
+                tuple(_jobs(reactive, f)),
                 today_curve(figures, "", f, _HEIGHT),
                 tuple(shown),
                 tuple(rows),
@@ -93,7 +119,34 @@ def _home(history: EnergyHistory, now: Snapshot, language: str) -> HomeEnergy:
                 tuple(_others(figures, f)),
             )
     except HistoryError:
-        return HomeEnergy()
+        return HomeEnergy(power_sources(history.facts))
+
+
+def building_now(energy: HomeEnergy, now: Snapshot, f: Locale) -> BuildingNow | None:
+    """The number that leads; None: what the building uses cannot be said, its meters stand for themselves."""
+    _ = f.gettext
+    power = power_now(energy.sources, now)
+    if power.used is None:
+        return None
+    trend, sun = "", ""
+    if energy.hour_ago is not None:
+        more = power.used - energy.hour_ago
+        decimals = 0 if power.used >= 10 else 1
+        trend = _("as much as an hour ago")
+        if round(abs(more), decimals):
+            text = _("%(kw)s kW more than an hour ago") if more > 0 else _("%(kw)s kW less than an hour ago")
+            trend = text % {"kw": f.number(abs(more), decimals)}
+    if power.sun is not None and (of_sun := min(power.sun, power.used)) >= _SUN:
+        sun = _("%(kw)s kW of it from the sun") % {"kw": kw(of_sun * 250, f)}
+    return BuildingNow(kw(power.used * 250, f), trend, beside_usual(power.used, energy.usual, f), sun)
+
+
+def _an_hour_ago(figures: Figures, now: int) -> float | None:
+    """Mean kW of the building's quarter hour of an hour ago."""
+    start = (now - _HOUR) // QUARTER * QUARTER
+    day = figures.calendar.place(start)[0]
+    value = figures.quarters(figures.used(day, day)).get(start)
+    return None if value is None else value * 4 / 1000
 
 
 def _today(figures: Figures, f: Locale) -> HomeFigure | None:
@@ -122,7 +175,7 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
     elif not like:
         below = first_comparison(figures, f)
     bar = bullet(used, mean or used, mark=float(usual.mean) if usual else None)
-    name = _("Today %(until)s") % {"until": f.until(figures.end)}
+    name = _("Today %(until)s") % {"until": f.until(figures.counted_until())}
     least = "" if known.whole else _("at least")
     return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?day={figures.today}")
 
@@ -141,7 +194,7 @@ def _month(figures: Figures, f: Locale) -> HomeFigure | None:
     whole = old > 0 and figures.known_of(old_sums, before.first, before.last).whole
     says, below = "", ""
     if forecast is not None:
-        says = _("heading for about %(kwh)s") % {"kwh": kwh(round(forecast, -5), f)}
+        says = _("heading for about %(kwh)s") % {"kwh": about(forecast / 1000, 0, f)}
         if whole:
             below = _("%(month)s: %(kwh)s kWh; %(change)s that") % {
                 "month": f.month(before.first),
@@ -154,11 +207,12 @@ def _month(figures: Figures, f: Locale) -> HomeFigure | None:
     return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?month={period.first:%Y-%m}")
 
 
-def _jobs(reactive: ReactiveView) -> list[Notice]:
+def _jobs(reactive: ReactiveView, f: Locale) -> list[Notice]:
     """A charge that is coming, and can still be kept away or kept small."""
     if reactive.level != "bad":
         return []
-    return [Notice("bad", f"{reactive.title}. {reactive.lead}", reactive.call, "/reactive")]
+    whom = f.gettext("Tell the maintenance firm: the compensation does not keep up.")
+    return [Notice("bad", f"{reactive.title}.", f"{reactive.lead} {whom}", "/reactive")]
 
 
 def _rows(figures: Figures, reactive: ReactiveView, f: Locale) -> list[tuple[str, str, str, str]]:
@@ -208,13 +262,15 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
         day = figures.calendar.place(found.start)[0]
         more = f"{f.short_day(day)} {f.time(found.start)}"
         more += f", {found.meter}" if found.meter else ""
+        if figures.facts.plants:
+            more = _("from the grid") + f", {more}"
         power = f.number(found.power / 1000, 0 if found.power >= 10_000 else 1)
         rows.append((_("Peak"), f"{power} kW", more, f"{address}#peak"))
     day = figures.today - timedelta(1)
     closed = building_load.is_closed(day, figures.calendar, figures.facts.open_days)
     base = building_load.base_load(figures.quarters(figures.used(day, day)), figures.calendar, closed=closed)
     if base is not None:
-        more = _("never switched off: %(share)s of yesterday") % {"share": f.of_whole(base.share)}
+        more = _("yesterday, never switched off: %(share)s of the day") % {"share": f.of_whole(base.share)}
         rows.append((_("At night"), f"{f.number(base.power / 1000, 1)} kW", more, f"{address}#night"))
     return rows
 

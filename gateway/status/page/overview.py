@@ -55,8 +55,10 @@ class Overview:
     more: str = ""
 
 
-def overview(now: Snapshot, f: Locale) -> Overview:
-    """The meters of a snapshot, each below the one that it is a part of."""
+def overview(now: Snapshot, f: Locale, *, led: bool = False) -> Overview:
+    """The meters of a snapshot, each below the one that it is a part of; `led`: the building's own number
+    leads them all, no meter does.
+    """
     ordered = _tree(now)
     powers = [
         view
@@ -72,7 +74,7 @@ def overview(now: Snapshot, f: Locale) -> Overview:
         for meter, depth in ordered
         if depth == 0 and any(part.parent == meter.id for part in now.meters)
     ]
-    main = tops[0] if len(tops) == 1 and headline(tops[0]) is not None else None
+    main = tops[0] if not led and len(tops) == 1 and headline(tops[0]) is not None else None
     # What stands apart leaves its place at the margin to its parts.
     under = set() if main is None else _under(main, now)
     shifted = [(meter, depth - (meter.id in under)) for meter, depth in ordered]

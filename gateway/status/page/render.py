@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from gateway.common.templates import templates
 from gateway.status.energy.shown import MeterLately
 from gateway.status.page.chart import hour
-from gateway.status.page.home import HomeEnergy
+from gateway.status.page.home import HomeEnergy, building_now
 from gateway.status.page.overview import overview, single
 from gateway.status.page.tables import tables
 from gateway.status.screen.view import LobbyScreen
@@ -169,7 +169,8 @@ def fragment(  # noqa: PLR0917 - what a page is made of
     elif page == "system":
         context["health"] = next(iter(tables(now.own, locale)), None) if now.own else None
     elif page == "overview":
-        context["overview"] = overview(now, locale)
+        context["building"] = building_now(energy, now, locale)
+        context["overview"] = overview(now, locale, led=context["building"] is not None)
         context["energy"] = energy
     return _ENVIRONMENT.get_template(f"{page}.html").render(context)
 

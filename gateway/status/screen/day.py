@@ -11,6 +11,7 @@ from gateway.errors import HistoryError
 from gateway.status.energy.facts import EnergyHistory
 from gateway.status.energy.figures import QUARTER, Figures
 from gateway.status.energy.today import DayLoads, loads_of_today, usual_today
+from gateway.status.screen.power import NO_SOURCES, PowerSources, power_sources
 from gateway.status.snapshot import Snapshot
 
 KEPT = 60_000
@@ -23,14 +24,12 @@ _LATE = 1
 class ScreenDay:
     """Energies in Wh, powers in kW, CO2 in kg; None: not known.
 
-    `roots` and `plants` name the meters whose power is that of the building: plants with the sign that their
-    power has while they generate. `missing` counts quarter hours of today of which nothing is known, `until`
-    is when the newest known one ends (ms). `usual` is the mean of the like days by now. `drawn` is what came
-    from the grid, `saved` the CO2 that the plant kept away.
+    `sources` are the meters whose power is that of the building. `missing` counts quarter hours of today of
+    which nothing is known, `until` is when the newest known one ends (ms). `usual` is the mean of the like
+    days by now. `drawn` is what came from the grid, `saved` the CO2 that the plant kept away.
     """
 
-    roots: tuple[str, ...] = ()
-    plants: tuple[tuple[str, int], ...] = ()
+    sources: PowerSources = NO_SOURCES
     progress: float = 1.0
     loads: DayLoads | None = None
     until: int | None = None
@@ -47,10 +46,7 @@ class ScreenDay:
 
     def usual_power(self, slot: int) -> tuple[float, float] | None:
         """The lowest and the highest kW of the like days in a quarter hour of the day."""
-        if self.loads is None or self.loads.band is None:
-            return None
-        low, high = self.loads.band
-        return low[slot] / 1000, high[slot] / 1000
+        return self.loads.usual(slot) if self.loads else None
 
 
 class ScreenDays:
@@ -68,34 +64,27 @@ class ScreenDays:
         return day
 
 
-_SIGNS = {"import": 1, "export": -1}
-
-
 def _read(history: EnergyHistory, now: Snapshot) -> ScreenDay:
     facts = history.facts
-    roots = tuple(root.id for root in facts.roots)
     try:
         with closing(history.open()) as reader:
             figures = Figures(facts, reader, Calendar(ZoneInfo(now.timezone)), now.taken)
-            plants = tuple((plant.id, _SIGNS.get(figures.direction(plant), 0)) for plant in facts.plants)
+            sources = power_sources(facts, figures)
             # Without a clock nobody knows which day it is.
             if not now.clock.synced or not figures.known:
-                return ScreenDay(roots, plants, history.progress)
-            return _day(figures, roots, plants, history.progress)
+                return ScreenDay(sources, history.progress)
+            return _day(figures, sources, history.progress)
     except HistoryError:
-        plants = tuple((plant.id, _SIGNS.get(plant.generates, 0)) for plant in facts.plants)
-        return ScreenDay(roots, plants, history.progress)
+        return ScreenDay(power_sources(facts), history.progress)
 
 
-def _day(
-    figures: Figures, roots: tuple[str, ...], plants: tuple[tuple[str, int], ...], progress: float
-) -> ScreenDay:
+def _day(figures: Figures, sources: PowerSources, progress: float) -> ScreenDay:
     today = figures.today
     used = figures.used(today, today)
     known = figures.quarters(used)
     expected = sum(1 for quarter in figures.calendar.quarters(today) if quarter + QUARTER <= figures.end)
     if not known:
-        return ScreenDay(roots, plants, progress, missing=expected)
+        return ScreenDay(sources, progress, missing=expected)
     usual = usual_today(figures, "")
     gave, fed, drawn = (
         figures.generated(today, today),
@@ -108,8 +97,7 @@ def _day(
     sun = None if gave is None else figures.total(gave)
     missing = expected - len(known)
     return ScreenDay(
-        roots,
-        plants,
+        sources,
         progress,
         loads_of_today(figures, ""),
         max(known) + QUARTER,

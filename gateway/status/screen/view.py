@@ -12,7 +12,8 @@ from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve
 from gateway.status.energy.shown import kw, kwh, sum_in_short, sum_in_words
 from gateway.status.screen.day import ScreenDay
-from gateway.status.snapshot import MeterView, Snapshot
+from gateway.status.screen.power import BuildingPower, beside_usual, power_now
+from gateway.status.snapshot import Snapshot
 from gateway.status.words.language import LANGUAGES, Locale
 
 TURN: Final = 20_000
@@ -24,16 +25,11 @@ _SIDES: Final = 1_800_000
 _PLACES: Final = 8
 _DAYLIGHT: Final = range(7, 19)
 _NIGHT: Final = (*range(6), 22, 23)
-_ALIKE: Final = 0.1
-"""So far may a power be from the band of quarter hours, as a part of it, and still be usual: it changes every
-second."""
 _TEA_KWH: Final = 4.186 * (100 - 15) / 3600 / 10
 """Water for a glass of 0.1 l from 15 to 100 °C: 4.186 kJ/(kg·K)."""
 _LAMP_KWH: Final = 0.010 * 24
 """A lamp of 10 W for a day."""
 _HALF: Final = 0.5
-_WHOLE_KW: Final = 10
-"""KW from which on a power is shown without decimals."""
 _WHOLE_SHARE: Final = 0.995
 
 
@@ -73,18 +69,6 @@ class LobbyScreen:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class BuildingPower:
-    """KW used and generated at this moment; `silent`: a meter without which that cannot be said; `electric`:
-    whether any meter at the top of the tree counts electricity at all.
-    """
-
-    used: float | None = None
-    sun: float | None = None
-    silent: MeterView | None = None
-    electric: bool = True
-
-
 def language_of(now: Snapshot) -> str:
     """Whose turn it is."""
     return tuple(LANGUAGES)[now.booted // TURN % len(LANGUAGES)]
@@ -102,7 +86,7 @@ def lobby_screen(day: ScreenDay, now: Snapshot, language: str) -> LobbyScreen:
     )
     if synced:
         shown.date, shown.time = f.day(f.day_of(now.taken)), f.time(now.taken)
-    power = power_now(day, now)
+    power = power_now(day.sources, now)
     usual = day.usual_power(f.slot(now.taken)) if synced else None
     shown.now = _now(power, usual, f)
     _today(shown, day, f)
@@ -112,53 +96,10 @@ def lobby_screen(day: ScreenDay, now: Snapshot, language: str) -> LobbyScreen:
     return shown
 
 
-def power_now(day: ScreenDay, now: Snapshot) -> BuildingPower:
-    """What the meters of the building say at this moment."""
-    drawn = gave = 0.0
-    roots = [root for root in day.roots if _is_electric(now.meter(root))]
-    if not roots:
-        return BuildingPower(electric=not day.roots)
-    for name, sign in (*((root, 0) for root in roots), *day.plants):
-        meter = now.meter(name)
-        if meter is not None and meter.values and meter.value("active_power") is None:
-            return BuildingPower()  # it answers, and tells no power
-        view = meter.value("active_power") if meter else None
-        if meter is None or view is None or view.value is None or view.stale:
-            return BuildingPower(silent=meter)
-        if name in roots:
-            drawn += view.value
-        elif sign == 0:
-            # A plant of which nobody knows yet which way its power counts.
-            return BuildingPower()
-        else:
-            gave += max(0.0, sign * view.value)
-    return BuildingPower(max(0.0, drawn + gave), gave if day.plants else None)
-
-
-def _is_electric(meter: MeterView | None) -> bool:
-    """Whether a meter is one of electricity; until it has answered it is taken for that."""
-    if meter is None or not meter.values:
-        return True
-    return any(view.quantity.startswith(("active_energy", "active_power")) for view in meter.values)
-
-
 def _now(power: BuildingPower, usual: tuple[float, float] | None, f: Locale) -> ScreenNumber | None:
-    _ = f.gettext
     if power.used is None:
         return None
-    says = ""
-    if usual is not None:
-        low, high = usual
-        # Not to be broken at its dash.
-        ends = [f.number(each, 0 if high >= _WHOLE_KW else 1) for each in (low, high)]
-        bounds = {"range": "\u2060–\u2060".join(dict.fromkeys(ends))}
-        if power.used > high * (1 + _ALIKE):
-            says = _("more than usual at this hour: %(range)s") % bounds
-        elif power.used < low * (1 - _ALIKE):
-            says = _("less than usual at this hour: %(range)s") % bounds
-        else:
-            says = _("as usual at this hour: %(range)s") % bounds
-    return ScreenNumber(_("Now"), kw(power.used * 250, f), "kW", says)
+    return ScreenNumber(f.gettext("Now"), kw(power.used * 250, f), "kW", beside_usual(power.used, usual, f))
 
 
 def _today(shown: LobbyScreen, day: ScreenDay, f: Locale) -> None:

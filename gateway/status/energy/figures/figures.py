@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
 
-from gateway.energy import EXPORT, Calendar, PollHours, netting, tree
+from gateway.energy import EXPORT, QUARTER, Calendar, PollHours, netting, tree
 from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
 from gateway.status.energy.figures.quarters import ValuesByDay
 from gateway.status.energy.figures.sums import SumFigures, total
@@ -82,6 +82,14 @@ class Figures(SumFigures):
     def total(self, days: ValuesByDay) -> int:
         """Wh of all that is known."""
         return sum(value for values in days.values() for value in values if value is not None)
+
+    def counted_until(self, meter: str = "") -> int:
+        """Up to when today is counted (ms), of the building or a meter: the newest quarter hour that is over
+        may still be on its way.
+        """
+        newest = self.end - QUARTER
+        today = self.calendar.place(newest)[0]
+        return self.end if newest in self.quarters(self.of(meter, today, today)) else newest
 
     def forget_years(self, period: Period) -> None:
         """Of many years each part of a page reads what it needs: all at once is several MB."""

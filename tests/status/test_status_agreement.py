@@ -1,0 +1,179 @@
+"""One figure is the same wherever it stands: on the first screen, the pages, in the files, in the lobby."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from energy_building import energy_history, make_history
+from status_building import CALM, METERS, NOW, Building, electric, lost, meter
+from test_status_page import Page, client
+
+from gateway.status.energy.gauge import percent_beside
+from gateway.status.energy.month import about
+from gateway.status.words.language import Locale
+
+NOON = NOW - 26_400_000 - 900_000
+"""Saturday 21 November 2026, 11:50 in Istanbul."""
+
+
+def with_plant(drawn: float = 5.0, gives: float = 12.0, **more):
+    """The town hall with its plant, at noon."""
+    roof = meter("pv", "Çatı güneş", 1, electric(gives, 310.2), parent="main")
+    main = replace(METERS[0], values=electric(drawn, 184_223.5))
+    return replace(CALM, **{"screen": True, "taken": NOON, "meters": (main, roof), **more})
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("history")
+    make_history(path, NOON, 62)
+    return path
+
+
+@pytest.fixture
+def building(directory):
+    building = Building(with_plant())
+    building.history = energy_history(directory)
+    return building
+
+
+async def texts(building: Building, *paths: str) -> list[str]:
+    async with client(building) as http:
+        answers = [await http.get(path) for path in paths]
+    assert [answer.status_code for answer in answers] == [200] * len(paths)
+    return [Page(answer.text).text for answer in answers]
+
+
+# ---- now
+
+
+async def test_the_building_now_is_one_number_at_the_door_and_on_the_first_screen(building) -> None:
+    home, lobby = await texts(building, "/?lang=en", "/screen?lang=en")
+    assert "The building now 12 kW of it from the sun 17 kW" in home
+    assert "Now 17 kW" in lobby
+    says = re.search(r"(?:as|more than|less than) usual at this hour: \S+", lobby)
+    assert says
+    assert says[0] in home
+    assert re.search(r"17 kW \d+ kW (more|less) than an hour ago|17 kW as much as an hour ago", home)
+    assert home.index("The building now") < home.index("Today until") < home.index("November, day")
+    assert (
+        home.index("November, day") < home.index("Data all at the platform") < home.index("Reactive charge")
+    )
+
+
+async def test_what_the_building_uses_is_not_told_where_it_is_not_known(building) -> None:
+    main, roof = with_plant().meters
+    for meters in ((main, lost(roof, NOON, 900.0)), (lost(main, NOON, 900.0), roof)):
+        building.now = with_plant(meters=meters)
+        [home] = await texts(building, "/?lang=en")
+        assert "The building now" not in home
+        assert "Ana sayaç" in home
+
+
+async def test_who_feeds_in_and_has_no_meter_of_the_plant_uses_nobody_knows_what(directory, building) -> None:
+    """It was shown in the lobby as a building that uses nothing."""
+    alone = replace(METERS[0], values=electric(-5.0, 100.0))
+    history = energy_history(directory)
+    facts = replace(history.facts, meters=tuple(each for each in history.facts.meters if not each.generates))
+    building.now, building.history = with_plant(meters=(alone,)), replace(history, facts=facts)
+    home, lobby = await texts(building, "/?lang=en", "/screen?lang=en")
+    assert "0.0 kW" not in lobby
+    assert "The building now" not in home
+
+
+# ---- today, the month
+
+
+def number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+async def test_today_is_one_sum_in_every_place(building) -> None:
+    home, page, lobby = await texts(
+        building, "/?lang=en", "/energy?day=2026-11-21&lang=en", "/screen?lang=en"
+    )
+    async with client(building) as http:
+        asked = (await http.get("/api/v1/energy?day=2026-11-21")).json()
+        rows = (await http.get("/api/v1/energy?day=2026-11-21&by=quarter&format=csv&lang=en")).text
+    shown = re.search(r"Today until 11:45 ([\d.,]+) kWh", home)
+    assert shown
+    assert f"Saturday 21 November 2026: {shown[1]} kWh" in page
+    assert f"Today {shown[1]} kWh" in lobby
+    assert round(asked["sum"] / 1000, 0 if asked["sum"] >= 100_000 else 1) == number(shown[1])
+    assert sum(value for _start, value in asked["intervals"]) == asked["sum"]
+    assert len(asked["intervals"]) + 1 == len(rows.splitlines())
+
+
+async def test_today_ends_where_what_is_counted_ends(tmp_path, building) -> None:
+    """The newest quarter hour is still on its way: half of a minute after it is over it need not be there."""
+    make_history(tmp_path, NOON, 30)
+    building.history = energy_history(tmp_path)
+    building.now = with_plant(taken=NOON + 11 * 60_000)
+    home, page = await texts(building, "/?lang=en", "/meter/main?lang=en")
+    assert "Today until 11:45" in home
+    assert "Today until 11:45" in page
+
+
+async def test_the_forecast_of_the_month_is_the_same_on_both_pages(building) -> None:
+    """Against a month with a day more the page of energy left that day out and told another change."""
+    home, page = await texts(building, "/?lang=en", "/energy?month=2026-11&lang=en")
+    ahead = re.search(r"heading for about ([\d,]+)", home)
+    change = re.search(r"October 2026: [\d,]+ kWh; (\d+% (?:more|less) than|as much as) that", home)
+    assert ahead
+    assert change
+    assert f"Heading for about {ahead[1]} kWh at the end of the month, {change[1]} October 2026" in page
+    month = re.search(r"November, day 21 ([\d,]+) kWh", home)
+    assert month
+    async with client(building) as http:
+        asked = (await http.get("/api/v1/energy?month=2026-11")).json()
+        report = (await http.get("/api/v1/report?month=2026-11")).json()
+    assert round(asked["sum"] / 1000) == number(month[1])
+    assert sum(line["used"] for line in report["lines"]) == asked["sum"]
+    [november] = await texts(building, "/report/2026-11?lang=en")
+    assert f"November 2026: {month[1]} kWh" in november
+
+
+def test_a_small_building_heads_for_more_than_nothing() -> None:
+    """Its month was rounded to hundreds of kWh."""
+    f = Locale("en", "Europe/Istanbul", NOW)
+    assert [about(kwh, 0, f) for kwh in (7.4, 43.2, 432.1, 4321.0, 17_546.0)] == [
+        "7",
+        "43",
+        "432",
+        "4,320",
+        "17,500",
+    ]
+
+
+# ---- the reactive ratio, the peak
+
+
+async def test_a_ratio_has_the_same_digits_in_words_and_in_the_picture(building) -> None:
+    f = Locale("en", "Europe/Istanbul", NOW)
+    assert percent_beside(5.47, 15.0, f) == "5%"
+    assert percent_beside(19.96, 20.0, f) == "20.0%"
+    [page] = await texts(building, "/reactive?lang=en")
+    heads = re.findall(r"(inductive|capacitive): \S+ so far, heading for (\S+)", page)
+    assert [kind for kind, _ratio in heads] == ["inductive", "capacitive"]
+    told = re.findall(r"At the end of the month (\S+)", page) or re.findall(r"Heading for (\d\S*)", page)
+    for _kind, ratio in heads:
+        assert ratio in told
+
+
+async def test_the_peak_is_said_to_be_of_the_grid_where_the_sun_gives_beside_it(building) -> None:
+    home, page = await texts(building, "/?lang=en", "/energy?month=2026-11&lang=en")
+    peak = re.search(r"Peak (\d+) kW from the grid, ", home)
+    assert peak
+    assert f"Peak {peak[1]} kW from the grid, " in page
+
+
+async def test_a_meter_with_estimated_hours_is_not_said_to_lack_nothing(tmp_path, building) -> None:
+    """Its row said that nothing is missing of what was not measured, the list below it named the hours."""
+    make_history(tmp_path, NOON, 30)
+    building.history = energy_history(tmp_path)
+    [page] = await texts(building, "/quality?lang=en")
+    hours = re.search(r"Ana sayaç ([\d.]+ h estimated, the total is exact)", page)
+    assert hours
+    assert re.search(rf"Ana sayaç 9[\d.]+% {re.escape(hours[1])}", page)
