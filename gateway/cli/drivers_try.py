@@ -245,6 +245,8 @@ def show(result: TriedTable) -> None:
         say(_("The table does not fit: %(how)s.") % {"how": checks})
     else:
         say(_("Nothing could be judged."))
+    if result.all_zero and not result.another:
+        say(_("Every value is zero, which says of no table whether it is this meter's."))
     _proposals(result)
 
 

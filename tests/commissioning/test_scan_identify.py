@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from scan_site import DriverImage
 
-from gateway.catalogue import Driver, build, library
+from gateway.catalogue import Driver, Span, build, library
 from gateway.commissioning.scan import Identified, identify
 from gateway.demo.simulator.slave import ModbusError
 from gateway.errors import Refused
@@ -95,13 +95,25 @@ async def test_what_a_meter_says_for_registers_that_it_lacks_is_no_complaint() -
     assert found.complaint is None
 
 
-async def test_zeros_everywhere_are_no_meter() -> None:
-    async def zeros(_function: int, _address: int, count: int) -> list[int]:
-        return [0] * count
+@pytest.mark.parametrize("word", [0, 1, 0xFFFF, 0x8000, 0x4F80, 2301])
+@pytest.mark.parametrize("nameless", [False, True], ids=["all", "no_identity"])
+@pytest.mark.parametrize("on_a_line", [False, True], ids=["host", "line"])
+async def test_one_word_everywhere_is_no_meter(word: int, nameless: bool, on_a_line: bool) -> None:
+    """Zeros, and whatever else a meter or a converter gives for each register that it is asked for."""
+    identities = [driver.identity.span for driver in PLAIN if driver.identity]
 
-    found = await identify(zeros, LIBRARY)
-    assert found.how != "identity"
-    assert not any(check.good for check in found.findings)
+    async def ask(function: int, address: int, count: int) -> list[int]:
+        asked = Span(function, address, count)
+        if nameless and any(each.function == function and _meet(each, asked) for each in identities):
+            raise Refused("no such register", 2)
+        return [word] * count
+
+    found = await identify(ask, LIBRARY, on_a_line=on_a_line)
+    assert (found.how, found.candidates) == ("nothing", ())
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one.address < other.end and other.address < one.end
 
 
 async def test_what_the_meter_says_of_its_maker_decides_among_twins() -> None:

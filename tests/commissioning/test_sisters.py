@@ -261,3 +261,26 @@ def test_a_meter_that_is_not_configured_and_a_place_that_is_not_said(tmp_path: P
     nothing = CliRunner().invoke(command, ["try", "eastron-sdm630", "--address", "1"])
     assert nothing.exit_code == 2
     assert "missing: --bus; or name a meter of the configuration: --meter ID" in nothing.output
+
+
+class OneWord:
+    """A meter, or a converter, that gives the same for whatever it is asked."""
+
+    def __init__(self, word: int) -> None:
+        self.word = word
+
+    def read(self, _function: int, _address: int, count: int) -> Served:
+        return Served([self.word] * count)
+
+
+@pytest.mark.parametrize("word", [0, 0xFFFF, 1])
+@pytest.mark.parametrize(
+    "name", ["kamstrup-multical-603", "kamstrup-multical-403", "sontex-supercal-5", "eastron-sdm120"]
+)
+async def test_the_same_everywhere_speaks_for_no_table(stack: ExitStack, name: str, word: int) -> None:
+    result = await try_table(
+        load_driver(name), served(stack, [Slave(1, OneWord(word))]), 1, library=library()
+    )
+    assert not result.good
+    assert (result.rivals, result.another, result.proposals) == ((), (), [])
+    assert result.all_zero == (word == 0)

@@ -47,6 +47,8 @@ _REFUSALS = 12
 """Places refused with their neighbours, after which a function that has given nothing is given up."""
 _MOST = 3
 _ANY = 1e18
+_SAME = 4
+"""Registers that hold the same by chance no more."""
 POWERS = (0, -1, -2, -3)
 """Steps of ten that a raw column may lack."""
 
@@ -253,6 +255,16 @@ def read_from(rows: tuple[Row, ...], words: RegisterWords) -> tuple[dict[str, fl
                 )
     found = decode(tuple(covered), image)
     return found.values, found.absent
+
+
+def says_nothing(rows: Iterable[Row], values: Mapping[str, float], words: RegisterWords) -> bool:
+    """Whether these rows read as `values` prove nothing of their table: all are zero, or the registers hold
+    one and the same word, as they do where a meter gives something for whatever it is asked.
+    """
+    spans = {span for row in rows for span in row.spans}
+    places = {(span.function, at) for span in spans for at in range(span.address, span.end)}
+    held = [words[place] for place in places if place in words]
+    return not any(values.values()) or (len(held) >= _SAME and len({*held}) == 1)
 
 
 def propose(driver: Driver, words: RegisterWords) -> list[TableProposal]:

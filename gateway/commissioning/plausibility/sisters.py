@@ -3,7 +3,8 @@ same registers.
 
 A sister is a table that reads at least half of the same places. It fits as well when every one of its rows is
 there, nothing speaks against it, and as much speaks for it; and a table that reads a part of a larger one's
-rows, all of which are there, is that of a smaller meter.
+rows, all of which are there, is that of a smaller meter. Nothing but zeros, or the same word everywhere,
+speaks for no table.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import partial
 from typing import Final
 
 from gateway.catalogue import Driver, Identity, Row, Span, recognised
-from gateway.commissioning.plausibility.fit import Ask, RegisterWords, read_from
+from gateway.commissioning.plausibility.fit import Ask, RegisterWords, read_from, says_nothing
 from gateway.commissioning.plausibility.physics import PhysicsCheck, judge
 from gateway.commissioning.plausibility.reader import Place, Reader, apart, undoubted
 
@@ -57,6 +58,8 @@ class Sister(WeighedTable):
     """Rows that it does not have."""
     larger: bool
     """Whether it reads all that the tried table reads, and more."""
+    blank: bool
+    """Whether what it reads proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,9 @@ async def _compared(
         # A table with the same rows is the same table under another name; one with a part of them is of a
         # smaller meter.
         rival = not places(rows) <= places(mine) if whole else places(rows) != places(mine)
-        if rival and not sister.lacks and not sister.against and (sister.fitting >= fitting or sister.larger):
+        if not rival or sister.lacks or sister.against or sister.blank:
+            continue
+        if sister.fitting >= fitting or sister.larger:
             sisters.append(sister)
     return TableComparison(
         sisters=tuple(
@@ -203,4 +208,5 @@ def _sister(driver: Driver, rows: tuple[Row, ...], words: RegisterWords, mine: t
         rows=len(values),
         lacks=len(rows) - len(values),
         larger=ours < theirs,
+        blank=says_nothing(rows, values, words),
     )

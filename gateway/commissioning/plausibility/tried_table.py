@@ -60,6 +60,12 @@ class TriedTable:
         )
 
     @property
+    def all_zero(self) -> bool:
+        """Whether values were read, and each is zero."""
+        values = self.reading.values
+        return bool(values) and not any(values.values())
+
+    @property
     def recognised(self) -> bool:
         """Whether the meter says that it is the one that the table is for."""
         return any(driver.name == self.driver.name for driver in self.weighed.claimed)

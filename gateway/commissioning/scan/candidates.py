@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.catalogue import Driver, Row, Span
-from gateway.commissioning.plausibility.fit import read_from
+from gateway.commissioning.plausibility.fit import read_from, says_nothing
 from gateway.commissioning.plausibility.physics import judge
 from gateway.commissioning.plausibility.reader import Place, Reader
 from gateway.commissioning.plausibility.sisters import OVERLAP, WeighedTable, places
@@ -90,7 +90,7 @@ class TableFit(WeighedTable):
     rows: int
     lacks: int
     blank: bool
-    """Whether all that was read is zero."""
+    """Whether all that was read is zero, or one and the same word."""
     enough: int
     """Checks that must speak for it before only tables on the same registers are possible beside it."""
     apart: int
@@ -242,11 +242,11 @@ async def filled(
 
 
 def best_of(fits: list[TableFit], reader: Reader) -> list[TableFit]:
-    """Without those that have nothing for them when others have, or that read nothing but zeros; a table that
-    is a part of a larger one, for which more speaks, is that of a smaller meter. Where the meter fell silent
-    before every table was weighed, only those are left that no other can be taken for.
+    """Without those that have nothing for them when others have, or that read nothing but zeros or one word:
+    a table that is a part of a larger one, for which more speaks, is that of a smaller meter. Where the meter
+    fell silent before every table was weighed, only those are left that no other can be taken for.
     """
-    fits = [fit for fit in fits if (fit.fitting or not fit.blank) and (not reader.spent or fit.sure(reader))]
+    fits = [fit for fit in fits if not fit.blank and (not reader.spent or fit.sure(reader))]
     if any(fit.fitting for fit in fits):
         fits = [fit for fit in fits if fit.fitting]
     kept = []
@@ -283,7 +283,7 @@ def weighed(
         table=table,
         rows=len(rows),
         lacks=lacks,
-        blank=not any(values.values()),
+        blank=says_nothing(rows, values, reader.words),
         enough=enough,
         apart=_apart(span for row in rows for span in row.spans if reader.has([span])),
     )

@@ -169,7 +169,7 @@ async def _told_apart(
             fits += again
     while left := still_open(left, fits, reader):
         usual = [table for table in left.values() if not on_a_line or _on_a_line(table.driver)]
-        if not usual and any(fit.fitting or not fit.blank for fit in fits):
+        if not usual and any(not fit.blank for fit in fits):
             break  # on a line nobody would believe in a meter without a serial port beside these
         span = telling(usual or left.values())
         having = [left.pop(name) for name, table in [*left.items()] if table.has(span)]
