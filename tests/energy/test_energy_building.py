@@ -154,9 +154,9 @@ def test_netting_never_exceeds_either_side(drawn, fed_in) -> None:
 
 def test_netting_by_hour_and_by_month() -> None:
     drawn = {T0: 100, T0 + 4 * QUARTER: 300}
-    fed_in = {T0 + QUARTER: 250}
-    assert (over_hours(drawn, fed_in).surplus, over_hours(drawn, fed_in).grid) == (150, 300)
-    assert (over_all(drawn, fed_in).surplus, over_all(drawn, fed_in).grid) == (0, 150)
+    fed_in = {T0 + QUARTER: 250, T0 + 8 * QUARTER: 40}
+    assert (over_hours(drawn, fed_in).surplus, over_hours(drawn, fed_in).grid) == (190, 300)
+    assert (over_all(drawn, fed_in).surplus, over_all(drawn, fed_in).grid) == (0, 110)
     assert self_consumption(1000, 250) == 0.75
     assert self_sufficiency(1000, 250, 750) == 0.5
     assert self_consumption(0, 0) is None
@@ -357,6 +357,13 @@ def test_base_load_at_night_and_on_closed_days() -> None:
     assert base_load(flat(day, 800), ISTANBUL, closed=True).power == 800
     assert base_load(dict(list(values.items())[30:]), ISTANBUL, closed=False) is None
     assert tenth(list(range(1, 21))) == 2
+    # Of the 20 quarter hours until 05:00 the second lowest, whatever comes then.
+    rising = {start: 100 * (1 + k % 20) for k, start in enumerate(ISTANBUL.quarters(day))}
+    assert base_load(rising, ISTANBUL, closed=False).power == 4 * 200
+    assert base_load(rising, ISTANBUL, closed=True).power == 4 * 200
+    later = {start: 1 if k in range(20, 30) else value for k, (start, value) in enumerate(rising.items())}
+    assert base_load(later, ISTANBUL, closed=False).power == 4 * 200
+    assert base_load(later, ISTANBUL, closed=True).power == 4
 
 
 @pytest.mark.parametrize(("base", "told"), [(1201, True), (1200, False), (900, False)])
@@ -384,6 +391,15 @@ def test_a_day_is_compared_with_its_like_days() -> None:
         compare(date(2026, 11, 24), range(40), {date(2026, 11, 24): dict.fromkeys(range(96), 1)}, ISTANBUL)
         is None
     )
+
+
+def test_the_deviation_is_the_median_one_and_a_single_odd_day_makes_it_no_larger() -> None:
+    days = {
+        date(2026, 11, 24) - timedelta(7 * back): {0: wh}
+        for back, wh in enumerate((60, 10, 20, 30, 100, 7000))
+    }
+    found = compare(date(2026, 11, 24), [0], days, ISTANBUL)
+    assert (found.mean, found.deviation, found.days) == (40, 10, 4)  # 15, 5, 5 and 75 from the median of 25
 
 
 def test_the_months_peak_and_who_made_it() -> None:

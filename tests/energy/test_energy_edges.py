@@ -116,6 +116,8 @@ def test_two_hours_are_a_line_and_a_millisecond_more_is_a_gap() -> None:
     assert [(each.kind, each.t, dict(each.facts)) for each in told] == [
         ("gap", T0, {"until": T0 + 8 * QUARTER + 1, "failed_reads": 2, "shape": "line"})
     ]
+    silent = outcomes([(T0, 0), (T0 + 8 * QUARTER + 1, 80 * GRAIN)])
+    assert [each.facts["failed_reads"] for each in silent if isinstance(each, Finding)] == [0]
 
 
 def weeks(count, pattern=lambda slot: 10 + slot) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """A series goes on in another process as if nothing had happened, and lives with clocks that are set back."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -119,6 +120,20 @@ def test_a_clock_set_back_over_an_edge_publishes_higher_versions_and_nothing_cou
     assert [past.get(T0 + k * QUARTER).version for k in range(7)] == [1, 1, 3, 3, 3, 1, 1]
     assert past.sum() == 10 * 80 + 10 * 65  # 80 polls before, and up to 01:45, by the register
     assert len(set(past.starts())) == len(past.starts())
+
+
+def test_a_clock_set_back_leaves_what_a_person_set() -> None:
+    past = Facts()
+    one = series(past)
+    for k in range(80):
+        poll(one, T0 + k * POLL, 500_000 + 10 * k)
+    edited = replace(past.get(T0 + 3 * QUARTER), value=900, quality="d", version=2)
+    past.put(edited, corrected=True)
+    out = list(one.step_back(T0 + 40 * POLL, 40 * POLL))
+    assert [each.start for each in out] == [T0 + k * QUARTER for k in (4, 2)]
+    for k in range(80):
+        poll(one, T0 + (40 + k) * POLL, 500_800 + 10 * k)
+    assert past.get(T0 + 3 * QUARTER) == edited
 
 
 def test_a_clock_set_back_within_the_open_quarter_hour_takes_nothing_back() -> None:

@@ -81,6 +81,9 @@ def test_a_manifest_says_what_the_platform_holds(tmp_path) -> None:
     for k in range(0, 3 * 1440, 5):
         gateway.poll(1000 + k / 100, pause=300_000)
     gateway.drain()
+    first = T0 + 100 * QUARTER
+    corrected(gateway, first, first + QUARTER, 77)
+    gateway.drain()
     told = {day: each for (_, _, day), each in gateway.platform.manifests.items()}
     assert sorted(told) == ["2026-11-21", "2026-11-22", "2026-11-23"]  # the 24th is not over
     for day, manifest in told.items():
@@ -93,7 +96,9 @@ def test_a_manifest_says_what_the_platform_holds(tmp_path) -> None:
             for start in sorted(held)
         )
         assert manifest.sha256 == sha256(text.encode()).hexdigest()
-        assert (manifest.version, manifest.count) == (1, len(held))
+        edited = first in quarters
+        assert (manifest.version, manifest.count) == (1 + edited, len(held))
+        assert [start for start in held if max(held[start]) == 2] == [first] * edited
         assert (manifest.first, manifest.last) == (min(held), max(held) + QUARTER)
 
 
@@ -184,6 +189,44 @@ def test_what_a_person_sets_is_shared_out_and_nothing_undoes_it(tmp_path) -> Non
     corrected(gateway, first, first + QUARTER, 2.5)
     gateway.drain()
     assert gateway.platform.newest() == after
+
+
+def test_what_a_person_sets_has_the_shape_that_it_had(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    wh = 0
+    for k in range(300):
+        wh += 10 * (1 + k // 15 % 4)
+        gateway.poll(1000 + wh / 1000)
+    gateway.drain()
+    first = T0 + 4 * QUARTER
+    were = [gateway.platform.newest()[first + k * QUARTER][0] for k in range(4)]
+    assert len(set(were)) > 1
+    corrected(gateway, first, first + 4 * QUARTER, 3 * sum(were))
+    gateway.drain()
+    assert [gateway.platform.newest()[first + k * QUARTER] for k in range(4)] == [
+        (3 * each, "d") for each in were
+    ]
+    # Undone: what it was is set again, and stands as edited.
+    corrected(gateway, first, first + 4 * QUARTER, sum(were))
+    gateway.drain()
+    assert [gateway.platform.newest()[first + k * QUARTER] for k in range(4)] == [
+        (each, "d") for each in were
+    ]
+    assert max(gateway.platform.held["m", "active_energy_import", first]) == 3
+
+
+def test_a_batch_that_comes_again_changes_nothing(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    for k in range(100):
+        gateway.poll(1000 + k / 100)
+    gateway.drain()
+    before = gateway.platform.newest()
+    for batch in (gateway.journal[30], gateway.journal[70]):
+        gateway.projection.take(batch)
+    assert gateway.projection.seq == gateway.journal[-1].seq
+    assert gateway.history.behind == 0
+    gateway.drain()
+    assert gateway.platform.newest() == before
 
 
 def test_a_register_in_steps_of_ten_kwh_says_so_and_loses_nothing(tmp_path) -> None:
