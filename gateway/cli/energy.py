@@ -12,6 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
+from click.core import ParameterSource
 
 from gateway.cli.energy_file import FileRow, ReadingsFile
 from gateway.cli.energy_history import print_history
@@ -35,6 +36,8 @@ docs/energy.md has the formulas.
 """
 )
 _MOST_NAMED = 20
+_OF_GATEWAY = frozenset({"meters", "day"})
+_OF_FILE = frozenset({"timezone", "holidays", "digits", "width", "ct", "contract_kw", "voltage", "swaps"})
 _MOST_DIGITS, _MOST_BITS, _MOST_NUMBER = 15, 64, 1_000_000
 
 
@@ -155,6 +158,7 @@ def command(
     swaps: tuple[str, ...],
 ) -> None:
     """Print the gateway's intervals, or read the file, then print meter by meter."""
+    _refuse_what_is_not_used(from_file=source is not None)
     if source is None:
         print_history(file or CONFIG, meters, _date(day, "--day") if day else None, as_json=as_json)
         return
@@ -174,6 +178,19 @@ def command(
         calendar=Calendar(_zone(timezone), frozenset(_date(text, "--holiday") for text in holidays)),
     )
     _print_file(source, options, as_json=as_json)
+
+
+def _refuse_what_is_not_used(*, from_file: bool) -> None:
+    """An option of the other use of the command would change nothing, and nobody would notice."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if given and option.name in (_OF_GATEWAY if from_file else _OF_FILE):
+            if from_file:
+                text = _("%(option)s is for the intervals of the gateway: leave it out, or --from")
+            else:
+                text = _("%(option)s is for a file of readings: name one with --from")
+            raise click.UsageError(text % {"option": option.opts[0]})
 
 
 def _print_file(file: Path, options: _Options, *, as_json: bool) -> None:

@@ -307,6 +307,28 @@ def test_a_wrong_day_is_refused_by_the_name_of_its_option() -> None:
     assert "--holiday" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--meter", "main"], "--meter is for the intervals of the gateway"),
+        (["--day", "2026-11-21"], "--day is for the intervals of the gateway"),
+    ],
+)
+def test_what_is_of_the_gateway_is_refused_beside_a_file(tmp_path, words, said) -> None:
+    result = call("--from", write(tmp_path / "a.csv", rows()), *words)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "words", [["--digits", "6"], ["--timezone", "UTC"], ["--swap", "m=1"], ["--ct", "5"]]
+)
+def test_what_is_of_a_file_is_refused_without_one(tmp_path, words) -> None:
+    result = call("-c", tmp_path / "gateway.yaml", *words)
+    assert result.exit_code == 2
+    assert f"{words[0]} is for a file of readings" in " ".join(result.stderr.split())
+
+
 def test_a_meter_that_the_file_does_not_have_is_said(tmp_path) -> None:
     result = call("--from", write(tmp_path / "a.csv", rows()), "--ct", "mian=100")
     assert "has no meter mian → it has main" in str(result.exception)
