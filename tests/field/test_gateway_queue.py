@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 from field_parts import driver, meter
@@ -110,8 +111,36 @@ class Closes(Queue):
             super().come_late(request, sent_at)
 
 
+class SilentOfDead(Queue):
+    """Nothing ever comes of a dead unit: neither an exception nor a late one."""
+
+    async def overdue(self, timeout: float) -> Registers:
+        if self.open_request is not None and self.open_request[1] in self.dead:
+            self.waiting = True
+            await asyncio.sleep(timeout)
+            self.waiting = False
+            raise NoReply(f"unit {self.open_request[1]} did not answer")
+        return await super().overdue(timeout)
+
+    def come_late(self, request: tuple[float, int, int, int], sent_at: float) -> None:
+        if request[1] not in self.dead:
+            super().come_late(request, sent_at)
+
+
+class SilentDrops(SilentOfDead, Drops):
+    """Both."""
+
+
+class SilentCloses(SilentOfDead, Closes):
+    """Both."""
+
+
 async def readings_of(
-    hold: float, dead: tuple[int, ...], begins: float, kind: type[Queue] = Queue
+    hold: float,
+    dead: tuple[int, ...],
+    begins: float,
+    kind: type[Queue] = Queue,
+    seconds: float = SECONDS,
 ) -> dict[str, int]:
     """Good ones of each living meter; it begins so many s after a boundary of the interval."""
     readings: list[Reading] = []
@@ -129,10 +158,17 @@ async def readings_of(
         wall=lambda: 1_795_278_300.0 + offset + time.monotonic(),
     )
     task = asyncio.create_task(worker.run())
-    await asyncio.sleep(SECONDS)
+    await asyncio.sleep(seconds)
     await worker.stop()
     await task
     return {f"m{unit}": sum(r.meter == f"m{unit}" and not r.missing for r in readings) for unit in (1, 2, 3)}
+
+
+async def within(seconds: float, condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds:g} s"
+        await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("begins", [0.1, 1.5, 3.0, 4.5])
@@ -160,6 +196,37 @@ async def test_one_that_hangs_up_on_what_comes_meanwhile_costs_no_living_one_its
 ) -> None:
     good = await readings_of(hold, (9,), begins, Closes)
     assert min(good.values()) >= 0.85 * SECONDS / INTERVAL, good
+
+
+@pytest.mark.parametrize("begins", [0.1, 3.0])
+@pytest.mark.parametrize("hold", [3.0, 5.0, 8.0])
+@pytest.mark.parametrize("kind", [Closes, SilentDrops, SilentCloses])
+async def test_one_that_serves_nobody_meanwhile_is_found_out_and_costs_what_lost_meters_share(
+    kind: type[Queue], hold: float, begins: float
+) -> None:
+    """The exception of the dead unit may never come: how long it keeps the others waiting is learnt."""
+    good = await readings_of(hold, (9,), begins, kind, 1200.0)
+    assert min(good.values()) >= 0.94 * 1200.0 / INTERVAL, good
+
+
+async def test_a_gateway_that_falls_silent_beside_a_dead_meter_is_waited_for_once() -> None:
+    """The control: all that is behind it is gone, so that no meter is waited for in turn."""
+    port, readings = SilentDrops({9}, 3.0), list[Reading]()
+    tasks = [MeterTask(meter(unit, interval="5s"), driver()) for unit in (*range(1, 9), 9)]
+    worker = BusWorker(
+        TcpBus(name="bus", type="tcp", host="h"),
+        tasks,
+        readings.append,
+        port=port,
+        wall=lambda: 1_795_278_300.0 + time.monotonic(),
+    )
+    task = asyncio.create_task(worker.run())
+    await asyncio.sleep(60.0)
+    await within(400.0, lambda: port.asked[-1][0] == 9)
+    port.dead, port.hold = set(range(1, 10)), 0.0  # they fall silent while the dead one is asked
+    await within(45.0, lambda: all(each.lost for each in worker.meters.values()))
+    await worker.stop()
+    await task
 
 
 @pytest.mark.parametrize("hears", [True, False])

@@ -134,6 +134,39 @@ async def test_a_gateway_that_waits_for_a_dead_slave_for_long_costs_no_other_met
         assert plant.connections == 1
 
 
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_a_gateway_that_serves_nobody_while_it_waits_for_a_silent_meter_is_given_the_time(
+    hangs_up: bool,
+) -> None:
+    """It says nothing of the dead one, and drops or hangs up on whoever comes meanwhile."""
+    busy_until = 0.0
+
+    async def serve(client: Client) -> None:
+        nonlocal busy_until
+        while True:
+            request = await client.request()
+            now = asyncio.get_running_loop().time()
+            if now < busy_until:
+                if hangs_up:
+                    return
+            elif request.unit == 9:
+                busy_until = now + 3.5
+            else:
+                client.send(request.number, request.unit, request.answer)
+
+    async with line_to(serve) as (line, plant):
+        well, dead = station(line, 1), station(line, 9)
+        assert await ask_all(line, well, 3) == (12, 0)
+        for wanted in (0.0, 3.5):
+            assert dead.facts.timeout >= wanted, "it is learnt"
+            before = (well.counters.timeouts, plant.connections)
+            with pytest.raises(NoReply):
+                await line.read(dead, 4, 1000, 2)
+            assert await ask_all(line, well, 1) == (4, 0)
+        assert (well.counters.timeouts, plant.connections) == before, "none was asked in vain"
+        assert 0.0 < line.spent_since() <= 10.0, "it is paid for"
+
+
 async def test_a_late_reply_is_the_answer_when_its_number_says_so() -> None:
     async def serve(client: Client) -> None:
         while True:

@@ -9,6 +9,7 @@ reply ends the doubt.
 
 from __future__ import annotations
 
+import logging
 import time
 
 from gateway.common.wait import sleep_exactly
@@ -20,6 +21,8 @@ from gateway.field.bus.station import LEFT, Station, Undecided
 from gateway.field.bus.transaction import LATEST, SERVING, Transactions
 from gateway.field.port.contract import ReadSeries, Registers, words_of
 from gateway.field.port.difference import OddReply
+
+log = logging.getLogger(__name__)
 
 RECENT = 2.0
 """s after an answer in which a second copy of it may come, however long this machine stands still in
@@ -33,6 +36,8 @@ UNUSED = 0.25
 """s at most that nobody wanted the line and that may be made use of later: nobody loses a poll by that."""
 BABBLE = 2.0
 """s that a line which does not fall silent is waited for."""
+SERVES = (SERVING, LATEST)
+"""s that a gateway may be at one request: asked again is after the first, and after the second."""
 ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 
@@ -42,6 +47,8 @@ class BusLine(Transactions):
 
     _unused = 0.0
     """s in which nobody wanted the line, of late."""
+    _waited_in_vain = float("-inf")
+    """When it was last waited for that a gateway has served another one, and it was not that."""
 
     @property
     def silence_before(self) -> tuple[float, float]:
@@ -87,10 +94,10 @@ class BusLine(Transactions):
         """
         if not self.port.connected:
             await self._reconnect()
-        ended, kept_waiting = 0, False
+        ended, asked_anew, serving = 0, False, None
         while True:
             try:
-                return await self._understood(station, run)
+                registers = await self._understood(station, run)
             except Ended as error:
                 # Some serve one request a connection, and some end it just when the next one comes: it is
                 # asked again.
@@ -98,16 +105,18 @@ class BusLine(Transactions):
                 if ended > (ENDINGS if self.first.answered else 1) and (
                     station.answers or not self.first.longer(station)
                 ):
-                    serves = self._serves_until(station) if not kept_waiting else 0.0
-                    if not serves:
+                    # some hang up on whoever comes while they serve another one
+                    serving = await self._while_serving(station, serving, dropped=False)
+                    if serving is None:
                         raise await self._hung_up(station) from error
-                    kept_waiting = True  # some hang up on whoever comes while they serve another one
-                    await self._until(serves)
             except NoReply:
                 if isinstance(self.bus, SerialBus) or not self.port.connected:
                     raise
-                if station.answers and not kept_waiting and self._served_other(station):
-                    kept_waiting = True  # some drop what comes while they serve another one
+                # some drop what comes while they serve another one
+                if station.answers and not asked_anew and self._served_other(station):
+                    asked_anew = True
+                    continue
+                if serving := await self._while_serving(station, serving, dropped=True):
                     continue
                 nobody = (
                     self.first.silent(station) >= len(self._stations) and self.port.heard_at < self.opened_at
@@ -115,6 +124,10 @@ class BusLine(Transactions):
                 if not (nobody and self.first.longer(station)):
                     self._half_open()
                     raise
+            else:
+                if serving is not None:
+                    self._served(*serving)
+                return registers
             await self.open()
 
     def _served_other(self, station: Station) -> bool:
@@ -124,16 +137,47 @@ class BusLine(Transactions):
         unit, heard_at = self._late_from
         return unit != station.unit and heard_at >= self.port.sent_at
 
-    def _serves_until(self, station: Station) -> float:
-        """Until when a gateway may be at the request of another unit, which was given up (the loop's time);
-        that one is waited for the next time. 0.0 when there is none, or this one has never answered.
+    async def _while_serving(
+        self, station: Station, serving: tuple[Station, float] | None, *, dropped: bool
+    ) -> tuple[Station, float] | None:
+        """Wait while a gateway may be at the request of another unit, which was given up: that one, and the s
+        since it was asked. None when there is none, or this one has never answered, or enough was waited for.
+
+        One that was `dropped` without a word has been well until now, and the other one has not: else it is
+        rather that both have gone, or the line.
         """
+        if not station.answers or self._waited_in_vain >= self.port.heard_at:
+            return None
         given_up = [each for each in self._stations if each is not station and each.missed_at >= each.last]
-        other = max(given_up, key=lambda each: each.last, default=None)
-        if other is None or not station.answers or other.last + SERVING <= time.monotonic():
-            return 0.0
-        self._pays, other.in_vain = True, False
-        return other.last + SERVING
+        other = serving[0] if serving else max(given_up, key=lambda each: each.last, default=None)
+        if other is None or (
+            dropped and not serving and (station.timeouts > 1 or (other.answers and other.timeouts < 2))
+        ):
+            return None
+        asked, now = self.port.sent_at, time.monotonic()
+        most = next((most for most in SERVES if other.last + most > asked), 0.0)
+        if not most:
+            if serving:
+                self._waited_in_vain = now
+            return None
+        await self._until(other.last + most)
+        self.spent += time.monotonic() - asked
+        return other, most
+
+    def _served(self, other: Station, seconds: float) -> None:
+        """A gateway is at the request of a unit that does not answer for up to so many s, and serves nobody
+        meanwhile: that one is waited for, which lost meters pay.
+        """
+        if self.bus.timeout is not None or other.facts.fixed("timeout"):
+            self._pays, other.in_vain = True, False
+        elif other.facts.timeout < seconds and other.facts.learn("timeout", seconds):
+            log.info(
+                "bus %s: a request to unit %d, which does not answer, keeps the others waiting for up to "
+                "%g s: from now on it has them",
+                self.name,
+                other.unit,
+                seconds,
+            )
 
     async def _hung_up(self, station: Station) -> NoReply:
         """What a request is whose connection ends each time, without a byte: not answered, as others may be.
