@@ -23,6 +23,7 @@ from gateway.demo.show.past_building import (
     quarters,
 )
 from gateway.demo.show.site import ANALYSER, METERS, stamp_drivers, write_analyser
+from gateway.demo.simulator.building import loads
 from gateway.energy import GRAIN, QUARTER, Calendar, building_load, reactive
 from gateway.history import History, HistoryReader, Projection
 from gateway.history.projection import Committed
@@ -116,6 +117,23 @@ def test_the_night_load_is_one_that_the_engine_tells(reader) -> None:
         bases.append(found.power)
     assert building_load.has_risen(bases[-1], bases[:-2])
     assert not building_load.has_risen(bases[-3], bases[:-3])
+
+
+def test_what_somebody_left_on_goes_on_in_the_live_building(reader) -> None:
+    """The page told a night load that the meters did not show: at half past two it was half of it."""
+    day = TODAY - timedelta(1)
+    before = sum(
+        sum(each.value for each in [*reader.intervals(meter.id, "active_energy_import", day, day)][4:16])
+        for meter in METERS
+        if meter.parent and meter.id != "pv"
+    )
+    one = Calendar(ZONE).quarters(TODAY).start / 1000 + 3600
+    powers = [loads(1, one + 60 * minute) for minute in range(180)]
+    live_kwh = sum(sum(each[name]).real for each in powers for name in REST) / 60
+    assert live_kwh == pytest.approx(before / 1000, rel=0.2)
+
+
+REST = ("hvac", "lighting", "sockets", "server", "elevator", "kitchen", "ev")
 
 
 def test_water_is_used_by_people_and_a_cistern_runs_at_night_since_a_few_days(reader) -> None:

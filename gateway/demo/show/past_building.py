@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from gateway.demo.simulator.building import LEFT_ON
 from gateway.demo.simulator.water import DRIP, WATER_MEAN
 from gateway.energy import QUARTER, Calendar, Register
 
 SILENT: Final = ("kitchen", 9, range(40, 64))
 """A sub meter that did not answer: its id, days before the end, and the quarter hours of that day."""
-NIGHT: Final = ("hvac", 12, 4.5)
+NIGHT: Final = ("hvac", 12, LEFT_ON)
 """What somebody has left on at night: the meter, since how many days, kW."""
 DRIPS: Final = 6
 """Days since which a cistern runs."""

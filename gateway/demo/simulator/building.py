@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Final
 
 from gateway.demo.simulator.circuit import QUARTER, Circuit, PhasePowers, Voltages
 from gateway.demo.simulator.water import WATER_MEAN, WaterPipe, water_flow
@@ -58,6 +58,8 @@ _TANGENT = {
     "pv": 0.04,
 }
 
+LEFT_ON: Final = 4.5
+"""kW of the ventilation that nobody has switched off for some days, by how empty the building is."""
 _MEAN = {
     "hvac": 6.0,
     "lighting": 2.9,
@@ -210,7 +212,7 @@ def loads(seed: int, t: float) -> dict[str, PhasePowers]:
         return noise(seed, name, t, period)
 
     kilowatts = {
-        "hvac": _hvac(seed, t, hour, at_work),
+        "hvac": _hvac(seed, t, hour, at_work) + LEFT_ON * (1 - at_work),
         "lighting": 0.8
         + 8.5 * at_work * (1.0 - 0.35 * daylight(hour)) * (1 + 0.04 * wobble("lighting", 300)),
         "sockets": 1.4 + 12.0 * at_work * (1 + 0.15 * wobble("sockets", 60)),
