@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import pytest
 from energy_building import energy_history, make_history
+from hypothesis import given
+from hypothesis import strategies as st
 from status_building import CALM, METERS, NOW, Building, electric, lost, meter
 from test_status_page import Page, client
 
 from gateway.status.energy.gauge import percent_beside
 from gateway.status.energy.month import about
+from gateway.status.energy.shown import shared_out
 from gateway.status.words.language import Locale
 
 NOON = NOW - 26_400_000 - 900_000
@@ -145,6 +148,33 @@ def test_a_small_building_heads_for_more_than_nothing() -> None:
         "4,320",
         "17,500",
     ]
+
+
+async def test_the_main_meter_says_that_its_sums_are_of_the_grid(building) -> None:
+    """Beside the sums of the building, which has a plant, they are smaller."""
+    main, sockets = await texts(building, "/meter/main?lang=en", "/energy?meter=main&month=2026-11&lang=en")
+    month = re.search(r"November ([\d,]+) kWh from the grid", main)
+    assert month
+    assert f"November 2026: {month[1]} kWh" in sockets
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=6), st.sampled_from([100, 1000]))
+def test_parts_that_are_shown_with_their_sum_add_up_to_it(parts, step) -> None:
+    shown = shared_out(parts, step)
+    assert sum(shown) == round(sum(parts) / step) * step
+    assert all(abs(mine - part) < step and not mine % step for mine, part in zip(shown, parts, strict=True))
+
+
+async def test_the_parts_of_the_tariff_add_up_to_the_sum_above_them(building) -> None:
+    """16 + 69 + 16 per cent, and a kWh less than the day had."""
+    for day in range(2, 21):
+        [page] = await texts(building, f"/energy?day=2026-11-{day:02}&lang=en")
+        whole = re.search(r"November 2026: ([\d,.]+) kWh", page)
+        parts = re.findall(r"(?:peak|daytime|night) \d\d–\d\d ([\d,.]+) kWh (\d+)% of all", page)
+        assert whole
+        assert len(parts) == 3
+        assert sum(number(kwh) for kwh, _ in parts) == pytest.approx(number(whole[1]))
+        assert sum(int(share) for _, share in parts) == 100
 
 
 # ---- the reactive ratio, the peak

@@ -21,9 +21,9 @@ from gateway.status.energy.shown import (
     Picture,
     bar_head,
     bar_name,
-    kwh,
     measure_of,
     name_of,
+    shared_out,
     sum_in_short,
     tick,
     unit,
@@ -34,6 +34,9 @@ DAY = 96
 _BAR_HEIGHT = 300
 _MOST_LINES = 120
 _FOUR_WEEKS = 28
+_WHOLE = 100_000
+"""Wh from which on a sum has no decimals."""
+_PER_CENT, _FINE = 100, 1000
 CSS_OF_BAND = {"t1": "f1", "t2": "f2", "t3": "f3"}
 _ORDER = ("t3", "t1", "t2")
 """From below: night, day, peak."""
@@ -376,11 +379,17 @@ def band_sums(view: EnergyView, figures: Figures, period: Period, days: SumsByDa
     parts = figures.bands(days)
     total = sum(parts.values()) or 1
     whole = figures.known_of(days, period.first, period.last).whole
+    # With as many digits as their sum has at the top of the page.
+    decimals = 0 if abs(total) >= _WHOLE else 1
+    shown = dict(zip(parts, shared_out([*parts.values()], 10 ** (3 - decimals)), strict=True))
+    shares = [round(part * _PER_CENT * _FINE / total) for part in parts.values()]
+    percents = dict(zip(parts, shared_out(shares, _FINE), strict=True))
     for name in ("t2", "t1", "t3", *(each for each in parts if each not in CSS_OF_BAND)):
         if name in parts:
             hours = _hours(figures, period.first, name)
-            text = _("%(share)s of all") % {"share": f.of_whole(parts[name] / total)}
-            amount = sum_in_short(kwh(parts[name], f), whole=whole)
+            share = percents[name] / _FINE / _PER_CENT
+            text = _("%(share)s of all") % {"share": f.of_whole(share)}
+            amount = sum_in_short(f.number(shown[name] / 1000, decimals), whole=whole)
             view.bands.append(
                 Band(CSS_OF_BAND.get(name, "fa"), f"{names[name]} {hours}".strip(), amount, text)
             )

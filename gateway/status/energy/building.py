@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from gateway.status.energy.bars import band_sums, main_picture
-from gateway.status.energy.figures import Figures, total
+from gateway.status.energy.figures import IMPORT, Figures, total
 from gateway.status.energy.month import heat_map, month_so_far, night_loads
 from gateway.status.energy.period import MOST_BARS, SPANS, STEPS, Period, PeriodKind, Step, month_of
 from gateway.status.energy.quality import measured_share
@@ -97,6 +97,9 @@ def meter_use(figures: Figures, meter: str, f: Locale) -> list[tuple[str, str, s
         (f.month(month.first, year=False), month),
         (f.month(month.moved(-1).first, year=False), month.moved(-1)),
     ]
+    # Beside a plant that is not what the building used.
+    beside = figures.facts.plants and any(root.id == meter for root in figures.facts.roots)
+    way = "\u00a0" + _("from the grid") if beside and figures.register_of(meter) == (meter, IMPORT) else ""
     found = []
     for name, period in periods:
         amounts = []
@@ -107,7 +110,7 @@ def meter_use(figures: Figures, meter: str, f: Locale) -> list[tuple[str, str, s
                 measure = measure_of(figures.quantity, f)
                 whole = figures.known_of(sums, period.first, period.last).whole
                 amount = f"{measure.amount(total(sums.values()), f)}\u00a0{measure.unit}"
-                amounts.append(sum_in_short(amount, whole=whole))
+                amounts.append(sum_in_short(amount, whole=whole) + way)
         if amounts:
             found.append((name, ", ".join(amounts), f"/energy?{period.query(meter)}"))
     week = (figures.today - timedelta(7), figures.today - timedelta(1))

@@ -213,6 +213,16 @@ def kwh(wh: float, f: Locale) -> str:
     return f.number(value, 0 if abs(value) >= 100 else 1)
 
 
+def shared_out(parts: Sequence[int], step: int) -> list[int]:
+    """Parts in whole steps that add up to their sum in whole steps: what is rounded down goes to the largest
+    remainders, so that what is printed adds up.
+    """
+    steps = [part // step for part in parts]
+    left = round(sum(parts) / step) - sum(steps)
+    first = sorted(range(len(parts)), key=lambda place: -(parts[place] % step))[:left]
+    return [(each + (place in first)) * step for place, each in enumerate(steps)]
+
+
 def sum_in_words(text: str, f: Locale, *, whole: bool) -> str:
     """A sum for a sentence: where not all of it is known, it is at least that."""
     return text if whole else f.gettext("at least %(sum)s") % {"sum": text}

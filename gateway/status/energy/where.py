@@ -269,8 +269,9 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
     used, known = total(days.values()), figures.known_of(days, period.first, last)
     co2 = figures.emission(drawn, "consumption")
     if co2 is not None:
-        tonnes = sum_in_short(f.number(co2.tonnes, 1), whole=whole)
-        view.facts.append(("CO₂", f"{tonnes} t", "; ".join(co2.sources)))
+        amount, unit = (co2.tonnes, "t") if co2.tonnes >= 1 else (co2.tonnes * 1000, "kg")
+        said = sum_in_short(f.number(amount, 1 if unit == "t" else 0), whole=whole)
+        view.facts.append(("CO₂", f"{said} {unit}", "; ".join(co2.sources)))
     if facts.area:
         per = sum_in_short(f.number(used / 1000 / facts.area, 1), whole=known.whole)
         view.facts.append((_("Per square metre"), f"{per} kWh/m²", ""))
