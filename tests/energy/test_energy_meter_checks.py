@@ -63,6 +63,37 @@ def test_electrical_identities(change, what) -> None:
     assert (found[0] if found else "") == what
 
 
+FACTORS = phases(power_factor=(0.913, 0.905, 0.92))
+"""2.1 kW of 230 V · 10 A, and so on."""
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (phases(current=(10.0, 22.0, 9.0)), "phase_power"),  # a transformer ratio counted twice
+        (phases(current=(1.0, 1.1, 0.9)), "phase_power"),
+        ({"power_factor_l3": 0.85}, "phase_power"),
+        ({}, ""),
+        (phases(power_factor=(-0.913, -0.905, -0.92)), ""),
+        ({"power_factor_l2": 0.93}, ""),
+        (
+            {
+                "active_power_l1": 0.01,
+                "current_l1": 0.2,
+                "active_power": 4.21,
+                "apparent_power": 4.67,
+                "power_factor": 0.901,
+            },
+            "",
+        ),
+    ],
+)
+def test_the_power_of_a_phase_is_that_of_its_voltage_and_current(change, what) -> None:
+    found = identities(SOUND | FACTORS | change)
+    assert (found[0] if found else "") == what
+    assert identities(FACTORS) is None
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [

@@ -39,15 +39,19 @@ _PHASES: Final = ("l1", "l2", "l3")
 _POWERS, _CURRENTS, _VOLTAGES = (
     tuple(text % phase for phase in _PHASES) for text in ("active_power_%s", "current_%s", "voltage_%sn")
 )
+_FACTORS: Final = tuple(f"power_factor_{phase}" for phase in _PHASES)
 _ELECTRIC: Final = tuple(zip(_CURRENTS, _POWERS, _VOLTAGES, strict=True))
+_WITH_FACTOR: Final = tuple(zip(_CURRENTS, _POWERS, _VOLTAGES, _FACTORS, strict=True))
 
 
 def identities(values: Mapping[str, float]) -> tuple[str, float] | None:
     """Check 14: which identity misses by more than 3 % of S, and by how much.
 
-    S² = P² + Q²; ΣP of the phases = P; P = S·PF.
+    S² = P² + Q²; ΣP of the phases = P; P = S·PF; of each phase P = U·I·PF.
     """
     get = values.get
+    if _FACTORS[0] in values and (phase := _phase_power(values)) is not None:
+        return phase
     p, q, s = get("active_power"), get("reactive_power"), get("apparent_power")
     if s is None or s < LEAST or p is None:
         return None
@@ -60,6 +64,18 @@ def identities(values: Mapping[str, float]) -> tuple[str, float] | None:
     factor = get("power_factor")
     if factor is not None and (miss := abs(abs(p) - s * abs(factor)) / s) > APART:
         return "power_factor", miss
+    return None
+
+
+def _phase_power(values: Mapping[str, float]) -> tuple[str, float] | None:
+    """The phase whose power is not its voltage times current times factor, by more than 3 % of U·I."""
+    for current, power, voltage, factor in _WITH_FACTOR:
+        amps, kw, volt, pf = values.get(current), values.get(power), values.get(voltage), values.get(factor)
+        if amps is None or kw is None or volt is None or pf is None:
+            continue
+        kva = abs(volt * amps) / 1000
+        if kva >= LEAST and (miss := abs(abs(kw) - kva * abs(pf)) / kva) > APART:
+            return "phase_power", miss
     return None
 
 
