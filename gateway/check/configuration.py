@@ -18,6 +18,7 @@ from gateway.check.files import (
     Told,
     directory_of,
     uncertified,
+    unknown_tariff,
     unusable_contents,
     unusable_files,
     unusable_folders,
@@ -107,6 +108,7 @@ def check(path: Path) -> Checked:
         *lines(_addresses(document, tables.drivers)),
         *lines(unusable_files(document)),
         *lines(unusable_folders(document)),
+        *lines(unknown_tariff(document)),
         *lines(_intervals(document, tables.drivers)),
     ]
     sample = list(sample_values(document))

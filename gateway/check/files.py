@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from gateway.config import OWN_RULES, TRUST, UPLINK_FILES, DriversSection, Key, 
 from gateway.config.temperatures import load_temperatures
 from gateway.errors import ConfigError, Problem
 
+_TARIFF = re.compile(r"[a-z0-9-]{1,64}")
 Told = tuple[list[Key], str, str]
 """Where in the file, what is wrong, what to write."""
 
@@ -100,3 +102,25 @@ def unusable_contents(document: Table) -> Iterator[Problem]:
             later.rules.load_rules(own)
         except ConfigError as error:
             yield from error.problems
+
+
+def unknown_tariff(document: Table) -> Iterator[Told]:
+    """A tariff that the rules file of its country does not have: no energy would be shown by its parts."""
+    section = document.get("building")
+    name = section.get("tariff") if isinstance(section, Table) else None
+    if not isinstance(name, str) or not _TARIFF.fullmatch(name):
+        return
+    rules = later.rules.rules_path(name.partition("-")[0])
+    where: list[Key] = ["building", "tariff"]
+    if is_missing(rules):
+        mend = (
+            f"write one whose name begins with a country, like tr-three-time, or add {OWN_RULES}/{rules.name}"
+        )
+        yield where, f"there are no rules for {name}", mend
+        return
+    try:
+        known = sorted(later.rules.load_rules(rules)["tariffs"])
+    except ConfigError:
+        return  # its mistakes are told by themselves
+    if name not in known:
+        yield where, f"{rules} has no tariff {name}", f"write one of {', '.join(known)}"

@@ -334,6 +334,27 @@ def test_a_mistake_in_ones_own_rules_is_one_of_the_configuration(tmp_path, monke
     assert any("tr.yaml:2: co3: " in str(each) for each in check(path).mistakes)
 
 
+@pytest.mark.parametrize(
+    ("tariff", "said"),
+    [
+        (
+            "tr-three-times",
+            "tr.yaml has no tariff tr-three-times → write one of tr-single-time, tr-three-time",
+        ),
+        ("three-time", "there are no rules for three-time → write one whose name begins with a country"),
+        ("tr-single-time", ""),
+        ("tr-three-time", ""),
+    ],
+)
+def test_a_tariff_that_no_rules_file_has_is_a_mistake(tmp_path, tariff, said) -> None:
+    found = check(written(tmp_path, building={"tariff": tariff}))
+    told_here = [str(each) for each in found.mistakes if each.key == "building.tariff"]
+    assert len(told_here) == bool(said)
+    assert said in "".join(told_here)
+    assert found.config is not None
+    assert found.fatal == [], "a gateway starts with it: it ran before"
+
+
 def test_ones_own_rules_count_whatever_stands_there(tmp_path, no_file) -> None:
     (tmp_path / "xx.yaml").symlink_to(no_file)
     (tmp_path / "yy.yaml").symlink_to(tmp_path / "gone")
