@@ -36,20 +36,45 @@ LASTING = "nothing to do here; if it lasts, ask the broker's operator"
 _NAME_SERVERS = "check the router and the name servers in /etc/resolv.conf"
 _URL_NAME = "check how the host is written in url, and whether the name server knows it"
 _NO_WAY = "check this machine's network and its way to the broker"
+_OTHER_WAY = (
+    "check that the port speaks what url begins with (mqtt, mqtts, ws or wss), and whether a firewall or a "
+    "proxy cuts the connection"
+)
+_NO_UPGRADE = (
+    "check port and path in url (/mqtt at most brokers, /ws at RabbitMQ), and whether a proxy on the way "
+    "lets WebSockets through"
+)
+_NOTHING = "check host and port in url, whether the broker's machine runs, and firewalls between"
 WHY_UNREACHABLE = {
-    socket.EAI_NONAME: ("unknown_name", _URL_NAME),
-    socket.EAI_NODATA: ("unknown_name", _URL_NAME),
-    socket.EAI_AGAIN: ("no_name_server", _NAME_SERVERS),
+    **dict.fromkeys((socket.EAI_NONAME, socket.EAI_NODATA), ("unknown_name", _URL_NAME)),
+    **dict.fromkeys(
+        (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM, socket.EAI_MEMORY),
+        ("no_name_server", _NAME_SERVERS),
+    ),
     errno.ECONNREFUSED: ("nobody_listens", "check the port in url, and whether the broker runs"),
-    errno.ENETUNREACH: ("no_route", _NO_WAY),
-    errno.EHOSTUNREACH: ("no_route", _NO_WAY),
+    **dict.fromkeys(
+        (
+            *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN),
+            *(errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL, socket.EAI_ADDRFAMILY),
+        ),
+        ("no_route", _NO_WAY),
+    ),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM),
+        ("no_route", "a firewall of this machine forbids it: allow connections to that host and port"),
+    ),
+    errno.ETIMEDOUT: ("silent", _NOTHING),
+    **dict.fromkeys((errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE), ("no_answer", _OTHER_WAY)),
 }
 """By number of the system's error: the word that page and API use, and what to do."""
 
 
 def unreachable(error: OSError | UnicodeError, where: str = "") -> LinkDown:
     """Why the way to a broker ends before it, with what to do; `where` is the name or address tried."""
-    cause, hint = WHY_UNREACHABLE.get(getattr(error, "errno", 0) or 0, ("unreachable", ""))
+    number = getattr(error, "errno", 0) or (errno.ETIMEDOUT if isinstance(error, TimeoutError) else 0)
+    cause, hint = WHY_UNREACHABLE.get(number, ("unreachable", _NOTHING))
+    if isinstance(error, ConnectionError) and not number:  # the library's own, of WebSockets
+        cause, hint = "no_answer", _NO_UPGRADE
     if cause == "unknown_name" and "%" in where:
         cause, hint = "no_route", "plug its interface in, or write one in url that ip link lists"
     why = getattr(error, "strerror", None) or str(error)

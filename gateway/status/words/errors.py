@@ -64,6 +64,8 @@ OF_THE_SYSTEM = (
     N_("Connection refused"),
     N_("Connection reset by peer"),
     N_("Connection timed out"),
+    N_("timed out"),
+    N_("WebSocket handshake error"),
     N_("No route to host"),
     N_("Network is unreachable"),
     N_("Address already in use"),

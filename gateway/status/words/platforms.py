@@ -96,6 +96,7 @@ def action(cause: str, f: Locale) -> str:
     _ = f.gettext
     operator = _("Tell the platform's operator.")
     settings = _("Tell the maintenance firm: the gateway's configuration must be changed.")
+    network = _("Check the building's internet connection, and the network of this gateway.")
     known = {
         "credentials": _("Tell the platform's operator: name, password or certificate is not accepted."),
         "not_authorized": _(
@@ -125,7 +126,8 @@ def action(cause: str, f: Locale) -> str:
             "Check the building's internet connection; if it works, tell the platform's operator that the "
             "broker does not answer."
         ),
-        "no_route": _("Check the building's internet connection, and the network of this gateway."),
+        "no_route": network,
+        "unreachable": network,
         "expired": _("Tell the platform's operator: the certificate of its broker must be renewed."),
         "not_yet_valid": _("Look at the clock of the gateway; if it is right, tell the platform's operator."),
         "wrong_host": _(
