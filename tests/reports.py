@@ -257,6 +257,12 @@ REPORTED = (
         "catalogue/test_sunspec_chains.py::test_a_chain_ends_as_it_likes",
     ),
     Found(
+        "… whose next head is met with silence, over Modbus TCP and serial frames over TCP",
+        "“connected but silent”, opened again and again; nothing is read",
+        "read",
+        "catalogue/test_sunspec_chains.py::test_a_chain_that_ends_in_silence_is_read_over_a_connection",
+    ),
+    Found(
         "SunSpec models that count their own head, say no length, or one that leads out of the map",
         "“the device has 0 of the SunSpec models”, or the next model read as inputs",
         "read as far as the chain can be told",
@@ -407,10 +413,26 @@ ATTACKED = (
         "::test_a_meter_that_only_complains_of_itself_is_told_so_and_no_table_is_blamed",
     ),
     Found(
+        "meter or converter that gives 0, 1, 2301 or 0xFFFF for whatever it is asked",
+        "`drivers try` proposes another table, “0 checks speak for it”; a search names one of 34 tables",
+        "not known; that every value is zero is said",
+        "commissioning/test_sisters.py::test_the_same_everywhere_speaks_for_no_table",
+        "commissioning/test_scan_identify.py::test_one_word_everywhere_is_no_meter",
+    ),
+    Found(
         "meter that is busy for every fourth question of a search (exception 6)",
         "its registers counted as missing",
         "asked once more a moment later, and named",
         "commissioning/test_scan_host.py::test_a_meter_that_is_busy_for_a_moment_is_asked_once_more",
+    ),
+    Found(
+        "register that goes back and forth by its last digit (1000, 999, 1000, 999, …), by a zero at every "
+        "other poll, or by a carry between two registers",
+        "each fall suspect; an event, a line in the log and a notice that comes and goes at every other poll",
+        "each fall suspect; one event, one line and one notice that says what to do; a register that begins "
+        "anew meanwhile is told",
+        "field/test_counter_memory.py::test_a_register_that_goes_back_and_forth_is_one_trouble",
+        "field/test_counter_memory.py::test_a_register_that_begins_anew_is_told_whatever_it_did_before",
     ),
     Found(
         "high word of a counter torn, by what a load of less than a megawatt could draw",
@@ -505,6 +527,21 @@ ATTACKED = (
         "field/test_gateway_queue.py::test_one_that_drops_what_comes_meanwhile_costs_no_living_one_its_place",
     ),
     Found(
+        "Modbus TCP gateway that waits 5 s for a dead meter, says nothing of it and drops what comes "
+        "meanwhile; 8 s, and hangs up (20 minutes, three beside it)",
+        "15, 30 and 28 %; 42, 45 and 84 %",
+        "97 %; 96 %",
+        "field/test_gateway_queue.py::"
+        "test_one_that_serves_nobody_meanwhile_is_found_out_and_costs_what_lost_meters_share",
+    ),
+    Found(
+        "Modbus TCP gateway that says exception 4 (or any other) for a dead meter after 4 s, two beside it",
+        "18 and 16 of 24",
+        "24 and 24 of 24",
+        "field/test_slow_refusals.py::"
+        "test_one_that_refuses_all_after_long_costs_the_others_what_a_lost_one_costs",
+    ),
+    Found(
         "Modbus TCP gateway that hangs up on who asks while it waits 5 s for a dead meter, two beside it",
         "2 and 15 of 24",
         "22 and 24 of 24",
@@ -583,6 +620,14 @@ ATTACKED = (
         "a problem with file and line",
         "config/test_outside.py::test_no_number_is_without_end",
         "config/test_outside.py::test_what_is_no_file_is_refused_at_once",
+    ),
+    Found(
+        "device, pipe or file as the folder of tables, backups or keys; device as one's own "
+        "`/etc/submeter/rules/tr.yaml`",
+        "“good”: the shipped tables and rules were taken without a word",
+        "refused by `check`",
+        "check/test_check.py::test_what_is_no_folder_is_refused",
+        "check/test_check.py::test_what_is_no_file_is_refused_as_a_table_temperatures_and_rules",
     ),
     Found(
         "a megabyte of meters or aliases",

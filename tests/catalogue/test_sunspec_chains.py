@@ -4,6 +4,9 @@ bases that are refused.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import struct
 from contextlib import ExitStack
 
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.catalogue import load_driver, resolve
 from gateway.config.schema import Meter, TcpBus
+from gateway.demo.simulator.frames import rtu_frame
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.meter.decode import Replies, decode
@@ -68,8 +72,6 @@ def meter(watts: int = 500, model: int = 203) -> list[int]:
 
 
 def floats(watts: int = 500, model: int = 213) -> list[int]:
-    import struct  # noqa: PLC0415 - only here
-
     points = [0x7FC0, 0] * 62
     for offset, value in ((10, 230.0), (26, 50.0), (28, float(watts)), (68, 222.0)):
         points[offset - 2 : offset] = struct.unpack(">2H", struct.pack(">f", value))
@@ -373,3 +375,45 @@ async def test_units_and_ends_over_tcp(stack: ExitStack, unit: int, end: list[in
         -6.9,
         5.5,
     )
+
+
+class SilentServer:
+    """A device over TCP that says nothing where it has no registers, at the addresses below as well."""
+
+    def __init__(self, device: Device, *, rtu: bool) -> None:
+        self.device, self.rtu, self.silences = device, rtu, 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            while True:
+                if self.rtu:
+                    number, frame = 0, await reader.readexactly(8)
+                    function, address, count = struct.unpack(">BHH", frame[1:6])
+                else:
+                    number, _, _, _, function, address, count = struct.unpack(
+                        ">HHHBBHH", await reader.readexactly(12)
+                    )
+                found = [self.device.words.get(at) for at in range(address, address + count)]
+                if None in found:
+                    self.silences += 1
+                    continue
+                answer = struct.pack(f">BB{count}H", function, 2 * count, *found)
+                head = struct.pack(">HHHB", number, 0, len(answer) + 1, 1)
+                writer.write(rtu_frame(1, answer) if self.rtu else head + answer)
+
+
+@pytest.mark.parametrize("rtu", [False, True], ids=["tcp", "rtu"])
+async def test_a_chain_that_ends_in_silence_is_read_over_a_connection(*, rtu: bool) -> None:
+    """Whoever does not answer at the end is no device that is gone: the connection stays, and is read."""
+    device = SilentServer(Device(common(), inverter(6900), inputs(55), end=[]), rtu=rtu)
+    async with await asyncio.start_server(device.serve, "127.0.0.1", 0) as server:
+        kind = "rtu-over-tcp" if rtu else "tcp"
+        port = server.sockets[0].getsockname()[1]
+        bus = TcpBus(name="bus", type=kind, host="127.0.0.1", port=port, timeout="200ms")
+        config = Meter(id="pv", bus="bus", address=1, driver="sunspec-inverter")
+        worker = BusWorker(bus, [MeterTask(config, load_driver("sunspec-inverter"))], lambda _: None)
+        readings = [await worker.meter("pv").read() for _ in range(3)]
+        await worker.stop()
+    assert [each.missing for each in readings] == ["", "", ""]
+    assert {(each.values["active_power"], each.values["dc_current_s1"]) for each in readings} == {(-6.9, 5.5)}
+    assert 0 < device.silences <= TRIES

@@ -277,9 +277,8 @@ class Station:
             chosen = next((probe for probe in left if not self._beside(probe)), left[0])
             self.tried.add(chosen)
             return chosen
-        function, address, _ = (
-            self.probes[max(0, self.timeouts - 1) % len(self.probes)] if self.probes else (3, 0, 1)
-        )
+        places = self.probes or [*self.answered_reads.values()] or [(3, 0, 1)]
+        function, address, _ = places[max(0, self.timeouts - 1) % len(places)]
         free = next((count for count in range(1, 126) if count not in self.unanswered), None)
         if free is None:
             free = min(self.unanswered, key=self.unanswered.__getitem__)
