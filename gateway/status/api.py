@@ -122,6 +122,7 @@ def _meter(body: Mapping[str, Any]) -> MeterView:
         values=tuple(_made(ValueView, view, quantity=name) for name, view in body["values"].items()),
         learnt=_facts(body),
         remarks=tuple(body.get("remarks", ())),
+        unsteady=tuple(body.get("unsteady", ())),
         exchanged=tuple(body.get("exchanged", ())),
         stranger=tuple(body.get("stranger", ())),
     )
