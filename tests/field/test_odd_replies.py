@@ -399,7 +399,12 @@ async def test_a_text_in_the_stream_of_modbus_tcp_costs_nothing(text: bytes, whe
         assert plant.connections == 1
 
 
-async def test_a_device_that_repeats_the_question_has_not_answered() -> None:
+FIRSTS = [0, 255, 256, 512, 767, 768, 1000, 0x9C40]
+"""Addresses whose high byte would be a byte count, or none."""
+
+
+@pytest.mark.parametrize("first", FIRSTS)
+async def test_a_device_that_repeats_the_question_has_not_answered(first: int) -> None:
     async def serve(client: Client) -> None:
         while True:
             request = await client.request()
@@ -407,8 +412,28 @@ async def test_a_device_that_repeats_the_question_has_not_answered() -> None:
 
     async with line_to(serve, timeout="100ms") as (line, _):
         with pytest.raises(NoReply):
-            await line.read(station(line), 4, 1000, 2)
+            await line.read(station(line), 4, first, 2)
         assert line.port.echoes
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("first", FIRSTS)
+async def test_a_question_that_comes_back_before_its_answer_does_no_harm(
+    first: int, *, together: bool
+) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(request.number, request.unit, request.pdu)
+            if not together:
+                await client.writer.drain()
+                await asyncio.sleep(0.01)
+            client.send(request.number, request.unit, request.answer)
+
+    async with line_to(serve) as (line, _):
+        for count in (1, 2, 3, 5, 60):
+            assert await line.read(station(line), 4, first, count) == pattern(1, first, count)
+        assert line.port.strays == 0
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,8 @@ class BusLine(Transactions):
         """
         if not station.answers or self._waited_in_vain >= self.port.heard_at:
             return None
+        if dropped and not self.port.has_transaction_ids:
+            return None  # a converter has no queue: it is noise
         given_up = [each for each in self._stations if each is not station and each.missed_at >= each.last]
         other = serving[0] if serving else max(given_up, key=lambda each: each.last, default=None)
         if other is None or (

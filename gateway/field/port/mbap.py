@@ -93,9 +93,10 @@ def split(data: bytes, request: Request | None, protocol: int = 0) -> tuple[list
         number, said, length, unit = struct.unpack_from(">HHHB", data, at)
         # what is padded is longer than its byte count says
         end = 2 + _registers(data[at : at + HEADER + 2], request)
-        if data[at + 7] not in READING or size < HEADER + end:
+        pdu = data[at + HEADER : at + size]
+        if data[at + 7] not in READING or size < HEADER + end or _repeats(pdu, request):
             end = size - HEADER
-        found.append(Frame(number, unit, data[at + HEADER : at + HEADER + end], length, said))
+        found.append(Frame(number, unit, pdu[:end], length, said))
         at += size
     return found, at, noise, False
 
@@ -116,8 +117,8 @@ def _size(data: bytes, at: int, request: Request | None, protocol: int) -> int |
     mine = request is not None and unit == request.unit and function & 0x7F == request.function
     if function & 0x80:
         return EXCEPTION if sane or mine else 0
-    if request is not None and here[HEADER : HEADER + 5] == request.sent[HEADER:] and length == _BEHIND:
-        return HEADER + 5  # the request itself
+    if length == _BEHIND and _repeats(here[HEADER : HEADER + 5], request):
+        return HEADER + 5
     if function not in READING:
         return _BEHIND + length if sane else 0
     whole = HEADER + 2 + _registers(here, request)
@@ -126,6 +127,11 @@ def _size(data: bytes, at: int, request: Request | None, protocol: int) -> int |
     if not sane and not (mine and request is not None and third == 2 * request.count):
         return 0
     return _BEHIND + length if _BEHIND + length == len(here) and length > whole - _BEHIND else whole
+
+
+def _repeats(pdu: bytes, request: Request | None) -> bool:
+    """Whether it is the request itself that comes back, which has no byte count."""
+    return request is not None and pdu == request.sent[HEADER:]
 
 
 def _registers(here: bytes, request: Request | None) -> int:
