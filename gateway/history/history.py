@@ -29,9 +29,10 @@ log = logging.getLogger(__name__)
 
 KEPT: Final = 400
 """Days in memory behind a commit; more are forgotten again."""
-RUN_BYTES: Final = 120
-VALUE_BYTES: Final = 3
-"""What a run of intervals takes on the wire, and each of its values beside its digits."""
+RUN_BYTES: Final = 110
+VALUE_BYTES: Final = 2
+LONGEST: Final = 20
+"""On the wire: a run of intervals beside its names, a value beside its digits, a value at most."""
 SURE: Final = 900.0
 """s after which what was offered and never came back is offered again, under a higher version."""
 CLOSES: Final = 20 * 60_000
@@ -300,21 +301,23 @@ class History:
         """
         left = most
         for key in sorted(self._waiting, reverse=True):
-            if left <= 0 or room <= 0:
-                return
             day = self._day(key)
             if day is None:
                 del self._waiting[key]
                 continue
             meter, quantity = self._names[key[1]]
-            run = RUN_BYTES
+            run, after = RUN_BYTES + len(meter) + len(quantity), (0, 0)
             for index in sorted(day.pending):
+                if left <= 0 or room < run + LONGEST:
+                    return
                 interval = day.interval(index, meter, quantity)
-                if interval is None or left <= 0 or room <= 0:
+                if interval is None:
                     break
                 version = self._next((key[1], interval.start), day.version[index], now)
                 if version:
-                    left, room, run = left - 1, room - run - VALUE_BYTES - len(str(interval.value)), 0
+                    begins = after != (interval.start, version)
+                    left, room = left - 1, room - run * begins - VALUE_BYTES - len(str(interval.value))
+                    after = (interval.start + QUARTER, version)
                     yield replace(interval, version=version)
 
     def _next(self, key: tuple[int, int], published: int, now: float) -> int:

@@ -19,6 +19,7 @@ from gateway.history import FILE, History, HistoryReader, Projection, copy_of, m
 from gateway.history.day import Day
 from gateway.history.values import DenseReadings, in_grains
 from gateway.model import Event, Reading
+from gateway.wire import Batch, encode
 
 
 @given(
@@ -137,6 +138,36 @@ def test_the_newest_day_goes_first_and_what_is_under_way_is_not_given_twice(tmp_
         history.offers(901.0, 50)
     )  # the first fifty never came back: a higher version, in case they did
     assert {each.version for each in again} == {2}
+
+
+def encoded(intervals) -> int:
+    return len(encode(Batch("g", "6c34518e21942f8a", 1, 0, 0, "synced", intervals=intervals)))
+
+
+@pytest.mark.parametrize(
+    ("meters", "count", "each", "value"),
+    [(10, 100, 1, 4000), (30, 100, 2, 4000), (200, 1, 1, 2**50), (10, 100, 1, -(2**50))],
+    ids=["usual", "holes", "one-of-each", "long-values"],
+)
+def test_what_rides_in_one_batch_has_its_bound_on_the_wire(tmp_path, meters, count, each, value) -> None:
+    history = History(tmp_path, ISTANBUL)
+    for number in range(meters):
+        meter = f"a-meter-with-a-very-long-name-{number}"
+        for quantity in ("active_energy_import", "reactive_energy_import_l3"):
+            past = history.past(meter, quantity)
+            for k in range(0, count, each):
+                letter = "me"[k // 3 % 2]
+                start = T0 + k * QUARTER
+                past.put(Interval(meter, quantity, start, value + k, letter), corrected=False)
+    room, now, sizes, given = 16 * 1024, 0.0, [], 0
+    while offered := list(history.offers(now, 900, room)):
+        sizes.append(encoded(offered) - encoded([]))
+        given, now = given + len(offered), now + 1
+    assert given == meters * 2 * -(-count // each)
+    assert max(sizes) <= room
+    assert len(sizes) > 1
+    assert len(sizes) <= 2 + max(given // 900, sum(sizes) // (room * 9 // 10)), "room is used"
+    history.close()
 
 
 def test_a_correction_while_the_first_version_is_under_way_goes_out_afterwards(tmp_path) -> None:
