@@ -44,6 +44,7 @@ its days are then compared one by one. The comparison is kept for the report on 
 @click.argument("profile", required=False, type=click.Path(path_type=Path), metavar="[PROFILE]")
 @click.option("--from", "first", metavar="DATE", help=N_("The first day, like 2026-10-01."))
 @click.option("--to", "last", metavar="DATE", help=N_("The last day, like 2026-10-31."))
+@click.option("--t0", type=float, help=N_("kWh of a tariff of one band."))
 @click.option("--t1", type=float, help=N_("kWh of band t1."))
 @click.option("--t2", type=float, help=N_("kWh of band t2."))
 @click.option("--t3", type=float, help=N_("kWh of band t3."))
@@ -60,7 +61,7 @@ def command(
     """Compare and print."""
     given = {name: value for name, value in billed.items() if value is not None}
     if profile is not None and given:
-        raise click.UsageError(_("a load profile says what is billed: leave out --t1 to --capacitive"))
+        raise click.UsageError(_("a load profile says what is billed: leave out --t0 to --capacitive"))
     if profile is None and not (first and last):
         raise click.UsageError(_("say from when to when with --from and --to, or name a load profile"))
     for name, value in given.items():

@@ -91,6 +91,14 @@ def test_a_water_meter_that_stands_first_is_not_the_one_that_is_billed(config) -
     assert len(bills(config.parent)) == 1
 
 
+def test_a_tariff_of_one_band_has_its_own_option(config) -> None:
+    config.write_text(config.read_text() + "building: {tariff: tr-single-time}\n")
+    done, text = bill(config, "--t0", "2976")
+    assert done.exit_code == 0, done.output
+    assert "t0, kWh 2,976.0 2,976.0 0.0%" in text
+    assert "not measured here" not in text
+
+
 def test_a_difference_within_both_classes_is_left_alone(config) -> None:
     assert "more than" not in bill(config, "--t1", "1380")[1]  # 1.2 %: 1.1 % of ours, 0.5 % of theirs
     assert "more than" in bill(config, "--t1", "1390")[1]
