@@ -86,9 +86,7 @@ class BusLine(Transactions):
 
     async def read(self, station: Station, function: int, address: int, count: int) -> tuple[int, ...]:
         """The words of registers, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
-        words = words_of(await self.go_on(station, ReadSeries([(function, address, count)])))
-        station.answered_reads.setdefault(count, (function, address, count))
-        return words
+        return words_of(await self.go_on(station, ReadSeries([(function, address, count)])))
 
     async def go_on(self, station: Station, run: ReadSeries) -> Registers:
         """The answer of the run's last read, or of one before it, when all those before were answered. Raises

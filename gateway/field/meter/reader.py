@@ -320,7 +320,10 @@ class MeterReader:
             )
 
     async def _words(self, function: int, address: int, count: int) -> list[int]:
-        return list(await self.line.read(self.station, function, address, count))
+        station = self.station
+        words = list(await self.line.read(station, function, address, count))
+        station.answered_reads.setdefault(count, (function, address, count))
+        return words
 
     async def _fetch_all(self, job: _Job, poll: Poll) -> BusError | None:
         """All reads of a job, back to back; the error that makes the meter lost, if there is one."""
