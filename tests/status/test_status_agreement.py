@@ -9,6 +9,7 @@ import pytest
 from energy_building import energy_history, make_history
 from hypothesis import given
 from hypothesis import strategies as st
+from page_states import STATES
 from status_building import CALM, METERS, NOW, Building, electric, lost, meter
 from test_status_page import Page, client
 
@@ -84,6 +85,17 @@ async def test_who_feeds_in_and_has_no_meter_of_the_plant_uses_nobody_knows_what
     home, lobby = await texts(building, "/?lang=en", "/screen?lang=en")
     assert "0.0 kW" not in lobby
     assert "The building now" not in home
+
+
+async def test_a_meter_that_only_gives_has_no_base_load_and_promises_nothing_in_the_lobby(tmp_path) -> None:
+    """Its page said that 0.0 kW is never switched off; the lobby, that the usual comes in two weeks."""
+    building = STATES["export_only"](tmp_path)
+    page, lobby = await texts(building, "/energy?lang=en", "/screen?lang=en")
+    assert "never switched off" not in page
+    assert "run at night" not in page
+    assert "Nobody measures the electricity of our building here." in lobby
+    assert "two weeks" not in lobby
+    assert "0.0 kW" not in lobby
 
 
 # ---- today, the month

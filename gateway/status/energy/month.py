@@ -149,7 +149,9 @@ def night_loads(view: EnergyView, figures: Figures, meter: str, f: Locale) -> No
     rows = [
         (each.label, *means)
         for each in shown
-        if not each.generates and (means := _means(figures, each.id, first, last))
+        if not each.generates
+        and each not in figures.givers
+        and (means := _means(figures, each.id, first, last))
     ]
     rows.sort(key=lambda row: -row[1])
     if not rows:

@@ -257,7 +257,7 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
     base = building_load.base_load(
         figures.quarters(figures.of(meter, day, day)), figures.calendar, closed=closed
     )
-    if base is not None and (base.power or figures.is_electricity):
+    if base is not None and base.power:
         share = {"share": f.of_whole(base.share)}
         name, text = _("Base load"), _("never switched off: %(share)s of yesterday") % share
         if not figures.is_electricity:

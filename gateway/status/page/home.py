@@ -269,7 +269,7 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
     day = figures.today - timedelta(1)
     closed = building_load.is_closed(day, figures.calendar, figures.facts.open_days)
     base = building_load.base_load(figures.quarters(figures.used(day, day)), figures.calendar, closed=closed)
-    if base is not None:
+    if base is not None and base.power:
         more = _("yesterday, never switched off: %(share)s of the day") % {"share": f.of_whole(base.share)}
         rows.append((_("At night"), f"{f.number(base.power / 1000, 1)} kW", more, f"{address}#night"))
     return rows

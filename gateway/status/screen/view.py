@@ -204,6 +204,6 @@ def _notes(day: ScreenDay, power: BuildingPower, now: Snapshot, f: Locale) -> li
         found.append(_("The past is being prepared: %(share)s") % {"share": f.percent(day.progress)})
     elif day.used is None and power.electric:
         found.append(_("Today's energy is known a quarter hour after the first reading."))
-    elif day.usual is None and not day.missing:
+    elif day.usual is None and not day.missing and power.electric:
         found.append(_("What is usual is known after two weeks."))
     return found
