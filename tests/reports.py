@@ -535,6 +535,12 @@ ATTACKED = (
         "test_one_that_serves_nobody_meanwhile_is_found_out_and_costs_what_lost_meters_share",
     ),
     Found(
+        "Modbus TCP device that sends each request back before it answers",
+        "0 of 30",
+        "30 of 30",
+        "field/test_odd_replies.py::test_a_question_that_comes_back_before_its_answer_does_no_harm",
+    ),
+    Found(
         "Modbus TCP gateway that says exception 4 (or any other) for a dead meter after 4 s, two beside it",
         "18 and 16 of 24",
         "24 and 24 of 24",
@@ -553,6 +559,27 @@ ATTACKED = (
         "said at once, with what to do; a broker that is odd in MQTT 5 alone is spoken to in 3.1.1",
         "mqtt/test_mqtt_odd_connack.py::test_a_malformed_answer_is_said_to_be_one",
         "mqtt/test_mqtt_odd_connack.py::test_who_speaks_something_else_is_said_at_once",
+    ),
+    Found(
+        "broker that is replaced by one of MQTT 3.1.1, with `protocol: auto`",
+        "refused for ever, told to write “3.1.1, or auto”",
+        "spoken to in 3.1.1 at once; after two connections where it just hangs up",
+        "mqtt/test_mqtt_versions.py::test_a_broker_that_does_not_take_mqtt_5_is_spoken_to_in_3_1_1_at_once",
+        "mqtt/test_mqtt_versions.py::test_who_hangs_up_twice_may_have_been_replaced_by_one_of_3_1_1_and_once_means_nothing",
+    ),
+    Found(
+        "broker whose name has two, or five, dead addresses in front of the living one",
+        "connected after 12 s; never, told to check that the port speaks MQTT",
+        "connected after 2 s; after 4 s",
+        "mqtt/test_mqtt_addresses.py::test_dead_addresses_in_front_of_a_living_one_do_not_keep_a_broker_away",
+    ),
+    Found(
+        "server that does not switch to WebSockets (404, 403, 502, no key); a port that resets; an address "
+        "that is silent",
+        "“cannot be reached”, no next step",
+        "told apart, each with what to do",
+        "mqtt/test_mqtt_unreachable.py::test_a_server_that_does_not_switch_to_websockets_is_told_with_path_and_proxy",
+        "mqtt/test_mqtt_unreachable.py::test_every_error_of_the_system_has_a_next_action_and_a_sentence_on_the_page",
     ),
     Found(
         "journal deleted beside its intact WAL, or emptied",

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -23,6 +24,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.common.network.connecting import connected_socket
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker import Broker
 from gateway.mqtt.connack import first_bytes, may_be_connack
@@ -122,8 +124,7 @@ class PahoConnection:
         self._asking: list[str] = []
         self._end: UplinkError | None = None
 
-    # -- on the event loop
-    # --------------------------------------------------------------------------------------------
+    # -- on the event loop -----------------------------------------------------------------------------------
 
     async def open(self, will: Outgoing | None, topics: Sequence[str]) -> None:
         """Connect and subscribe. Raises LinkDown, LinkRefused, LinkTakenOver."""
@@ -156,6 +157,9 @@ class PahoConnection:
         client.on_disconnect = self._guarded(self._on_disconnect)
         # Without this, paho writes to the socket from the caller's thread while ours may be writing too.
         client.on_socket_register_write = lambda *_: None
+        # paho tries one address after the other, and has no patience of its own for the name.
+        reach = partial(connected_socket, broker.address.host, broker.address.port)
+        client._create_socket_connection = reach  # type: ignore[method-assign]  # noqa: SLF001 - no other way
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=will.retain and self.keeps_retained)
         if broker.username:
@@ -229,8 +233,7 @@ class PahoConnection:
         if not self._ready.done():
             self._ready.set_result(None)
 
-    # -- in paho's thread
-    # ---------------------------------------------------------------------------------------------
+    # -- in paho's thread ------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
         reason: UplinkError = LinkDown("the connection was closed")

@@ -18,10 +18,11 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.check import command as check
+from gateway.common.network import connecting
+from gateway.common.network.connecting import HostNames, NameNotFound, NoAddressWorked, connect
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import BusDown
-from gateway.field.port import adapter, connecting
-from gateway.field.port.connecting import HostNames, NameNotFound, NoAddressWorked, connect
+from gateway.field.port import adapter
 from gateway.field.port.modbus import ModbusPort
 from gateway.status.words import causes
 from gateway.status.words.language import Locale

@@ -15,9 +15,9 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
+from gateway.common.network.connecting import CONNECT, LOOKUP, NameNotFound, NoAddressWorked
 from gateway.config import Bus, SerialBus, TcpBus
 from gateway.errors import BusDown, Cause
-from gateway.field.port.connecting import CONNECT, LOOKUP, NameNotFound, NoAddressWorked
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
+from gateway.common.network.connecting import connect, shared_names
 from gateway.config import Bus, SerialBus
 from gateway.field.bus.cost import wire_of
-from gateway.field.port.connecting import connect, shared_names
 from gateway.field.port.direction import Direction
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us

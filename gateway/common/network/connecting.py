@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
+import os
 import socket
 import threading
 from itertools import chain, zip_longest
@@ -18,6 +20,8 @@ LOOKUP = 20.0
 """
 CONNECT = 3.0
 """Seconds that each address has for its handshake."""
+FAR_LOOKUP, FAR_CONNECT = 14.0, 5.0
+"""The same for a server that may be far away, where packets get lost: together less than an uplink waits."""
 STAGGER = 0.5
 """Seconds before the next address is tried beside one that has not answered; RFC 8305, 5, allows 0.1 to 2 s.
 A converter may take one client only, so a healthy one is never asked twice on a local network.
@@ -108,18 +112,22 @@ def _lookup(host: str, flags: int) -> list[Address]:
     return [address for address in turns if address is not None][:MOST]
 
 
-async def connect(names: HostNames, host: str, port: int) -> socket.socket:
-    """A connected TCP socket to the first address that answers. Raises NameNotFound, NoAddressWorked,
-    TimeoutError (of the name).
+async def connect(
+    names: HostNames, host: str, port: int, *, patience: float = LOOKUP, handshake: float = CONNECT
+) -> socket.socket:
+    """A connected TCP socket to the first address that answers; `patience` (s) with the name, `handshake`
+    with each address. Raises NameNotFound, NoAddressWorked, TimeoutError (of the name).
     """
-    waiting = await names.addresses(host)
+    waiting = await names.addresses(host, patience)
     tried: list[tuple[str, OSError]] = []
     running: dict[asyncio.Task[socket.socket], str] = {}
     try:
         while waiting or running:
             if waiting:
                 family, where = waiting.pop(0)
-                running[asyncio.create_task(_handshake(family, (where[0], port, *where[2:])))] = where[0]
+                running[asyncio.create_task(_handshake(family, (where[0], port, *where[2:]), handshake))] = (
+                    where[0]
+                )
             done, _ = await asyncio.wait(
                 running, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
@@ -141,11 +149,26 @@ async def connect(names: HostNames, host: str, port: int) -> socket.socket:
             task.cancel()
 
 
-async def _handshake(family: socket.AddressFamily, where: tuple[Any, ...]) -> socket.socket:
+def connected_socket(host: str, port: int) -> socket.socket:
+    """`connect` for a thread without an event loop, to a server that may be far away. Raises OSError with the
+    number and the words of the system: of the name, or of the address that failed first.
+    """
+    far = connect(HostNames(), host, port, patience=FAR_LOOKUP, handshake=FAR_CONNECT)
+    try:
+        return asyncio.run(far)
+    except NoAddressWorked as error:
+        first = error.tried[0][1]
+        number = first.errno or (errno.ETIMEDOUT if isinstance(first, TimeoutError) else 0)
+        raise OSError(number, os.strerror(number)) if number else first from error
+    except TimeoutError as error:
+        raise NameNotFound(socket.EAI_AGAIN, "Temporary failure in name resolution") from error
+
+
+async def _handshake(family: socket.AddressFamily, where: tuple[Any, ...], patience: float) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        async with asyncio.timeout(CONNECT):
+        async with asyncio.timeout(patience):
             await asyncio.get_running_loop().sock_connect(sock, where)
     except BaseException:
         sock.close()

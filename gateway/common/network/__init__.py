@@ -1,0 +1,1 @@
+"""Names and addresses, and the way to them."""
