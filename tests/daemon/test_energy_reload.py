@@ -14,6 +14,8 @@ from gateway.config import parse_config
 from gateway.daemon import describe
 from gateway.daemon.energy import EnergyWorker, worker
 from gateway.daemon.energy.opening import open_projection
+from gateway.energy import GRAIN
+from gateway.energy.checks.register import is_impossible
 from gateway.errors import HistoryError
 from gateway.history import BuildingMeters, HistoryReader
 from gateway.journal import Journal
@@ -37,12 +39,12 @@ class Clock:
         return self.now
 
 
-def config(directory, zone="Europe/Istanbul", parent="null", ct=1, more=""):
+def config(directory, *, zone="Europe/Istanbul", parent="null", ct=1, vt=1, more=""):
     return parse_config(
         f"gateway: {{id: g, timezone: {zone}}}\n"
         "buses: [{name: plant, type: tcp, host: 127.0.0.1}]\n"
         "meters:\n"
-        f"  - {{id: main, bus: plant, driver: eastron-sdm630, address: 1, ct: {ct}}}\n"
+        f"  - {{id: main, bus: plant, driver: eastron-sdm630, address: 1, ct: {ct}, vt: {vt}}}\n"
         f"  - {{id: hvac, bus: plant, driver: eastron-sdm630, address: 2, parent: {parent}}}\n"
         f"journal: {{directory: {directory}}}\n" + more
     )
@@ -185,6 +187,18 @@ async def test_transformers_that_are_set_right_bound_what_can_flow(site) -> None
     await reload(site, ct=40)
     series = site.energy._projection._meters["main"].series(REGISTER[1])
     assert series._context.ct_primary == 200
+
+
+async def test_voltage_transformers_that_are_set_right_raise_what_can_flow(site) -> None:
+    """A meter in medium voltage: 200/5 A and 34.5/0.1 kV carry twelve megawatts."""
+    await reload(site, ct=40)
+    low = site.energy._projection._context("main", REGISTER[1])
+    assert low.most == 166_276 + 1  # W: 1.2·√3·400 V·200 A
+    await reload(site, ct=40, vt=345)
+    high = site.energy._projection._context("main", REGISTER[1])
+    assert not is_impossible(high, 12_000 * 1000 * GRAIN // 60, MINUTE, 0)
+    assert is_impossible(low, 200 * 1000 * GRAIN // 60, MINUTE, 0)
+    assert is_impossible(high, 1_000_000 * 1000 * GRAIN // 60, MINUTE, 0)
 
 
 async def test_what_does_not_concern_it_leaves_the_engine_alone(site) -> None:

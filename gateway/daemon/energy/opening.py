@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 SECONDARY: Final = 5
 """A: what current transformers give at their rated current."""
+INPUT: Final = 400
+"""V between lines at the terminals of a meter, at most: behind voltage transformers it is 100."""
 Committing = tuple[Sealed, list[Reading] | None]
 """A committed batch, and the readings of which it was made where they are at hand."""
 _YEARS: Final = (-2, 1)
@@ -78,7 +80,8 @@ def _country(config: Config) -> str:
 def concerns(config: Config, year: int) -> tuple[object, ...]:
     """What of a configuration an opened engine stands on; another one of it needs another engine."""
     meters = [
-        (each.id, each.enabled, each.parent, each.class_, each.ct_class, each.ct) for each in config.meters
+        (each.id, each.enabled, each.parent, each.class_, each.ct_class, each.ct, each.vt)
+        for each in config.meters
     ]
     building = config.building
     plants = [(plant.meter, plant.yield_) for plant in building.pv]
@@ -88,12 +91,15 @@ def concerns(config: Config, year: int) -> tuple[object, ...]:
 
 
 def _context(config: Config, meter: str, quantity: str) -> Context:
-    """What is known of a register: a ratio of n/5 A has a primary of n, a bound of what can flow."""
-    ratio = next((each.ct for each in config.meters if each.id == meter), 1.0)
+    """What is known of a register: a ratio of n/5 A has a primary of n, a bound of what can flow; behind
+    voltage transformers that is as many times more.
+    """
+    ratio, raised = next(((each.ct, each.vt) for each in config.meters if each.id == meter), (1.0, 1.0))
     contract = config.building.contract_kw
     return later.energy.Context(
         later.energy.base_unit(quantity),
         ct_primary=round(ratio * SECONDARY) if ratio > 1 else None,
+        voltage=round(INPUT * max(1.0, raised)),
         contract_kw=None if contract is None else round(contract),
         jump=config.building.jump,
     )
