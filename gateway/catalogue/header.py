@@ -18,7 +18,7 @@ from pydantic import (
 
 from gateway.catalogue.driver import ORDERS, TYPES
 from gateway.common.text import visible
-from gateway.config import Duration, explain, shown
+from gateway.config import Duration, Number, explain, shown
 
 MOST_VALUES = 4096
 """Numbers that one identity may have."""
@@ -198,7 +198,7 @@ class TableHead(HeaderPart):
         Field(strict=False),
     ] = {}
     limits: Annotated[
-        dict[Literal["V", "A", "kW", "kWh"], Annotated[float, Field(gt=0, strict=False)]], Field(strict=False)
+        dict[Literal["V", "A", "kW", "kWh"], Annotated[Number, Field(gt=0)]], Field(strict=False)
     ] = {}
     identity: IdentityPart | None = None
     variants: Annotated[tuple[VariantPart, ...], Field(strict=False, max_length=64)] = ()

@@ -29,7 +29,7 @@ from gateway.config.schema import (
 from gateway.config.sections.building import OWN_RULES
 from gateway.config.sections.machine import OWN_ID, PinsSection
 from gateway.config.sections.remote import TRUST, RemoteSection
-from gateway.config.units import Duration, parse_duration, parse_ratio
+from gateway.config.units import Duration, Number, parse_duration, parse_ratio
 from gateway.config.unusable import unusable_places
 from gateway.config.validation import dotted, line_of, validate, value_of
 from gateway.config.yamlfile import (
@@ -65,6 +65,7 @@ __all__ = [
     "MappingNode",
     "Meter",
     "Node",
+    "Number",
     "PinsSection",
     "Pulse",
     "RemoteSection",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gateway.common.files import is_missing
 from gateway.config.sections.building import OWN_RULES
+from gateway.config.units import Number
 from gateway.config.validation import validate
 from gateway.config.yamlfile import load_yaml
 from gateway.errors import ConfigError
@@ -71,19 +72,19 @@ class _Tariff(_Dated):
         AfterValidator(_whole_day),
     ]
     clock_old: _OldClock | None = None
-    prices: dict[str, str | Annotated[float, Field(ge=0, strict=False)]] | None = None
-    reactive: dict[str, str | Annotated[float, Field(ge=0, strict=False)]] | None = None
+    prices: dict[str, str | Annotated[Number, Field(ge=0)]] | None = None
+    reactive: dict[str, str | Annotated[Number, Field(ge=0)]] | None = None
 
 
 class _ReactiveClass(_Row):
-    from_kva: Annotated[float, Field(ge=0, strict=False)]
-    inductive: Annotated[float, Field(gt=0, le=100, strict=False)]
-    capacitive: Annotated[float, Field(gt=0, le=100, strict=False)]
+    from_kva: Annotated[Number, Field(ge=0)]
+    inductive: Annotated[Number, Field(gt=0, le=100)]
+    capacitive: Annotated[Number, Field(gt=0, le=100)]
 
 
 class _Reactive(_Dated):
     classes: Annotated[tuple[_ReactiveClass, ...], Field(strict=False, min_length=1)]
-    exempt_kw: Annotated[float, Field(ge=0, strict=False)] = 0.0
+    exempt_kw: Annotated[Number, Field(ge=0)] = 0.0
     forgiven_per_year: Annotated[int, Field(ge=0, le=12)] = 0
 
 
@@ -97,17 +98,17 @@ class _Demand(_Dated):
 
 class _Co2(_Dated):
     scope: Literal["consumption", "avoided"]
-    value: Annotated[float, Field(ge=0, strict=False)]
+    value: Annotated[Number, Field(ge=0)]
 
 
 class _Tep(_Dated):
-    value: Annotated[float, Field(gt=0, strict=False)]
+    value: Annotated[Number, Field(gt=0)]
 
 
 class _DegreeDays(_Dated):
     kind: Literal["heating", "cooling"]
-    base: Annotated[float, Field(strict=False)]
-    when: Annotated[float, Field(strict=False)]
+    base: Number
+    when: Number
 
 
 class RulesFile(_Row):

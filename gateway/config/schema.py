@@ -19,7 +19,7 @@ from gateway.config.sections.building import BuildingSection
 from gateway.config.sections.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
 from gateway.config.sections.machine import OWN_ID, CardSection, HealthSection, Pin, PinsSection
 from gateway.config.sections.remote import RemoteSection
-from gateway.config.units import Duration, Ratio, RegisterSpan, Size, Switch
+from gateway.config.units import Duration, Number, Ratio, RegisterSpan, Size, Switch
 
 MAX_REGISTER = 1e12
 """What a register can show: the upper bound of volume and energy in the vocabulary of quantities."""
@@ -208,14 +208,14 @@ class Pulse(Section):
     id: Id
     name: Name | None = None
     pin: Pin
-    per_unit: Annotated[float, Field(ge=1e-4, le=1e6, strict=False)]
+    per_unit: Annotated[Number, Field(ge=1e-4, le=1e6)]
     quantity: Literal["volume", "active_energy_import", "active_energy_export", "heat_energy"] = (
         "active_energy_import"
     )
-    start: Annotated[float, Field(ge=0.0, le=MAX_REGISTER, strict=False)] = 0.0
+    start: Annotated[Number, Field(ge=0.0, le=MAX_REGISTER)] = 0.0
     min_width: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
     min_gap: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
-    max_rate: Annotated[float, Field(ge=0.001, le=MAX_PULSES, strict=False)] | None = None
+    max_rate: Annotated[Number, Field(ge=0.001, le=MAX_PULSES)] | None = None
     pull: Literal["up", "down", "none"] = "up"
 
     @property
@@ -276,7 +276,7 @@ class Uplink(Section):
     spread: Annotated[Duration, Field(ge=0.0, le=3600.0)] = 60.0
     late_after: Annotated[Duration, Field(ge=1.0, le=7 * 86400.0)] = 60.0
     """What waits for longer is late, and told; never less than three commit intervals."""
-    backlog_rate: Annotated[float, Field(ge=0.0, le=100000.0, strict=False)] = 50.0
+    backlog_rate: Annotated[Number, Field(ge=0.0, le=100000.0)] = 50.0
     keepalive: Annotated[Duration, Field(ge=2.0, le=3600.0)] = 20.0
     """A half-open connection is noticed within two of these; a proxy's limit for silence must be longer."""
     formerly: Annotated[str, Field(pattern=r"^\S{1,253}:\d{1,5}(/\S*)?$")] | None = None

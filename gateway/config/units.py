@@ -7,6 +7,7 @@ import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 _NUMBER = r"(\d{1,15}(?:\.\d{1,15})?)"
 """Digits are bounded, so that no number is infinite."""
@@ -80,6 +81,15 @@ def parse_switch(value: object) -> object:
     return {"yes": True, "no": False}.get(value, value) if isinstance(value, str) else value
 
 
+def _no_switch(value: object) -> object:
+    """True counts as 1 for Python, and for nobody who writes a number. Raises PydanticKnownError."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_switch), Field(strict=False)]
+"""As it is written, with decimals or without, in quotes or without."""
 Switch = Annotated[bool, BeforeValidator(parse_switch)]
 """Whether or not: true, false, yes, no."""
 Duration = Annotated[float, BeforeValidator(parse_duration)]

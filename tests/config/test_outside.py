@@ -634,6 +634,26 @@ def test_no_number_is_without_end(text) -> None:
         assert len(line) < 400
 
 
+@pytest.mark.parametrize("word", ["true", "False", "TRUE"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pulses: [{id: p, pin: 4, per_unit: %s}]",
+        "pulses: [{id: p, pin: 4, per_unit: 1, start: %s}]",
+        "pulses: [{id: p, pin: 4, per_unit: 1, max_rate: %s}]",
+        "building: {area: %s}",
+        "building: {installed_kva: %s}",
+        "building: {contract_kw: %s}",
+        "uplinks: [{name: u, url: mqtt://h, backlog_rate: %s}]",
+    ],
+)
+def test_a_switch_is_no_number(text, word) -> None:
+    """True is 1 for Python: a meter of one pulse a kWh."""
+    (line,) = problems(text % word)
+    assert line.endswith(" is not a number → write a number")
+    parse_config(HEAD + text % "'12.5'", "f")
+
+
 @pytest.mark.parametrize(
     "text",
     [

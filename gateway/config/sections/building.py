@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gateway.config.places import plain_text
-from gateway.config.units import Switch
+from gateway.config.units import Number, Switch
 
 OWN_RULES = "/etc/submeter/rules"
 """Where a file of tariffs and limits that wins over the shipped one stands."""
@@ -79,10 +79,10 @@ class ServiceFirm(_Part):
 class BuildingSection(_Part):
     """What is known of the building; what is left out is not shown, and the page says so."""
 
-    area: Annotated[float, Field(gt=0, le=10_000_000, strict=False)] | None = None
+    area: Annotated[Number, Field(gt=0, le=10_000_000)] | None = None
     """m²."""
-    installed_kva: Annotated[float, Field(gt=0, le=1_000_000, strict=False)] | None = None
-    contract_kw: Annotated[float, Field(gt=0, le=1_000_000, strict=False)] | None = None
+    installed_kva: Annotated[Number, Field(gt=0, le=1_000_000)] | None = None
+    contract_kw: Annotated[Number, Field(gt=0, le=1_000_000)] | None = None
     exempt: Switch = False
     """From charges for reactive energy."""
     tariff: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = "tr-three-time"
