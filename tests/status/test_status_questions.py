@@ -141,3 +141,21 @@ def test_bars_of_long_ranges_have_few_labels(first, last, step, labels) -> None:
     period = Period("range", date(*first), date(*last), step)
     locale = Locale("tr", "Europe/Istanbul", NOW)
     assert " ".join(filter(None, (tick(period, key, locale) for key in bars_of(period)))) == labels
+
+
+async def test_any_days_are_chosen_without_writing_an_address(building) -> None:
+    """By a form that needs no script, keeps meter and language, and gives an address to pass on."""
+    async with client(building) as http:
+        page = Page((await http.get("/energy?month=2026-11&meter=heat&lang=en")).text)
+        [form] = [attrs for tag, attrs in page.tags if tag == "form"]
+        fields = {attrs["name"]: attrs for tag, attrs in page.tags if tag == "input"}
+        assert form == {"action": "/energy"}
+        assert fields["from"]["value"] == "2026-11-01"
+        assert fields["to"]["value"] == fields["to"]["max"] == "2026-11-21"
+        asked = {name: attrs["value"] for name, attrs in fields.items()} | {"from": "2026-11-03"}
+        answer = await http.get("/energy", params=asked)
+    text = Page(answer.text).text
+    assert answer.status_code == 200
+    assert '<html lang="en">' in answer.text
+    assert "3 Nov – 21 Nov 2026: " in text
+    assert "meter: Isı pompası" in text

@@ -158,6 +158,12 @@ def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: L
     for place, each in enumerate(has if len(has) > 1 else ()):
         href = f"/energy?{period.query(meter, quantity=each if place else '')}"
         view.quantities.append(Choice(quantity_name(each, f), href, each == figures.quantity))
+    view.days = (
+        str(period.first),
+        str(min(period.last, max(figures.today, period.first))),
+        str(figures.today),
+    )
+    view.asked = [(name, value) for name, value in (("meter", meter), ("quantity", other)) if value]
     view.meters.append(Choice(_("Building"), f"/energy?{period.query()}", not meter))
     view.meters += [
         Choice(each.label, f"/energy?{period.query(each.id)}", each.id == meter)

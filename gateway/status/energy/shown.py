@@ -150,6 +150,10 @@ class EnergyView:
     spans: list[Choice] = field(default_factory=list)
     steps: list[Choice] = field(default_factory=list)
     meters: list[Choice] = field(default_factory=list)
+    days: tuple[str, str, str] = ("", "", "")
+    """First and last day of the range, and today, as a form writes them."""
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """What a form keeps of the address: name and value."""
     quantities: list[Choice] = field(default_factory=list)
     """What a meter counts, where that is more than one thing."""
     downloads: list[Choice] = field(default_factory=list)

@@ -17,7 +17,7 @@ from gateway.status.exports.query import WrongQuery
 from gateway.status.page import energy_pages, render
 from gateway.status.page.answers import Packed, SharedAnswers, pack, packed_answer
 from gateway.status.page.chart import POLICY, power_chart
-from gateway.status.page.guard import Guard, refuse_all
+from gateway.status.page.guard import FORM_POLICY, Guard, refuse_all
 from gateway.status.page.home import HomeCache
 from gateway.status.page.lobby import Lobby
 from gateway.status.page.no_answer import NoAnswer, present, refused
@@ -141,7 +141,10 @@ class Page:
             )
         except WrongQuery as error:
             raise refused(404, str(error)) from error
-        return await packed_answer(request, html, headers=_of(visitor))
+        headers = _of(visitor)
+        if view == "energy":  # its days are chosen by a form
+            headers = {**headers, "content-security-policy": FORM_POLICY}
+        return await packed_answer(request, html, headers=headers)
 
     async def screen(self, request: Request) -> Response:
         """The lobby screen, where it is switched on; both languages in turn unless one is asked for."""

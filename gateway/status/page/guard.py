@@ -22,6 +22,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+FORM_POLICY = POLICY.replace("form-action 'none'", "form-action 'self'")
+"""Of the pages that have a form: they may send it, and only here."""
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",

@@ -221,6 +221,7 @@ def energy_page(view: str, shown: object, now: Snapshot, visitor: Visitor) -> st
         _=locale.gettext,
         url=visitor.url,
         link=lambda href: f"{href}{keep}",
+        lang=visitor.language if visitor.asked else "",
         names=MarkedNames(now, visitor.language),
     )
 

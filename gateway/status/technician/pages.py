@@ -19,7 +19,7 @@ from starlette.routing import Route
 from gateway.errors import GatewayError
 from gateway.model import QUANTITIES
 from gateway.status.page import render
-from gateway.status.page.guard import POLICY
+from gateway.status.page.guard import FORM_POLICY
 from gateway.status.page.no_answer import NoAnswer
 from gateway.status.snapshot import Snapshot
 from gateway.status.technician.window import IDENTIFY, OPEN, READ, WINDOW_SECONDS, TechnicianDesk
@@ -29,8 +29,6 @@ from gateway.status.words.language import Locale
 
 PATH = "/technician"
 COOKIE = "technician"
-FORM_POLICY = POLICY.replace("form-action 'none'", "form-action 'self'")
-"""These pages alone may send forms, and only here."""
 PATIENCE = 5.0
 """s that a form may take to arrive."""
 PER_LINE = 8
