@@ -12,8 +12,8 @@ import pytest
 from field_parts import driver, meter
 from odd_port import SERIAL, SHORT, TCP, Bench, OddPort, running
 
-from gateway.config.schema import Bus
-from gateway.errors import Refused
+from gateway.config.schema import Bus, TcpBus
+from gateway.errors import NoReply, Refused
 from gateway.field.meter import state
 from gateway.field.meter.reader import MeterTask
 from gateway.field.meter.registers import RegisterReader
@@ -76,6 +76,34 @@ async def test_the_missing_registers_are_found_out_and_nothing_else_is_left_out(
     assert skipped == missing
     assert last == [len(EVERY - missing)] * len(last)
     assert share >= 0.95
+
+
+ROWS = """
+    0 u16 active_power kW fast decimals=0
+    10 u16 active_power_l1 kW fast decimals=0
+    20 u16 active_power_l2 kW fast decimals=0
+    500 u16 heat_power kW fast decimals=0
+"""
+
+
+class Owing(OddPort):
+    """What it owes is waited for, in vain."""
+
+    async def overdue(self, timeout: float) -> Registers:
+        await asyncio.sleep(timeout)
+        raise NoReply("it did not answer")
+
+
+@pytest.mark.parametrize("seconds", [2.5, 3.0, 4.0])
+async def test_one_that_is_alone_and_deaf_after_its_shortest_read_is_asked_for_others_first(
+    seconds: float,
+) -> None:
+    """The shortest read went first, and nothing that followed was heard."""
+    bus, port = TcpBus(name="bus", type="tcp", host="h"), Owing(deaf({500}, seconds))
+    async with running(bus, [MeterTask(meter(1, interval="3s"), driver(ROWS))], port) as bench:
+        await bench.until(lambda: bool(bench.facts().skip), 200)
+        assert [span[:3] for span in bench.facts().skip] == [(4, 500, 501)]
+        await bench.until(lambda: [len(each.values) for each in bench.of("m1")[-10:]] == [3] * 10, 120)
 
 
 @pytest.mark.parametrize(

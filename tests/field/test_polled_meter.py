@@ -16,7 +16,7 @@ from gateway.errors import BusDown, NoReply
 from gateway.field.bus.line import BusLine
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
-from gateway.field.meter.registers import SILENT
+from gateway.field.meter.silent_read import SILENT
 from gateway.field.meter.state import PolledMeter
 from gateway.field.port.fake import FakePort
 from gateway.field.schedule import Due

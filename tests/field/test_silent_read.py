@@ -16,6 +16,8 @@ from gateway.field.learnt import Learnt
 from gateway.field.meter.planner import Rules
 from gateway.field.meter.reader import MeterTask
 from gateway.field.meter.skipped import SkippedRegisters
+from gateway.field.port.contract import Registers
+from gateway.field.port.request import refused
 
 pytestmark = pytest.mark.virtual_time
 
@@ -144,6 +146,51 @@ async def test_a_meter_that_is_deaf_after_its_answer_gets_a_pause(
     assert all(set(reading.values) == set(NAMES) for reading in bench.readings), "no value is lost on the way"
     assert not port.unanswered
     assert bench.facts().skip == ()
+
+
+class BusyAfterAnswer(OddPort):
+    """It says that it is busy (exception 6) for so many s after its own answer."""
+
+    busy_for = 0.0
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+        if time.monotonic() >= self.answered_at.get(unit, -9.0) + self.busy_for:
+            return await super().read(unit, function, address, count, timeout)
+        self.sent_at = time.monotonic()
+        await asyncio.sleep(self.latency)
+        self.heard_at = time.monotonic()
+        self.unanswered.append((self.sent_at, self.latency, unit))
+        raise refused(unit, 6)
+
+
+@pytest.mark.parametrize("bus", [TCP, SERIAL], ids=["tcp", "serial"])
+@pytest.mark.parametrize(("need", "learnt"), [(0.05, 0.075), (0.2, 0.3), (0.5, 0.6)])
+async def test_a_meter_that_is_busy_after_its_answer_gets_a_pause(
+    bus: Bus, need: float, learnt: float
+) -> None:
+    port = BusyAfterAnswer(has_transaction_ids=bus is TCP)
+    port.busy_for = need
+    async with running(bus, [MeterTask(meter(1, interval="5s"), driver(reads=SHORT))], port) as bench:
+        await bench.until(lambda: bench.facts().pause == learnt, 120)
+        before = len(bench.readings)
+        port.unanswered.clear()
+        await bench.until(lambda: len(bench.readings) >= before + 8, 90)
+    assert all(set(reading.values) == set(NAMES) for reading in bench.readings[before:])
+    assert not port.unanswered
+    assert bench.facts().skip == ()
+
+
+async def test_a_meter_that_is_busy_for_another_reason_gets_no_pause() -> None:
+    """Busy for two of three requests, whenever they come: silence does not help, and nothing is learnt."""
+    port = BusyAfterAnswer()
+    tasks = [MeterTask(meter(unit, interval="5s"), driver(reads=SHORT)) for unit in (1, 2)]
+    async with running(TCP, tasks, port) as bench:
+        for turn in range(200):
+            port.busy_for = 1e9 if turn % 3 else 0.0
+            await asyncio.sleep(0.7)
+        assert bench.facts().pause == 0.0
+        port.busy_for = 0.0
+        await bench.until(lambda: len(bench.of("m1")[-1].values) == len(NAMES), 90)
 
 
 async def test_a_meter_that_needs_silence_whoever_spoke_gets_it_and_the_others_do_not() -> None:

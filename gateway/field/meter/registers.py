@@ -15,19 +15,18 @@ import time
 from collections.abc import Callable, Sequence
 
 from gateway.catalogue import Span
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, NotReady, OthersTalk, Refused
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Station, Undecided
 from gateway.field.meter.planner import Read, Rules
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.quiet import QuietTimes
+from gateway.field.meter.silent_read import NEVER, SILENT, MissedReads
 from gateway.field.meter.skipped import PROMPT, SPLIT, SkippedRegisters
 from gateway.field.port.contract import ReadSeries, Registers
 
 log = logging.getLogger(__name__)
 
-SILENT = 2
-"""Polls in a row in which a read was not answered while others were: then it is looked into."""
 GENEROUS = 1.0
 """s; with so much time left a silent meter is asked for another read, and a new one for single rows."""
 FEW = 3
@@ -37,7 +36,6 @@ NOISY = 0.1
 SILENT_IN_NOISE = 6
 _FADE = 0.02
 _MOST_KEYS = 64
-_NONE = (0, 0.0, 0.0)
 
 
 class RegisterReader:
@@ -55,18 +53,14 @@ class RegisterReader:
         self.began = 0.0
         """When the first request of a poll that was answered went out."""
         self.skipped = SkippedRegisters(meter, station.facts, rules, changed)
-        self._unanswered: dict[Read, tuple[int, float, float]] = {}
-        """How often in a row a read was not answered, and how long it came after the meter's own answer
-        and the line's last byte.
-        """
-        self._tried: dict[Read, int] = {}
-        """The same for polls in which nothing was answered: which read is the next to find the meter by."""
+        self._missing = MissedReads()
+        self._unanswered, self._tried = self._missing.unanswered, self._missing.tried
         self._proven: set[Read] = set()
         self._refusals = self.skipped.refusals
         self._proof: Read | None = None
         """The shortest read that was answered."""
         self._mute = False
-        self._tried_rows, self._after, self._loss = -1, (0.0, 0.0), 0.0
+        self._after, self._loss = (0.0, 0.0), 0.0
         self.longest = self._answers = 0  # the latter: its station's, when the read under way was asked
         self._quiet = QuietTimes(meter, line, station)
 
@@ -92,7 +86,9 @@ class RegisterReader:
         first: BusError | None = None
         missed = 0
         early: list[Read] = []
-        ordered = self._in_order(reads, poll, single_rows) if self._unanswered or self._tried else reads
+        ordered: Sequence[Read] = reads
+        if self._unanswered or self._tried:
+            ordered = self._missing.in_order(reads, () if poll.answered else single_rows, self._proven)
         run = self._series(ordered, poll)
         for at in run:
             begun = ordered[at]
@@ -168,33 +164,17 @@ class RegisterReader:
         for _ in range(min(len(single_rows), FEW)):
             if not (poll.may_learn and self.line.ready):
                 return False
-            self._tried_rows += 1
             try:
-                await self.again(single_rows[self._tried_rows % len(single_rows)], poll)
+                await self.again(self._missing.next_row(single_rows), poll)
             except (NoReply, Refused):
                 return False
             if poll.answered:
                 return True
         return False
 
-    def _in_order(self, reads: Sequence[Read], poll: Poll, single_rows: Sequence[Read]) -> Sequence[Read]:
-        """Those that were answered go first: a silent one says nothing about the meter."""
-        missed, tried = self._unanswered, self._tried
-        if (
-            single_rows
-            and not poll.answered
-            and all(read in missed or tried.get(read, 0) >= SILENT for read in reads)
-        ):
-            self._tried_rows += 1
-            reads = [
-                single_rows[self._tried_rows % len(single_rows)],
-                *(read for read in reads if read not in single_rows),
-            ]
-        return sorted(reads, key=lambda read: missed.get(read, _NONE)[0] + tried.get(read, 0))
-
     async def _read_one(self, read: Read, poll: Poll) -> None:
         """One read of a poll, when some were not answered lately. Raises what was not answered."""
-        before = self._unanswered.get(read, _NONE)[0]
+        before = self._unanswered.get(read, NEVER)[0]
         tell = poll.answered and before >= (SILENT if self._loss < NOISY else SILENT_IN_NOISE)
         if poll.answered and (tell or read not in self._proven) and self.skipped.must_wait(read, poll):
             return
@@ -229,8 +209,11 @@ class RegisterReader:
             if self.skipped.like_silence(reads[run.at], error, poll, took, cost.time(reads[run.at].count)):
                 self._mute = True
                 raise
-            self._answered(poll)
+            busy = isinstance(error, NotReady)
+            self._answered(poll, heard=not busy)
             poll.refusal = poll.refusal or (error if error.hint else None)
+            if busy and await self._after_rest(reads[run.at], poll):
+                return True
             if error.code in SPLIT:
                 await self.skipped.split(reads[run.at], error, poll, self)
             elif self.skipped.lasts(reads[run.at]) and poll.may_learn:
@@ -273,12 +256,13 @@ class RegisterReader:
         self.began = self.began or self.line.asked_at
         poll.replies.reads.append((read.function, read.address, registers))
 
-    def _answered(self, poll: Poll) -> None:
+    def _answered(self, poll: Poll, *, heard: bool = True) -> None:
         poll.answered, self._mute = True, False
         if self._tried:
             self._tried.clear()
         self._loss -= _FADE * self._loss
-        self._quiet.answered(*self._after)
+        if heard:
+            self._quiet.answered(*self._after)
 
     async def _missed(self, read: Read, poll: Poll, *, learning: bool) -> bool:
         """A read was not answered. If it may have come too soon it is asked once more, after silence; whether
@@ -289,7 +273,7 @@ class RegisterReader:
         """
         own, line = self._after
         poll.again = True
-        before = self._unanswered.get(read, _NONE)[0]
+        before = self._unanswered.get(read, NEVER)[0]
         news = read in self._proven and not before
         self._miss(read, poll)
         if news:
@@ -297,11 +281,14 @@ class RegisterReader:
         # a meter that does not answer what it has always answered is gone, unless it was noise; one that
         # never did may answer another read
         poll.go_on = poll.may_learn and (not news or poll.allowance - poll.spent >= GENEROUS)
-        quiet, asked_at = self._quiet, self.line.asked_at
-        tried = quiet.tried(own, line)
-        if tried or learning:
-            poll.spent += time.monotonic() - asked_at
-        worth = (poll.may_learn or tried) and not poll.second_try
+        if learning or self._quiet.tried(own, line):
+            poll.spent += time.monotonic() - self.line.asked_at
+        return await self._after_rest(read, poll)
+
+    async def _after_rest(self, read: Read, poll: Poll) -> bool:
+        """Ask a read that may have come too soon once more, after silence; whether it is answered then."""
+        (own, line), quiet, asked_at = self._after, self._quiet, self.line.asked_at
+        worth = (poll.may_learn or quiet.tried(own, line)) and not poll.second_try
         if not (quiet.suspect(own, line) and worth and self.line.ready):
             return False
         answered = await self._answers_now(read, poll)
@@ -320,13 +307,13 @@ class RegisterReader:
         if poll.answered:
             self._count(read)
         else:
-            self._tried[read] = self._tried.get(read, 0) + 1
+            self._missing.not_even(read)
 
     def _count(self, read: Read) -> None:
         if len(self._unanswered) > _MOST_KEYS:
             self._unanswered.clear()
             self.skipped.forget_open()
-        self._unanswered[read] = (self._unanswered.get(read, _NONE)[0] + 1, *self._after)
+        self._unanswered[read] = (self._unanswered.get(read, NEVER)[0] + 1, *self._after)
 
     async def _patiently(self, read: Read, poll: Poll) -> bool:
         """One request after silence in which any meter hears, as is the request that re-synchronises the

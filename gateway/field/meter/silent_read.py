@@ -1,10 +1,10 @@
-"""A read that its meter does not answer while it answers others: which of its registers, or its length, is
-at fault.
+"""Reads that a meter does not answer: which goes first, lest it is all that is asked; and, while it answers
+others, which of its registers, or its length, is at fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +14,12 @@ from gateway.field.meter.poll import Poll
 
 HOPELESS = 3
 """Single rows of a read that are not answered, and none that is: the others are not asked one by one."""
+
+
+SILENT = 2
+"""Polls in a row in which a read was not answered while others were: then it is looked into."""
+NEVER = (0, 0.0, 0.0)
+"""What is known of a read that was not missed."""
 
 
 class Asking(Protocol):
@@ -30,6 +36,52 @@ class Asking(Protocol):
 
     def answers_beside(self, read: Read) -> bool:
         """Whether it has answered a read of other registers."""
+
+
+class MissedReads:
+    """The reads of a meter that were not answered lately."""
+
+    def __init__(self) -> None:
+        self.unanswered: dict[Read, tuple[int, float, float]] = {}
+        """How often in a row a read was not answered, and how long it came after the meter's own answer
+        and the line's last byte.
+        """
+        self.tried: dict[Read, int] = {}
+        """The same for polls in which nothing was answered: which read is the next to find the meter by."""
+        self._began_with: Read | None = None
+        """The first read of the last poll in which some were not answered."""
+        self._row = -1
+
+    def not_even(self, read: Read) -> None:
+        """It was not answered, and no other one of the poll before it."""
+        if not self.tried:
+            self._began_with = read
+        self.tried[read] = self.tried.get(read, 0) + 1
+
+    def next_row(self, single_rows: Sequence[Read]) -> Read:
+        """Another single row each time, to find the meter by."""
+        self._row += 1
+        return single_rows[self._row % len(single_rows)]
+
+    def in_order(
+        self, reads: Sequence[Read], single_rows: Sequence[Read], proven: Collection[Read]
+    ) -> Sequence[Read]:
+        """Those that were answered go first: a silent one says nothing about the meter, and may make it deaf
+        to what follows. `single_rows`: short reads to find it by, when none is answered; `proven`: reads
+        that were answered ever.
+        """
+        missed, tried = self.unanswered, self.tried
+        if single_rows and all(read in missed or tried.get(read, 0) >= SILENT for read in reads):
+            row = self.next_row(single_rows)
+            reads = [row, *(read for read in reads if read not in single_rows)]
+
+        def last(read: Read) -> tuple[int, bool]:
+            times = missed.get(read, NEVER)[0] + tried.get(read, 0)
+            return times + (read not in proven), read == self._began_with
+
+        ordered = sorted(reads, key=last)
+        self._began_with = ordered[0]
+        return ordered
 
 
 @dataclass(slots=True)
