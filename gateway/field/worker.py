@@ -293,13 +293,7 @@ class BusWorker:
         self._load.add(ended - began, ended)
         self._conclude(polled, poll, ended, self.line.free_at(ended) - began)
         self._queue.put(polled)
-        polled.poll = poll
-        now_ms = self._uptime()
-        log.debug(
-            "meter %s on bus %s: polled from %d to %d ms: %s",
-            polled.id, self.bus.name, now_ms - int(1000 * (time.monotonic() - began)), now_ms,
-            poll.reading.missing or "values",
-        )  # fmt: skip
+        polled.keep(poll, began)
         self._sink(poll.reading)
         return poll.reading
 

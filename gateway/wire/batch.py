@@ -25,6 +25,8 @@ MAX_PLAIN = 48 * 1024
 """Bytes of JSON a gateway puts into one batch before compression."""
 MAX_MESSAGE = 256 * 1024
 """Bytes a receiver is willing to take, before and after decompression."""
+LEVEL = 5
+"""Of zlib: the next one takes half as long again for one per cent of the bytes."""
 MAX_READINGS = 2000
 """Rows of all tables of a batch together, and meters without a reading."""
 MAX_CELLS = 25_000
@@ -238,7 +240,7 @@ def _tables(batch: Batch) -> list[dict[str, Any]]:
 
 def compress(plain: bytes) -> bytes:
     """The zlib form; told from plain JSON by its first byte, 0x78."""
-    return zlib.compress(plain)  # the highest level takes a third longer for a tenth of a percent
+    return zlib.compress(plain, LEVEL)
 
 
 def decompress(body: bytes, limit: int = MAX_MESSAGE) -> bytes:

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from math import ceil
 from typing import Any
 
 from gateway.model import Draft, Event, Interval, Reading
 from gateway.wire.batch import MAX_CELLS, MAX_EVENTS, MAX_PLAIN, MAX_READINGS, Batch, compress, encode
 
-SAMPLE = 24
+SAMPLE = 12
 """Readings that foretell the size of all."""
-FAR = 1.5
-"""Times the bound that a foretold size has to be: readings differ."""
+ROOM = 0.95
+"""Of the bound that a foretold size may take: readings differ."""
 
 
 def split(draft: Draft, header: Batch) -> list[tuple[Draft, bytes]]:
@@ -25,29 +27,52 @@ def split(draft: Draft, header: Batch) -> list[tuple[Draft, bytes]]:
     divided: a reading is divided by its quantities, a driver's description likewise; a single value or event
     is not.
     """
-    parts = _halves(draft)
-    if parts is None or not _far_too_large(draft, header):
-        plain = encode(_filled(header, draft))
-        if parts is None or _fits(draft, plain):
-            return [(draft, plain)]
-    first = split(parts[0], header)
-    return first + split(parts[1], replace(header, seq=header.seq + len(first)))
+    return _within_bounds(_even_parts(draft, _foretold(draft, header)), header)
+
+
+def _within_bounds(drafts: Sequence[Draft], header: Batch) -> list[tuple[Draft, bytes]]:
+    """Drafts one after the other, halved where they do not fit."""
+    done: list[tuple[Draft, bytes]] = []
+    for draft in drafts:
+        mine = replace(header, seq=header.seq + len(done))
+        plain = encode(_filled(mine, draft))
+        halves = None if _fits(draft, plain) else _halves(draft)
+        done += [(draft, plain)] if halves is None else _within_bounds(halves, mine)
+    return done
 
 
 def _filled(header: Batch, draft: Draft) -> Batch:
     return replace(header, readings=draft.readings, events=draft.events, intervals=draft.intervals)
 
 
-def _far_too_large(draft: Draft, header: Batch) -> bool:
-    """Whether a part of the readings says that all of them cannot fit: then the whole is not made, only to
-    be cut.
+def _foretold(draft: Draft, header: Batch) -> int:
+    """How many parts the readings need, as a part of them says: then the whole is not made, only to be
+    cut.
     """
     step = len(draft.readings) // SAMPLE
     if step < 2:  # as much work as the whole
-        return False
+        return 1
     sample = draft.readings[::step]
     one, all_of_them = (len(encode(replace(header, readings=part))) for part in (sample[:1], sample))
-    return step * (all_of_them - one) > FAR * MAX_PLAIN
+    foretold = (all_of_them - one) * sum(map(_cells, draft.readings)) / sum(map(_cells, sample[1:]))
+    return max(1, ceil(foretold / (ROOM * MAX_PLAIN)))
+
+
+def _cells(reading: Reading) -> int:
+    """What its size goes by: meters differ in how many quantities they have. Its name and time are as two."""
+    return 2 + len(reading.values) + len(reading.absent)
+
+
+def _even_parts(draft: Draft, count: int) -> list[Draft]:
+    """As many drafts that say the same together, what opens an epoch in the first."""
+    ends = [len(draft.readings) * part // count for part in range(count + 1)]
+    parts = [
+        replace(draft, readings=draft.readings[first:end], events=[], intervals=[])
+        for first, end in pairwise(ends)
+    ]
+    parts[0] = replace(parts[0], events=draft.events)
+    parts[-1] = replace(parts[-1], intervals=draft.intervals)
+    return parts
 
 
 def _fits(draft: Draft, plain: bytes) -> bool:
@@ -71,8 +96,8 @@ def _halves(draft: Draft) -> tuple[Draft, Draft] | None:
     divided.
     """
     if len(draft.readings) > 1:
-        low, high = _cut(draft.readings)
-        return replace(draft, readings=low, intervals=[]), replace(draft, readings=high, events=[])
+        low, high = _even_parts(draft, 2)
+        return low, high
     if draft.readings and (draft.events or draft.intervals):
         return replace(draft, readings=[]), replace(draft, events=[], intervals=[])
     if draft.readings:

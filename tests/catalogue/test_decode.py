@@ -90,6 +90,26 @@ def test_what_is_encoded_decodes_to_itself(kind: str, order: str, data: st.DataO
     assert got == float(value) or (kind == "float32" and struct.pack(">f", got) == struct.pack(">f", value))
 
 
+CLOSE = [-0.0, 0.0, 0.5, 1.5, 2.5, 0.05, 0.15, 0.25, 1.005, 2.675, 1e-9, 0.4999999999999999, 8796093022.205]
+"""Of which the last digit is a close decision, or nothing is left."""
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    st.one_of(
+        st.floats(-1e10, 1e10), st.floats(-1e13, 1e13), st.floats(-1e300, 1e300), st.sampled_from(CLOSE),
+        st.integers(-(10**12), 10**12).map(lambda number: (number + 0.5) / 100),
+    ),
+    st.integers(0, 9),
+    st.sampled_from(["low=-1e10 high=1e10", "low=-1e300 high=1e300"]),
+)  # fmt: skip
+def test_a_value_is_rounded_to_its_decimals_as_round_does(value: float, decimals: int, bounds: str) -> None:
+    row = table(f"7 float64 active_energy_import kWh slow {bounds} na=none decimals={decimals}").rows[0]
+    assume(row.low <= value <= row.high and number(value))
+    found = decode((row,), image((3, 7, encode(row, value)))).values["active_energy_import"]
+    assert struct.pack(">d", found) == struct.pack(">d", round(value, decimals) + 0.0)
+
+
 @settings(deadline=None)
 @given(
     st.lists(

@@ -19,6 +19,7 @@ from gateway.wire import (
     MAX_PLAIN,
     Batch,
     compress,
+    cut,
     decode,
     decompress,
     digest,
@@ -419,6 +420,27 @@ def test_a_long_slot_is_split_into_whole_batches_with_nothing_lost(meters, polls
         (r.meter, r.uptime) for r in draft.readings
     )
     assert sum(len(b.events) for b in back) == events
+
+
+@pytest.mark.parametrize("meters", [60, 150, 240, 500, 900])
+def test_a_long_slot_is_made_once_in_parts_of_one_size_and_as_few_as_may_be(monkeypatch, meters):
+    rng = random.Random(8)
+    names = sorted(QUANTITIES)[:34]
+    draft = Draft(
+        [Reading(f"m{m}", m, {name: round(rng.gauss(230, 30), 2) for name in names}) for m in range(meters)],
+        [Event("meter", 0, {"text": "x" * 100})],
+        [Interval("m1", "active_energy_import", 900_000, 7, "g", 1)],
+    )
+    made = []
+    monkeypatch.setattr(cut, "encode", lambda batch: made.append(plain := encode(batch)) or plain)
+    parts = [plain for _, plain in split(draft, Batch("g", EPOCH, 1, 0, 0, "synced"))]
+    least = math.ceil(sum(map(len, parts)) / MAX_PLAIN)
+    assert len(parts) in {least, least + 1}
+    assert max(map(len, parts)) < 1.1 * min(map(len, parts))
+    assert sum(map(len, made)) < 1.5 * sum(map(len, parts))
+    back = [decode(part) for part in parts]
+    assert [bool(b.events) for b in back] == [True] + [False] * (len(parts) - 1)
+    assert [bool(b.intervals) for b in back] == [False] * (len(parts) - 1) + [True]
 
 
 def test_the_size_on_the_wire_holds_for_ten_and_sixty_meters():

@@ -21,6 +21,14 @@ CODES: Final = {
 """Types as `struct` writes them; s8low and s8high are a byte of a register with a power of ten."""
 POWER_LIMIT: Final = 10
 """Powers of ten beyond it are no scale of any meter."""
+SURE: Final = 0.49
+"""Of a last decimal: so far a number may be from the one that it is rounded to; beyond, the decision is
+close.
+"""
+_EXACT_POWER: Final = 22
+"""The exponent of the greatest power of ten that a float holds exactly."""
+_EXACT_STEPS: Final = 2.0**43
+"""Up to here a product is wrong by a thousandth at most."""
 NOTHING: Final = 1e-30
 """A float below it is a pattern of registers (0x8000 0x8000), not a number that somebody wrote."""
 
@@ -145,3 +153,11 @@ def attribute_text(row: Row, raw: Any) -> str | None:
         return f"{shortest(number, row.factor, single=row.type == 'float32'):g}"
     scaled = round(number * row.factor, row.decimals or 0)
     return f"{scaled:g}" if row.decimals else str(int(scaled))
+
+
+def exact_steps(decimals: int, low: float, high: float) -> float:
+    """How many last decimals make 1, where the product of a value within these bounds with that shows which
+    whole number of them it is rounded to; 0.0 where only all digits do.
+    """
+    steps = 10.0**decimals
+    return steps if 0 <= decimals <= _EXACT_POWER and max(-low, high) * steps < _EXACT_STEPS else 0.0

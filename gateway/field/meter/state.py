@@ -5,6 +5,7 @@ itself.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from gateway.catalogue import Driver
@@ -75,7 +76,7 @@ class PolledMeter:
         """What that entry was made of."""
         self.share = 0.0
         """What its polls take of the bus's time, as it was last added up; 0 while it is lost."""
-        self._poll_now = poll_now
+        self._poll_now, self._uptime = poll_now, uptime
         self._station = self.reader.station
         self._counters = line.learnt.counters(line.bus, config)
         self._serials = SerialMemory(config.id, self.reader.facts)
@@ -232,6 +233,15 @@ class PolledMeter:
         request that they do not understand: what is being found out about them must outlast that.
         """
         return self._last_good is None or now >= self._last_good + EXCHANGE
+
+    def keep(self, poll: Poll, began: float) -> None:
+        """Keep its last poll, and say when it was for whoever wants each of them told."""
+        self.poll = poll
+        if log.isEnabledFor(logging.DEBUG):
+            now, took = self._uptime(), int(1000 * (time.monotonic() - began))
+            said = poll.reading.missing or "values"
+            bus = self.line.name
+            log.debug("meter %s on bus %s: polled from %d to %d ms: %s", self.id, bus, now - took, now, said)
 
     def identify(self, attributes: dict[str, str], uptime: int) -> list[Event]:
         """Take what the meter says of itself; an event when it is not the meter that it should be, or is
