@@ -33,7 +33,7 @@ _LENGTHS: Final = (15, 30, 60)
 """Minutes."""
 _YEARS: Final = range(2000, 2100)
 _PLAIN: Final = str.maketrans("ıİşŞğĞüÜöÖçÇâî", "iissgguuooccai")
-_DAY: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)|(\d\d?)[./](\d\d?)[./](\d{4})")
+_DAY: Final = re.compile(r"(\d{4})[-./](\d\d?)[-./](\d\d?)|(\d\d?)[-./](\d\d?)[-./](\d{4})")
 _CLOCK: Final = re.compile(r"(\d\d?)(?:[:.](\d\d))?(?::\d\d)?")
 _HEADS: Final = (
     # Word in a head without its blanks and Turkish letters → what the column is; the first that fits. What is

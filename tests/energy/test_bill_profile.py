@@ -157,6 +157,22 @@ def test_codes_and_short_names_in_heads_say_what_a_column_is(tmp_path, heads, fo
     assert (amounts["active"], amounts["inductive"], amounts["capacitive"]) == found
 
 
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y-%m-%dT%H:%M:%S"]
+)
+def test_a_date_has_any_sign_between_its_numbers(tmp_path, form) -> None:
+    path = tmp_path / "osos.csv"
+    rows = "".join(
+        f"{datetime(2026, 10, 3, hour):{form}};{hour:02}:00;{hour}\n"  # noqa: DTZ001 - the wall clock's
+        for hour in range(24)
+    )
+    path.write_text(f"Tarih;Saat;kWh\n{rows}")
+    profile = read_profile(path, ZONE)
+    assert profile.not_understood == []
+    begin = ISTANBUL.quarters(date(2026, 10, 3))[0]
+    assert [row.start for row in profile.rows] == [begin + hour * 3_600_000 for hour in range(24)]
+
+
 def test_of_an_index_alone_nothing_is_billed(tmp_path) -> None:
     path = tmp_path / "osos.csv"
     path.write_text("Tarih;Saat;Aktif Endeks (kWh)\n01.10.2026;00:00;184223\n01.10.2026;01:00;184224\n")
