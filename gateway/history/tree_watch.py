@@ -1,5 +1,5 @@
 """Main against sub meters, day by day (checks 15 and 16): who counts more than comes in, and whose
-transformer is another one than was configured.
+transformer is another one than was configured; and grid against plants, which cannot use less than nothing.
 """
 
 from __future__ import annotations
@@ -7,15 +7,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from math import gcd, isqrt
 from typing import Final
 
-from gateway.energy import EXPORT, GRAIN, IMPORT, Finding, Register, counter_of, tree
+from gateway.energy import EXPORT, GRAIN, IMPORT, Finding, Register, consumption, counter_of, tree
 from gateway.history.history import History
 
 QUANTITY: Final = IMPORT
 PERSIST: Final = 3
 """Days in a row."""
 WEEK: Final = 7
+HOUR: Final = 4
+"""Quarter hours."""
 
 
 class TreeWatch:
@@ -37,11 +40,15 @@ class TreeWatch:
                 amounts = {"rest": rest.rest, "band": rest.band, "metered": rest.metered}
                 grains = {what: value * GRAIN for what, value in amounts.items()}
                 yield name, Finding("over_count", start, grains)
+        now, *earlier, first = [self._negative(flows, each) for each in days]
+        if now is not None and all(earlier) and first is None:
+            below, hours = now
+            yield flows.roots[0], Finding("negative_use", start, {"rest": below * GRAIN}, {"hours": hours})
         for meter in meters:
-            now = self._suspicion(meters, flows, meter, days[0])
-            if now is not None and self._suspicion(meters, flows, meter, days[1]) is None:
-                pairs = ", ".join(f"{configured}/{installed}" for configured, installed in now.pairs[:5])
-                facts = {"factor": f"{now.factor:.3f}", "pairs": pairs}
+            found = self._suspicion(meters, flows, meter, days[0])
+            if found is not None and self._suspicion(meters, flows, meter, days[1]) is None:
+                pairs = ", ".join(f"{configured}/{installed}" for configured, installed in found.pairs[:5])
+                facts = {"factor": f"{found.factor:.3f}", "pairs": pairs}
                 yield meter.id, Finding("transformer_ratio", start, {}, facts)
 
     def _suspicion(
@@ -64,6 +71,30 @@ class TreeWatch:
             return None
         return tree.suspicion(meter.id, sub, above)
 
+    def _negative(self, flows: _Flows, day: date) -> tuple[int, int] | None:
+        """By how much (Wh, < 0), and in how many hours, grid and plants say that the building used less than
+        nothing: beyond the classes of their meters and the steps of their registers.
+        """
+        meters = {each.id: each for each in self._meters}
+        held: list[tuple[tree.TreeMeter, int, list[int]]] = []
+        # What is used comes through the main meters, or from a plant, whose flow is negative.
+        for name, sign in [*((root, 1) for root in flows.roots), *((plant, -1) for plant in flows.plants)]:
+            sides, meter = flows.sides_of_day(name, day), meters.get(name)
+            if meter is None or not sides or not flows.plants:
+                return None
+            held += [(meter, sign * side, values) for side, values in sides]
+        if not held:
+            return None
+        steps = sum(gcd(*values) for _, _, values in held)
+        rest = hours = 0
+        for hour in range(0, len(held[0][2]), HOUR):
+            sums = [(meter, sign, sum(values[hour : hour + HOUR])) for meter, sign, values in held]
+            band = isqrt(sum(tree.uncertainty(meter, value) ** 2 for meter, _, value in sums)) + steps
+            one = consumption.used(sum(sign * value for _, sign, value in sums), 0, 0, band)
+            if one.suspect:
+                rest, hours = rest + one.rest, hours + 1
+        return (rest, hours) if hours else None
+
     def _week(self, flows: _Flows, meter: str, day: date) -> list[int | None]:
         values: list[int | None] = []
         for back in reversed(range(WEEK)):
@@ -80,15 +111,21 @@ class _Flows:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self.plants = history.sums.plants()
+        sums = history.sums
+        self.plants, self.roots = sums.plants(), sums.meters.roots
 
     def of_day(self, meter: str, day: date) -> tuple[int, int] | None:
         """The whole day, and the sum of both directions, Wh; None unless all of it is known."""
+        sums = [(sign, sum(values)) for sign, values in self.sides_of_day(meter, day)]
+        return (sum(sign * value for sign, value in sums), sum(value for _, value in sums)) if sums else None
+
+    def sides_of_day(self, meter: str, day: date) -> list[tuple[int, list[int]]]:
+        """Each quarter hour (Wh) of what is drawn (1) and of what is fed in (-1); empty unless all of it is
+        known.
+        """
         held = [(sign, self._history.day(register, day)) for sign, register in self._sides(meter)]
-        sums = [(sign, sum(each.values)) for sign, each in held if each is not None and all(each.quality)]
-        if not held or len(sums) < len(held):
-            return None
-        return sum(sign * value for sign, value in sums), sum(value for _, value in sums)
+        sides = [(sign, each.values) for sign, each in held if each is not None and all(each.quality)]
+        return sides if len(sides) == len(held) else []
 
     def measured(self, meter: str, day: date) -> list[int | None] | None:
         """Each quarter hour, Wh, None where it was not measured; None: nothing is known of the day."""

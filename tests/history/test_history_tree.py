@@ -8,7 +8,7 @@ from history_gateway import ISTANBUL, QUARTER, T0, Gateway
 from gateway.energy.tree import TreeMeter
 from gateway.history import BuildingMeters
 
-KINDS = {"over_count", "transformer_ratio"}
+KINDS = {"over_count", "transformer_ratio", "negative_use"}
 METERS = (TreeMeter("main"), TreeMeter("hvac", "main"), TreeMeter("light", "main"))
 
 
@@ -64,6 +64,8 @@ class SunBuilding(Gateway):
 
     meters = (TreeMeter("main"), TreeMeter("hvac", "main"), TreeMeter("light", "main"), TreeMeter("pv"))
     yields = "export"
+    step = 1
+    """Wh that a register moves at once."""
 
     def start(self) -> None:
         super().start()
@@ -71,7 +73,7 @@ class SunBuilding(Gateway):
         roots = tuple(each.id for each in self.meters if not each.parent and each.id != "pv")
         self.history.sums.meters = BuildingMeters(roots, (("pv", self.yields),))
 
-    def run(self, days, factor=1.0) -> None:
+    def run(self, days, factor=1.0, sun_factor=1.0) -> None:
         drawn = dict.fromkeys((each.id for each in self.meters), 5_000_000)
         fed = dict.fromkeys(("main", "pv"), 2_000_000)
         seed = 5
@@ -91,10 +93,10 @@ class SunBuilding(Gateway):
             for meter in drawn:
                 drawn[meter] += gains[meter]
             fed["main"] += max(0, -net)
-            fed["pv"] += sun
-            values = {meter: {"active_energy_import": wh / 1000} for meter, wh in drawn.items()}
+            fed["pv"] += round(sun * sun_factor)
+            values = {meter: {"active_energy_import": self.shown(wh)} for meter, wh in drawn.items()}
             for meter, wh in fed.items():
-                values[meter]["active_energy_export"] = wh / 1000
+                values[meter]["active_energy_export"] = self.shown(wh)
             self.commit(list(values.items()))
             if k % 96 == 95:
                 self.save()
@@ -102,11 +104,12 @@ class SunBuilding(Gateway):
                     pass
         self.drain()
 
+    def shown(self, wh) -> float:
+        return wh // self.step * self.step / 1000
+
     def told(self) -> list[tuple[str, str]]:
         found = [json.loads(key)[:2] for key in self.platform.findings]
-        return sorted(
-            (check, meter) for check, meter in found if check in {"over_count", "transformer_ratio"}
-        )
+        return sorted((check, meter) for check, meter in found if check in KINDS)
 
 
 class AutoBuilding(SunBuilding):
@@ -142,3 +145,28 @@ def test_a_plant_of_which_nobody_knows_where_it_feeds_in_judges_nobody(tmp_path)
     gateway = TwoBuildings(tmp_path)
     gateway.run(6)
     assert gateway.told() == []
+
+
+class RoofAlone(SunBuilding):
+    """Nothing is measured below the main meter."""
+
+    meters = (TreeMeter("main"), TreeMeter("pv"))
+
+
+class CoarseRoof(RoofAlone):
+    """Registers in steps of 10 kWh, two of which move in an hour or none."""
+
+    step = 10_000
+
+
+@pytest.mark.parametrize("building", [RoofAlone, CoarseRoof])
+def test_a_building_whose_meters_say_that_it_used_what_it_had_is_left_alone(tmp_path, building) -> None:
+    gateway = building(tmp_path)
+    gateway.run(7)
+    assert gateway.told() == []
+
+
+def test_a_roof_that_counts_half_makes_a_building_that_uses_less_than_nothing(tmp_path) -> None:
+    gateway = RoofAlone(tmp_path)
+    gateway.run(7, sun_factor=0.5)
+    assert gateway.told() == [("negative_use", "main")]
