@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from gateway.commissioning.swap import MeterSwap, check_typed, counters_of
 from gateway.daemon.assembly import Assembly
 from gateway.daemon.changes import ConfigurationChange
-from gateway.daemon.energy import EnergyWorker
+from gateway.daemon.energy import EnergyWorker, check_known, check_quarters
 from gateway.errors import GatewayError, JournalError
 from gateway.field import BusWorker, PolledMeter
 from gateway.host import Clock
@@ -145,13 +145,9 @@ class DaemonActions:
         """Set what a register took; the event is on disk when this returns, the engine does the rest. Asked
         again at once it tells what was set.
         """
-        daemon = self._daemon
+        quarters, daemon = check_quarters(first, last), self._daemon
         held = await daemon.energy.register_intervals(meter, quantity, first, last)
-        if not held:
-            raise GatewayError(
-                f"nothing is known of {quantity} of {meter} at that time",
-                hint="submeter energy prints what is known, by meter and day",
-            )
+        check_known(len(held), quarters, meter, quantity)
         fields = {"meter": meter, "quantity": quantity, "from": first, "to": last, "value": value, "why": why}
         await self._tell("intervals_corrected", fields)
         return {**fields, "intervals": len(held), "was": sum(interval.value for interval in held)}

@@ -12,11 +12,12 @@ import pytest
 
 from gateway.config import parse_config
 from gateway.daemon import describe
+from gateway.daemon.actions import DaemonActions
 from gateway.daemon.energy import EnergyWorker, worker
 from gateway.daemon.energy.opening import open_projection
 from gateway.energy import GRAIN
 from gateway.energy.checks.register import is_impossible
-from gateway.errors import HistoryError
+from gateway.errors import GatewayError, HistoryError
 from gateway.history import BuildingMeters, HistoryReader
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading
@@ -350,6 +351,45 @@ async def test_a_register_that_stands_still_under_load_is_told_while_it_does(sit
     assert site.energy.standing_still == {"main"}
     await powered(40, stuck=False)
     assert site.energy.standing_still == frozenset()
+
+
+class Telling:
+    """What the daemon's actions need of it."""
+
+    def __init__(self, site) -> None:
+        self.energy, self.clock, self.told = site.energy, site.clock, []
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [
+        (1, 3, ""),
+        (1, 9, "only 3 of these 8 quarter hours are known"),
+        (-4, 3, "of these 7 quarter hours are known"),
+        (40, 44, "nothing is known of active_energy_import of main at that time"),
+        (1, 1 + 401 * 96, "more than a year"),
+        (3, 3, "begins and ends with a quarter hour"),
+        (1.5, 3, "begins and ends with a quarter hour"),
+    ],
+)
+async def test_a_sum_is_set_of_quarter_hours_that_are_all_known(site, first, last, said) -> None:
+    await site.poll(65)
+    await site.drained()
+    actions, told = DaemonActions(Telling(site)), []
+
+    async def tell(kind, fields) -> None:
+        told.append((kind, fields["value"]))
+
+    actions._tell = tell
+    times = {"first": START + int(first * 15 * MINUTE), "last": START + int(last * 15 * MINUTE)}
+    if said:
+        with pytest.raises(GatewayError, match=said):
+            await actions.correct(*REGISTER, **times, value=7, why="a fuse")
+        assert told == []
+        return
+    answer = await actions.correct(*REGISTER, **times, value=7, why="a fuse")
+    assert told == [("intervals_corrected", 7)]
+    assert answer["intervals"] == 2
 
 
 async def test_what_was_corrected_is_known_to_who_asks_at_once(site) -> None:
