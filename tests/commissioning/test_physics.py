@@ -6,7 +6,7 @@ import pytest
 
 from gateway.cli.language import speaking
 from gateway.cli.physics_words import evidence
-from gateway.commissioning.plausibility.physics import fits, judge, rising, score
+from gateway.commissioning.plausibility.physics import fits, judge, rising, score, unweighed
 
 GOOD = {
     "voltage_l1n": 230.4,
@@ -242,3 +242,23 @@ def test_a_counter_rises_with_its_power(last: float, power: float, seconds: floa
 def test_low_voltage_carries_no_more_than_its_busbars(values: dict[str, float], impossible: set[str]) -> None:
     wrong = {check.names[0] for check in judge(values, {}) if check.good is False}
     assert {name for name in wrong if "power" in name} == impossible
+
+
+@pytest.mark.parametrize(
+    ("power", "beside", "why"),
+    [
+        (2.1, {"current_l1": 10.0}, ""),
+        (21.0, {"current_l1": 10.0}, ""),  # that speaks against it: it was weighed
+        (0.05, {"current_l1": 10.0}, ""),
+        (0.21, {"current_l1": 10.0}, "a power factor of 0.091 is unusual: compare with the display"),
+        (2.1, {}, "nothing stands beside it"),
+        (0.0, {}, ""),
+    ],
+)
+def test_why_a_power_is_open_is_what_stands_beside_it(
+    power: float, beside: dict[str, float], why: str
+) -> None:
+    values = {"voltage_l1n": 230.0, "active_power": power, **beside}
+    said = unweighed(values, judge(values, {}))
+    assert why in said
+    assert bool(said) is bool(why)

@@ -75,18 +75,18 @@ def fits(findings: list[PhysicsCheck]) -> bool:
 
 
 def unweighed(values: Mapping[str, float], findings: list[PhysicsCheck]) -> str:
-    """Why nobody can say whether the active power is right, in words; empty when something bears it out,
-    or there is none to weigh.
+    """Why nobody can say whether the active power is right, in words; empty when something bears it out, or
+    speaks against it, or there is none to weigh.
     """
     power = values.get("active_power")
     if power is None or abs(power) <= _SMALL:
         return ""
-    powers = ("active_power", *(f"active_power{phase}" for phase in _PHASES))
-    if any(
-        finding.good and ({*powers} & {*finding.names} or finding.text.startswith(ROSE))
-        for finding in findings
-    ):
+    powers = {"active_power", *(f"active_power{phase}" for phase in _PHASES)}
+    weighed = [each for each in findings if powers & {*each.names} or each.text.startswith(ROSE)]
+    if any(each.good is not None for each in weighed):
         return ""
+    if doubt := next((each.text for each in weighed if powers & {*each.names} and len(each.names) > 1), ""):
+        return doubt
     return (
         f"active_power: {power:g} kW could not be weighed: nothing stands beside it (current, S, a "
         f"counter that rises)"
