@@ -289,7 +289,7 @@ class Projection:
         self._tell(reading.meter, [("", finding) for finding in watch.take(t, believed)])
 
     def _plausibility(self, meter: str) -> Plausibility:
-        return Plausibility(self._context(meter, "active_energy_import").ct_primary)
+        return Plausibility.of(self._context(meter, "active_energy_import"))
 
     def _meter(self, meter: str) -> MeterSeries:
         series = self._meters[meter] = MeterSeries(

@@ -113,6 +113,28 @@ def test_the_network_by_en_50160(change, what) -> None:
     assert (found[0] if found else "") == what
 
 
+MEDIUM = phases(voltage=(19_900.0, 20_000.0, 20_050.0))
+
+
+@pytest.mark.parametrize(
+    ("voltage", "change", "what"),
+    [
+        (138_000, MEDIUM, []),  # 34.5 kV over 100 V
+        (400, MEDIUM, ["voltage"]),  # a wrong order of bytes, maybe
+        (138_000, MEDIUM | {"voltage_l2n": 18_000.0}, ["unbalance"]),
+        (138_000, MEDIUM | {"frequency": 45.0}, ["frequency"]),
+        (690, phases(voltage=(398.0, 399.0, 400.0)), []),
+        (400, SOUND, []),
+    ],
+)
+def test_behind_voltage_transformers_no_voltage_is_out_of_bounds_by_itself(voltage, change, what) -> None:
+    watch = Plausibility.of(Context(WH, voltage=voltage))
+    told = [
+        each for k in range(PERSIST) for each in watch.take(T0 + k * 60_000, {"frequency": 50.0} | change)
+    ]
+    assert [each.facts["what"] for each in told] == what
+
+
 @pytest.mark.parametrize(
     ("change", "phase"),
     [

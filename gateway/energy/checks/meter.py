@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.energy.checks.register import Finding
+from gateway.energy.checks.register import Context, Finding
 
 APART: Final = 0.03
 """Part by which identities may miss."""
@@ -18,6 +18,8 @@ LEAST: Final = 0.05
 """kVA below which the last digits of a meter are more than that."""
 VOLTAGE: Final = (207.0, 253.0)
 """V between line and neutral, EN 50160: 230 V ± 10 %."""
+LOW_VOLTAGE: Final = 400
+"""V between lines where no voltage transformer raises it."""
 FREQUENCY: Final = (49.5, 50.5)
 UNBALANCE: Final = 2.0
 """Per cent; NEMA's definition: largest distance from the mean."""
@@ -79,15 +81,16 @@ def _phase_power(values: Mapping[str, float]) -> tuple[str, float] | None:
     return None
 
 
-def network(values: Mapping[str, float]) -> tuple[str, float] | None:
+def network(values: Mapping[str, float], *, low_voltage: bool = True) -> tuple[str, float] | None:
     """Check 19: what of the network is out of EN 50160: a voltage, the frequency, the unbalance; with its
-    value.
+    value. What medium voltage is agreed on nobody has said: there no voltage is judged by itself.
     """
     low, high = VOLTAGE
     volts = [values[name] for name in _VOLTAGES if name in values]
-    for volt in volts:
-        if volt and not low <= volt <= high:
-            return "voltage", volt
+    if low_voltage:
+        for volt in volts:
+            if volt and not low <= volt <= high:
+                return "voltage", volt
     low, high = FREQUENCY
     frequency = values.get("frequency")
     if frequency and not low <= frequency <= high:
@@ -157,18 +160,26 @@ class Plausibility:
     right.
     """
 
-    def __init__(self, primary: float | None = None) -> None:
-        """`primary`: of its current transformers, A; None: it has none, or it is not known."""
+    def __init__(self, primary: float | None = None, *, low_voltage: bool = True) -> None:
+        """`primary`: of its current transformers, A; None: it has none, or it is not known. `low_voltage`: it
+        has no voltage transformers.
+        """
         self._primary = primary
+        self._low_voltage = low_voltage
         self._runs: dict[str, int] = {}
         self._week: int | None = None
         self._highest = 0.0
+
+    @classmethod
+    def of(cls, context: Context) -> Plausibility:
+        """Of the meter of which this is known."""
+        return cls(context.ct_primary, low_voltage=context.voltage <= LOW_VOLTAGE)
 
     def take(self, t: int, values: Mapping[str, float]) -> Iterator[Finding]:
         """Take in what was read at `t` (ms UTC)."""
         for kind, flaw in (
             ("identity", identities(values)),
-            ("network", network(values)),
+            ("network", network(values, low_voltage=self._low_voltage)),
             ("wiring", wiring(values, self._primary)),
         ):
             if flaw is None:
