@@ -21,6 +21,8 @@ from gateway.mqtt import (
 from gateway.uplink.outgoing import Flying, in_words
 
 _CLOSED = "ended"
+TOO_FAST = meaning(0x96).cause
+"""Cause of an end of the connection that a slower pace mends."""
 ABOUT_A_MESSAGE = frozenset(
     {
         _CLOSED,

@@ -17,7 +17,7 @@ from gateway.errors import LinkDown, LinkTakenOver, UplinkError, WireError
 from gateway.model import ClockLike, Event, Sealed
 from gateway.mqtt import Connection, Link, LinkState, Reconnect, open_unless
 from gateway.uplink.broker import Timing, broker_of
-from gateway.uplink.broker_troubles import BrokerTroubles, about_a_message, with_flying
+from gateway.uplink.broker_troubles import TOO_FAST, BrokerTroubles, about_a_message, with_flying
 from gateway.uplink.delivery import Delivery, FollowUp, Settling
 from gateway.uplink.dialects import link_of
 from gateway.uplink.journal_port import JournalPort
@@ -189,7 +189,9 @@ class Forwarder:
         if isinstance(fault, Unheard):
             return self._reconnect.renewed()
         idle = not flying or (not known and about_a_message(fault) and self._sender.blameless)
-        wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known)
+        if too_fast := fault.cause == TOO_FAST:
+            self._sender.slow_down()
+        wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known or too_fast)
         if isinstance(self._reconnect.error, LinkTakenOver):
             self._sender.pardon()
         self._broker.ended(fault, flying)

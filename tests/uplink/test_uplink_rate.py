@@ -36,6 +36,27 @@ def test_a_rate_of_zero_is_no_limit():
     assert bucket.wait(0.0) == 0.0
 
 
+@pytest.mark.parametrize(("configured", "first"), [(50.0, 25.0), (0.0, 25.0), (2.0, 1.0), (0.1, 0.1)])
+def test_who_is_too_fast_gives_half_each_time_and_twice_as_much_after_every_calm_ten_minutes(
+    configured, first
+):
+    bucket, now = TokenBucket(configured, 0.0), 0.0
+    assert bucket.slow_down(now) == first
+    for _ in range(20):
+        slowest = bucket.slow_down(now)
+    assert slowest == min(0.2, configured or 0.2)
+    assert given_in(bucket, now, 600.0) <= slowest * 600 + 1
+    for _ in range(12):
+        now += 600.0
+        taken = given_in(bucket, now, 10.0)
+    assert taken == pytest.approx(10 * configured, abs=12) if configured else taken >= 1000
+
+
+def given_in(bucket, now, seconds):
+    """Tokens that are asked for ten times a second, at most a hundred each time."""
+    return sum(bucket.spend(now + turn / 10) for turn in range(int(10 * seconds)) for _ in range(100))
+
+
 @given(st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True))
 def test_the_live_offset_belongs_to_the_id(gateway):
     assert 0.0 <= live_offset(gateway, 60.0) < 2.0

@@ -4,6 +4,7 @@ found out.
 
 import asyncio
 import logging
+import time
 from typing import ClassVar
 
 import pytest
@@ -395,3 +396,33 @@ def test_a_message_beside_the_batches_is_suspected_until_it_is_taken():
     for message in (Flying(meters, 1703), Flying(state, 90)):  # it is believed when the next one was taken
         objections.acknowledged(message, 3.0)
     assert not objections.suspects(meters)
+
+
+class Limited(FakeBroker):
+    """Takes so many messages a second, as many at once, and ends the connection that is faster (0x96)."""
+
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = self.left = rate
+        self.at = time.monotonic()
+
+    async def on_publish(self, writer, mid):
+        now = time.monotonic()
+        self.left = min(self.rate, self.left + (now - self.at) * self.rate)
+        self.at = now
+        if self.left < 1.0:
+            writer.write(packet(DISCONNECT, b"\x96\x00"))
+            writer.close()
+            raise ConnectionError
+        self.left -= 1.0
+        writer.write(packet(PUBACK, mid))
+
+
+async def test_a_broker_that_says_that_messages_come_too_fast_gets_them_slower(caplog):
+    async with (
+        Limited(20.0) as broker,
+        Running(settings(broker, protocol="5.0", backlog_rate=160), outbox(150)) as run,
+    ):
+        await until(lambda: run.stats.delivered_batches == 150, 60)
+        assert "fewer messages a second" in caplog.text
+        await until(lambda: run.stats.connected and run.stats.cause != "rate")

@@ -16,18 +16,42 @@ _BURST = 0.2
 """Seconds' worth of tokens that may be used at once: ten wake-ups a second, not one per batch."""
 
 
+_SLOWEST = 0.2
+"""Tokens a second, however often a broker says that we are too fast: live batches are hardly more."""
+_FASTEST = 50.0
+"""Tokens a second that are halved first where there was no limit."""
+_AGAIN = 600.0
+"""Seconds after which twice as much is tried again."""
+
+
 class TokenBucket:
     """At most `rate` tokens a second, `burst` at once; a rate of 0 means no limit. Times are monotonic
     seconds.
     """
 
     def __init__(self, rate: float, now: float, *, burst: float = 0.0) -> None:
-        self._rate = rate
+        self._configured = self._rate = rate
+        self._slowed_at: float | None = None
         self._most = burst or max(1.0, rate * _BURST)
         self._tokens = self._most
         self._at = now
 
+    def slow_down(self, now: float) -> float:
+        """The other side said that we are too fast: half as many tokens a second, which are given; twice as
+        many again after every ten minutes without that.
+        """
+        self._set(max(min(_SLOWEST, self._rate or _SLOWEST), (self._rate or _FASTEST) / 2), now)
+        return self._rate
+
+    def _set(self, rate: float, now: float) -> None:
+        whole = rate >= (self._configured or _FASTEST)
+        self._rate, self._slowed_at = (self._configured, None) if whole else (rate, now)
+        self._most = max(1.0, self._rate * _BURST)
+        self._tokens = min(self._tokens, self._most)
+
     def _fill(self, now: float) -> None:
+        if self._slowed_at is not None and now - self._slowed_at >= _AGAIN:
+            self._set(2 * self._rate, now)
         self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
         self._at = now
 

@@ -121,6 +121,15 @@ class Sender:
             return False
         return known
 
+    def slow_down(self) -> None:
+        """The broker says that messages come too fast."""
+        rate = self._bucket.slow_down(time.monotonic())
+        what = (
+            f"the broker takes fewer messages a second: of what waits, at most {rate:.2g} batches a second "
+            f"go from here on, twice as many after every ten minutes without that"
+        )
+        self._troubles.note("the rate of the backlog", what)
+
     @property
     def blameless(self) -> bool:
         """Whether all that was on its way at the newest end is what this broker takes."""
