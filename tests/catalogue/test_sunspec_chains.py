@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -23,6 +24,7 @@ from gateway.field.meter.reader import MeterTask
 from gateway.field.port.contract import Registers, registers_of
 from gateway.field.port.fake import FakePort
 from gateway.field.worker import BusWorker
+from gateway.model import Reading
 from tests.served_meters import served
 
 MARK = [0x5375, 0x6E53]
@@ -233,6 +235,58 @@ async def test_bases_are_met_with_silence(base: int) -> None:
     assert (await values("sunspec-inverter", Device(common(), inverter(2000), base=base, beside="silent")))[
         "active_power"
     ] == -2.0
+
+
+class SilentPort(FakePort):
+    """What the device does not have is not answered, and what it owes never comes."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__({})
+        self.device = device
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+        if not self.connected:
+            raise BusDown("closed")
+        self.sent_at = time.monotonic()
+        try:
+            words = await self.device.ask(function, address, count)
+        except NoReply:
+            await asyncio.sleep(timeout)
+            raise
+        self.heard_at = time.monotonic()
+        return registers_of(words)
+
+    async def overdue(self, timeout: float) -> Registers:
+        await asyncio.sleep(timeout)
+        raise NoReply("nothing came")
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_device_that_is_silent_wherever_it_has_nothing_is_read_over_its_line(
+    base: int, others: int
+) -> None:
+    """Silence at a base, and behind the last model, is neither the line's end nor a doubt for ever."""
+    device = Device(common(), inverter(), base=base, end=[], beyond="silent")
+    readings: list[Reading] = []
+    tasks = [
+        MeterTask(
+            Meter(id=f"pv{unit}", bus="bus", address=unit, driver="sunspec-inverter", interval="5s"),
+            load_driver("sunspec-inverter"),
+        )
+        for unit in range(1, 2 + others)
+    ]
+    worker = BusWorker(
+        TcpBus(name="bus", type="tcp", host="h"), tasks, readings.append, port=SilentPort(device)
+    )
+    task = asyncio.create_task(worker.run())
+    await asyncio.sleep(200.0)
+    await worker.stop()
+    await task
+    for each in tasks:
+        last = [reading for reading in readings if reading.meter == each.config.id][-10:]
+        assert [reading.values.get("active_power") for reading in last] == [-1.0] * 10
 
 
 async def test_a_device_without_a_marker_says_what_stands_at_each_base() -> None:

@@ -199,7 +199,7 @@ async def test_one_that_hangs_up_on_what_comes_meanwhile_costs_no_living_one_its
 
 
 @pytest.mark.parametrize("begins", [0.1, 3.0])
-@pytest.mark.parametrize("hold", [3.0, 5.0, 8.0])
+@pytest.mark.parametrize("hold", [3.0, 5.0, 8.0, 12.0])
 @pytest.mark.parametrize("kind", [Closes, SilentDrops, SilentCloses])
 async def test_one_that_serves_nobody_meanwhile_is_found_out_and_costs_what_lost_meters_share(
     kind: type[Queue], hold: float, begins: float

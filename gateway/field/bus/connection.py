@@ -61,6 +61,8 @@ class BusConnection:
         """Whether nothing was answered on the last connection."""
         self._well = False
         """Whether it works, and that was said."""
+        self._left_silent = False
+        """Whether it was closed because everybody was silent on it."""
         self._stray_frames = self._strays = 0
         """Frames and bytes that were no answers, as they were last looked at."""
         self._stations: list[Station] = []
@@ -115,6 +117,7 @@ class BusConnection:
             self.openings += 1
             for station in self._stations:
                 station.doubt_copies()
+        self._left_silent = False
         self.first.opened()
         self.opened_at = time.monotonic()
         if not fruitless:
@@ -193,6 +196,7 @@ class BusConnection:
     def _half_open(self) -> None:
         if len(self._silent) >= DEAF and self._all_silent:
             self.lost(BusDown(f"{self.bus.place} is connected but silent", hint="it is opened again"))
+            self._left_silent = True
 
     def _become(self, state: BusState) -> None:
         if state != self.state:

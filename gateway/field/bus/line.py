@@ -36,8 +36,8 @@ UNUSED = 0.25
 """s at most that nobody wanted the line and that may be made use of later: nobody loses a poll by that."""
 BABBLE = 2.0
 """s that a line which does not fall silent is waited for."""
-SERVES = (SERVING, LATEST)
-"""s that a gateway may be at one request: asked again is after the first, and after the second."""
+SERVES = (SERVING, LATEST, 15.0)
+"""s that a gateway may be at one request: asked again is after the first, the second, and the third."""
 ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 
@@ -85,7 +85,11 @@ class BusLine(Transactions):
         return self.timeout(station, 1) + silence
 
     async def read(self, station: Station, function: int, address: int, count: int) -> tuple[int, ...]:
-        """The words of registers, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
+        """The words of registers, in full doubt-free order; a connection that was given up for its silence is
+        opened again for them. Raises BusDown, NoReply, BadFrame, Refused.
+        """
+        if self._left_silent and self.state == "waiting":
+            await self.open()
         return words_of(await self.go_on(station, ReadSeries([(function, address, count)])))
 
     async def go_on(self, station: Station, run: ReadSeries) -> Registers:
@@ -268,7 +272,7 @@ class BusLine(Transactions):
             for _ in range(ATTEMPTS):
                 if not station.unanswered:
                     break
-                await self._resync(station)
+                await self._resync(station, run)
                 await self._quiet(station)
             else:
                 raise BadFrame(
@@ -278,7 +282,7 @@ class BusLine(Transactions):
         await self._until(self._free_for(station))
         if run.count in station.unanswered:
             # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
-            await self._resync(station)
+            await self._resync(station, run)
             await self._until(self._free_for(station))
         registers = await self._exchange(station, run)
         if station.unanswered:
@@ -328,11 +332,11 @@ class BusLine(Transactions):
         else:
             station.nothing_followed()
 
-    async def _resync(self, station: Station) -> None:
+    async def _resync(self, station: Station, run: ReadSeries) -> None:
         """Ask for a length that no open question had, until one clean reply came. Raises like `read`."""
-        refused = 0
+        refused, wanted = 0, (run.function, run.address, run.count)
         while station.unanswered:
-            function, address, count = station.probe(time.monotonic())
+            function, address, count = station.probe(time.monotonic(), wanted)
             try:
                 await self.check_read(station, function, address, count)
             except Refused as error:

@@ -260,8 +260,10 @@ class Station:
         function, address, count = self.missed
         return function == probe[0] and address < probe[1] + probe[2] and probe[1] < address + count
 
-    def probe(self, now: float) -> Ask:
-        """A read of a length that none of its unanswered requests has. Raises BadFrame when there is none."""
+    def probe(self, now: float, wanted: Ask = (3, 0, 1)) -> Ask:
+        """A read of a length that none of its unanswered requests has; by the place of the one that is
+        `wanted` where nothing is known of its registers. Raises BadFrame when there is none.
+        """
         for count in [count for count, asked in self.unanswered.items() if now - asked > FORGET]:
             if len(self.unanswered) > 1:
                 del self.unanswered[count]
@@ -277,7 +279,7 @@ class Station:
             chosen = next((probe for probe in left if not self._beside(probe)), left[0])
             self.tried.add(chosen)
             return chosen
-        places = self.probes or [*self.answered_reads.values()] or [(3, 0, 1)]
+        places = self.probes or [*self.answered_reads.values()] or [wanted]
         function, address, _ = places[max(0, self.timeouts - 1) % len(places)]
         free = next((count for count in range(1, 126) if count not in self.unanswered), None)
         if free is None:
