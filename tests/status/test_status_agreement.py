@@ -13,7 +13,7 @@ from page_states import STATES
 from status_building import CALM, METERS, NOW, Building, electric, lost, meter
 from test_status_page import Page, client
 
-from gateway.status.energy.gauge import percent_beside
+from gateway.status.energy.gauge import reactive_ratio
 from gateway.status.energy.month import about
 from gateway.status.energy.shown import shared_out
 from gateway.status.words.language import Locale
@@ -194,8 +194,8 @@ async def test_the_parts_of_the_tariff_add_up_to_the_sum_above_them(building) ->
 
 async def test_a_ratio_has_the_same_digits_in_words_and_in_the_picture(building) -> None:
     f = Locale("en", "Europe/Istanbul", NOW)
-    assert percent_beside(5.47, 15.0, f) == "5%"
-    assert percent_beside(19.96, 20.0, f) == "20.0%"
+    assert reactive_ratio(5.47, f) == "5.5%"
+    assert reactive_ratio(19.96, f) == "20.0%"
     [page] = await texts(building, "/reactive?lang=en")
     heads = re.findall(r"(inductive|capacitive): \S+ so far, heading for (\S+)", page)
     assert [kind for kind, _ratio in heads] == ["inductive", "capacitive"]

@@ -157,6 +157,15 @@ async def test_a_year_before_stands_beside_the_months_and_in_the_heading(tmp_pat
     assert f"The year before: {round(then / 1000):,} kWh." in text
 
 
+async def test_the_days_below_the_bars_do_not_run_into_each_other(building) -> None:
+    """The first of November 2026 is a Sunday: 1 and 2 stood side by side as 12."""
+    async with client(building) as http:
+        november, october = [(await http.get(f"/report/2026-{month}")).text for month in (11, 10)]
+    label = re.compile(r'<text x="[\d.]+%" y="\d+\.\d" text-anchor="(?:start|end)">(\d+)</text>')
+    assert label.findall(november) == ["2", "9", "16"]
+    assert label.findall(october) == ["1", "5", "12", "19", "26"]
+
+
 def months_of(year: int):
     return [month_of(date(year, number, 1)) for number in range(1, 13)]
 

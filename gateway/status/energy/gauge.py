@@ -20,8 +20,6 @@ _BAR, _THICK = 22, 16
 _FOOT = 20
 _ROOM = 1.4
 """Times the highest limit that the axis reaches at least."""
-_NEAR = 5.0
-"""Points from a limit up to which a decimal matters."""
 _RIGHT = 75.0
 """Percent of the width from which on a label stands left of its place."""
 
@@ -41,7 +39,7 @@ def gauge(kinds: Sequence[tuple[str, reactive.ReactiveBudget]], f: Locale) -> Pi
         out.append(draw_text(x, height - 4, f.percent(line / 100), anchor=side))
     for place, (name, each) in enumerate(kinds):
         top = place * _ROW
-        now, then = (percent_beside(value, each.limit, f) for value in (each.so_far, each.ratio))
+        now, then = (reactive_ratio(value, f) for value in (each.so_far, each.ratio))
         limit = f.percent(each.limit / 100)
         said = {"kind": name, "now": now, "then": then, "limit": limit}
         label = _("%(kind)s: %(now)s so far, heading for %(then)s") % said
@@ -86,9 +84,9 @@ def _limit(x: float, top: int, text: str) -> str:
     return f"{line}<title>{escape(text)}</title></line>{label}"
 
 
-def percent_beside(ratio: float, limit: float, f: Locale) -> str:
-    """A ratio in per cent beside its limit: the nearer, the finer."""
-    return f.percent(ratio / 100, 1 if abs(ratio - limit) <= _NEAR else 0)
+def reactive_ratio(ratio: float, f: Locale) -> str:
+    """A ratio in per cent, with the digits that it has on every page."""
+    return f.percent(ratio / 100, 1)
 
 
 def bullet(value: float, whole: float, *, mark: float | None = None, forecast: float | None = None) -> Markup:

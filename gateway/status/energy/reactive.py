@@ -10,7 +10,7 @@ from gateway.energy import reactive
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import IMPORT, Figures, KnownQuarters, by_day
-from gateway.status.energy.gauge import gauge, percent_beside
+from gateway.status.energy.gauge import gauge, reactive_ratio
 from gateway.status.energy.period import month_of
 from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh, sum_in_short, titles_of
 from gateway.status.words.language import Locale
@@ -164,7 +164,7 @@ def _kind(  # noqa: PLR0917 - what it is of
         name,
         level,
         says,
-        percent_beside(budget.ratio, limit, f),
+        reactive_ratio(budget.ratio, f),
         f.percent(limit / 100),
         left if since else left % {"kvarh": kwh(abs(budget.left), f)},
         until,

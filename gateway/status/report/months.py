@@ -19,6 +19,7 @@ from gateway.status.words.language import Locale
 _HEIGHT: Final = 170
 _ROOM: Final = 2
 """Columns at the right that are left to the labels."""
+_WEEKEND: Final = 5
 _BAND_ORDER: Final = ("t1", "t2", "t3")
 
 
@@ -270,4 +271,6 @@ def _kwh(wh: int | None, f: Locale) -> str:
 def _tick(line: ReportLine, period: Period, f: Locale) -> str:
     if period.span == "year":
         return f.month(line.first, year=False)[:3]
-    return str(line.first.day) if line.first.weekday() == 0 or line.first.day == 1 else ""
+    # Mondays; and the first, where no Monday follows so soon that the two would be read as one number.
+    first = line.first.day == 1 and line.first.weekday() < _WEEKEND
+    return str(line.first.day) if line.first.weekday() == 0 or first else ""
