@@ -170,6 +170,19 @@ async def test_the_main_meter_says_that_its_sums_are_of_the_grid(building) -> No
     assert f"November 2026: {month[1]} kWh" in sockets
 
 
+async def test_a_day_that_stands_beside_a_public_holiday_is_told(building) -> None:
+    """29 October was one: four weeks later a Thursday stood far above its line, and nobody knew why."""
+    addresses = (
+        "/energy?month=2026-11&lang=en",
+        "/energy?week=2026-11-21&lang=en",
+        "/energy?year=2026&lang=en",
+    )
+    month, week, year = await texts(building, *addresses)
+    assert "Short line: the same weekday four weeks before. 29 Oct was a public holiday." in month
+    assert "Short line: the same weekday four weeks before." in week
+    assert "holiday" not in week + year
+
+
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=6), st.sampled_from([100, 1000]))
 def test_parts_that_are_shown_with_their_sum_add_up_to_it(parts, step) -> None:
     shown = shared_out(parts, step)

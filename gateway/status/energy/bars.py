@@ -28,6 +28,7 @@ from gateway.status.energy.shown import (
     tick,
     unit,
 )
+from gateway.status.energy.today import holidays_beside
 from gateway.status.words.language import Locale
 
 DAY = 96
@@ -175,7 +176,9 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     ) % {"period": name_of(period, f), "unit": measure.unit, "n": len(keys)}
     svg = charts.bars(columns, height=_BAR_HEIGHT, says=says, number=measure.amounts(f))
     if before:
-        notes.insert(0, _("Short line: %(what)s.") % {"what": before_name(period, f)})
+        days = {key[0] for key in beside_of} if period.step != "month" else ()
+        said = _("Short line: %(what)s.") % {"what": before_name(period, f)}
+        notes[:0] = [" ".join([said, *holidays_beside(figures, days, _FOUR_WEEKS, f)])]
     axis = unit(period, f, measure.unit)
     return Picture("", svg, table, axis, (*notes, *_signs(columns, marked, f)))
 

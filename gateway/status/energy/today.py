@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -105,6 +105,18 @@ def _day_compared(figures: Figures, day: date, meter: str, f: Locale) -> str:
         left = _("The %(hours)s h of which nothing is known are left out of both.")
         said += " " + left % {"hours": f.number(quarters.missing_hours, 1)}
     return said
+
+
+def holidays_beside(figures: Figures, days: Iterable[date], back: int, f: Locale) -> list[str]:
+    """Of days that are compared with those so many days before: which of these was a public holiday, while
+    they are none. A sentence, or nothing.
+    """
+    closed = figures.calendar.holidays
+    found = sorted({day - timedelta(back) for day in days if day not in closed} & closed)
+    if not found:
+        return []
+    text = f.ngettext("%(days)s was a public holiday.", "%(days)s were public holidays.", len(found))
+    return [text % {"days": ", ".join(f.short_day(day) for day in found)}]
 
 
 def first_comparison(figures: Figures, f: Locale) -> str:
