@@ -75,16 +75,16 @@ class TreeWatch:
         """By how much (Wh, < 0), and in how many hours, grid and plants say that the building used less than
         nothing: beyond the classes of their meters and the steps of their registers.
         """
+        if not flows.plants or not flows.roots:
+            return None
         meters = {each.id: each for each in self._meters}
         held: list[tuple[tree.TreeMeter, int, list[int]]] = []
         # What is used comes through the main meters, or from a plant, whose flow is negative.
         for name, sign in [*((root, 1) for root in flows.roots), *((plant, -1) for plant in flows.plants)]:
             sides, meter = flows.sides_of_day(name, day), meters.get(name)
-            if meter is None or not sides or not flows.plants:
+            if meter is None or not sides:
                 return None
             held += [(meter, sign * side, values) for side, values in sides]
-        if not held:
-            return None
         steps = sum(gcd(*values) for _, _, values in held)
         rest = hours = 0
         for hour in range(0, len(held[0][2]), HOUR):
@@ -106,13 +106,16 @@ class TreeWatch:
 class _Flows:
     """What flows through a meter to those below it: what is drawn, less what is fed in. A plant's is
     negative while it gives; through one of which it is not known which register counts its yield, nothing is
-    known.
+    known. `roots` are those of electricity.
     """
 
     def __init__(self, history: History) -> None:
         self._history = history
         sums = history.sums
-        self.plants, self.roots = sums.plants(), sums.meters.roots
+        self.plants, known = sums.plants(), history.registers
+        self.roots = [
+            root for root in sums.meters.roots if counter_of(root, known) or (root, EXPORT) in known
+        ]
 
     def of_day(self, meter: str, day: date) -> tuple[int, int] | None:
         """The whole day, and the sum of both directions, Wh; None unless all of it is known."""

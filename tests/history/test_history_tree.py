@@ -170,3 +170,30 @@ def test_a_roof_that_counts_half_makes_a_building_that_uses_less_than_nothing(tm
     gateway = RoofAlone(tmp_path)
     gateway.run(7, sun_factor=0.5)
     assert gateway.told() == [("negative_use", "main")]
+
+
+class WaterBeside(RoofAlone):
+    """A water meter stands at the top of the tree, before all others."""
+
+    def start(self) -> None:
+        super().start()
+        self.history.sums.meters = BuildingMeters(("water", "main"), (("pv", self.yields),))
+
+
+def test_a_water_meter_beside_the_main_meter_hides_nothing(tmp_path) -> None:
+    gateway = WaterBeside(tmp_path)
+    gateway.run(7, sun_factor=0.5)
+    assert gateway.told() == [("negative_use", "main")]
+
+
+class PlantOnly(SunBuilding):
+    """No meter counts what comes from the grid; at night the roof's own draws a little."""
+
+    meters = (TreeMeter("pv"), TreeMeter("main", "pv"))
+
+
+def test_plants_without_a_main_meter_are_no_building_that_uses_less_than_nothing(tmp_path) -> None:
+    gateway = PlantOnly(tmp_path)
+    gateway.run(7)
+    assert gateway.history.sums.meters.roots == ()
+    assert "negative_use" not in {check for check, _ in gateway.told()}
