@@ -189,9 +189,8 @@ class Forwarder:
         if isinstance(fault, Unheard):
             return self._reconnect.renewed()
         idle = not flying or (not known and about_a_message(fault) and self._sender.blameless)
-        if too_fast := fault.cause == TOO_FAST:
-            self._sender.slow_down()
-        wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known or too_fast)
+        slower = fault.cause == TOO_FAST and self._sender.slow_down()
+        wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known or slower)
         if isinstance(self._reconnect.error, LinkTakenOver):
             self._sender.pardon()
         self._broker.ended(fault, flying)

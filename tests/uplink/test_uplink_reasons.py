@@ -426,3 +426,9 @@ async def test_a_broker_that_says_that_messages_come_too_fast_gets_them_slower(c
         await until(lambda: run.stats.delivered_batches == 150, 60)
         assert "fewer messages a second" in caplog.text
         await until(lambda: run.stats.connected and run.stats.cause != "rate")
+
+
+async def test_a_broker_to_which_the_slowest_is_too_fast_is_connected_to_ever_more_seldom(caplog):
+    async with Limited(0.5) as broker, Running(settings(broker, protocol="5.0", backlog_rate=0.1), outbox(9)):
+        await until(lambda: "right after accepting it" in caplog.text, 60)
+        assert "fewer messages a second" not in caplog.text

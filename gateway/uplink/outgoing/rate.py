@@ -36,6 +36,11 @@ class TokenBucket:
         self._tokens = self._most
         self._at = now
 
+    @property
+    def rate(self) -> float:
+        """Tokens a second now; 0 means no limit."""
+        return self._rate
+
     def slow_down(self, now: float) -> float:
         """The other side said that we are too fast: half as many tokens a second, which are given; twice as
         many again after every ten minutes without that.

@@ -121,14 +121,19 @@ class Sender:
             return False
         return known
 
-    def slow_down(self) -> None:
-        """The broker says that messages come too fast."""
-        rate = self._bucket.slow_down(time.monotonic())
+    def slow_down(self) -> bool:
+        """The broker says that messages come too fast; whether what waits goes more slowly from here on: it
+        may go as slowly as it can, or not be why.
+        """
+        before, rate = self._bucket.rate, self._bucket.slow_down(time.monotonic())
+        if rate == before:
+            return False
         what = (
             f"the broker takes fewer messages a second: of what waits, at most {rate:.2g} batches a second "
             f"go from here on, twice as many after every ten minutes without that"
         )
         self._troubles.note("the rate of the backlog", what)
+        return True
 
     @property
     def blameless(self) -> bool:
