@@ -216,7 +216,7 @@ class RegisterReader:
                 return True
             if error.code in SPLIT:
                 await self.skipped.split(reads[run.at], error, poll, self)
-            elif self.skipped.lasts(reads[run.at]) and poll.may_learn:
+            elif not busy and self.skipped.lasts(reads[run.at]) and poll.may_learn:
                 began, spent = time.monotonic(), poll.spent
                 await self.skipped.split(reads[run.at], error, poll, self)
                 poll.spent = spent + time.monotonic() - began

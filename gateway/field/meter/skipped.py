@@ -218,8 +218,7 @@ class SkippedRegisters:
 
     def lasts(self, read: Read) -> bool:
         """Whether refusals that may be ones of the moment have come so often that the read is at fault."""
-        known = self.refusals[read]
-        return not known.passing and known.lasting > _OFTEN
+        return self.refusals[read].lasting > _OFTEN
 
     def must_wait(self, read: Read, poll: Poll) -> bool:
         """Whether a read that is refused after long is not asked for now: that is paid from the share of the
