@@ -150,6 +150,7 @@ class DaemonActions:
         check_known(len(held), quarters, meter, quantity)
         fields = {"meter": meter, "quantity": quantity, "from": first, "to": last, "value": value, "why": why}
         await self._tell("intervals_corrected", fields)
+        await daemon.energy.write()  # whoever looks now sees it
         return {**fields, "intervals": len(held), "was": sum(interval.value for interval in held)}
 
     # -- the exchange of a meter

@@ -392,6 +392,24 @@ async def test_a_sum_is_set_of_quarter_hours_that_are_all_known(site, first, las
     assert answer["intervals"] == 2
 
 
+async def test_what_was_corrected_stands_in_the_file_at_once(site) -> None:
+    await site.poll(65)
+    await site.drained()
+    actions = DaemonActions(Telling(site))
+
+    async def tell(kind, fields) -> None:
+        await site.commit(Draft([], [Event(kind, site.clock.uptime(), fields)]), alone=True)
+
+    actions._tell = tell
+    first, last = START + 15 * MINUTE, START + 45 * MINUTE
+    for value in (7_000, 9_000):
+        await actions.correct(*REGISTER, first=first, last=last, value=value, why="a fuse")
+        with contextlib.closing(HistoryReader(site.directory)) as history:
+            held = {each.start: each for each in history.intervals(*REGISTER, *history.span())}
+        mine = [held[first + k * 15 * MINUTE] for k in range(2)]
+        assert (sum(each.value for each in mine), {each.quality for each in mine}) == (value, {"d"})
+
+
 async def test_what_was_corrected_is_known_to_who_asks_at_once(site) -> None:
     await site.poll(60)
     await site.drained()

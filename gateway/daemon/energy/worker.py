@@ -24,6 +24,7 @@ from gateway.config import Config
 from gateway.daemon.energy.nightly import NightlyCopy
 from gateway.daemon.energy.opening import Committing, committed, concerns, open_projection, parts_of
 from gateway.daemon.energy.progress import EnergyProgress
+from gateway.daemon.energy.writing import kept_going
 from gateway.errors import GatewayError, HistoryDamaged, HistoryError, JournalError
 from gateway.host import Clock, give_way
 from gateway.journal import Journal
@@ -166,6 +167,12 @@ class EnergyWorker:
             )
         history = self._opened.history
         return await self._in_thread(history.register_intervals, meter, quantity, first, last)
+
+    async def write(self) -> None:
+        """What is committed by now stands in the file when this returns, for who looks at that."""
+        await self._until_taken(self._journal.newest[1])
+        if self._live:
+            await self._in_thread(self._save)
 
     async def _until_taken(self, seq: int) -> None:
         end = time.monotonic() + MOST_WAITED
@@ -350,35 +357,22 @@ class EnergyWorker:
         path = self._opened.history.path
         if self._clock.synced and self._nightly.due(path, datetime.now(self._zone)):
             await self._in_thread(self._save)
-            await asyncio.to_thread(self._kept_going, lambda: self._nightly.make(path))
+            await asyncio.to_thread(kept_going, lambda: self._nightly.make(path))
 
     async def _sum_up(self) -> None:
         """Daily sums of what is over, a day at a time, while nothing else is to be done."""
         if self._to_sum_up:
             began = time.monotonic()
             history = self._opened.history
-            self._to_sum_up = await self._in_thread(self._kept_going, lambda: history.sum_up(1))
+            self._to_sum_up = await self._in_thread(kept_going, lambda: history.sum_up(1))
             await asyncio.sleep((time.monotonic() - began) * SUM_REST)
 
     def _save(self) -> None:
-        kept, opened = self._kept_going(self._opened.save), self._opened
+        kept, opened = kept_going(self._opened.save), self._opened
         self.trouble = "" if kept else f"{opened.history.path} cannot be written"
         if kept:
             self.resolutions = opened.resolutions()
             self._to_sum_up = True
-
-    @staticmethod
-    def _kept_going(write: Callable[[], bool | None]) -> bool:
-        """Write something; whether it was, and whether there is more of it. A full disk is no reason to read
-        the journal again.
-        """
-        try:
-            return write() is not False
-        except HistoryError as error:
-            if type(error) is not HistoryError:
-                raise
-            log.warning("%s", error)
-            return False
 
     # ── what does not fit beside readings ──
 
