@@ -535,6 +535,24 @@ ATTACKED = (
         "test_one_that_serves_nobody_meanwhile_is_found_out_and_costs_what_lost_meters_share",
     ),
     Found(
+        "SunSpec inverter over Modbus TCP with its list at 50000, silent wherever it has nothing",
+        "0 of 30",
+        "20 of 30, from the 30th second on",
+        "catalogue/test_sunspec_chains.py::test_a_device_that_is_silent_wherever_it_has_nothing_is_read_over_its_line",
+    ),
+    Found(
+        "meter that says busy (exception 6) for 200 ms after its own answer, three reads a poll",
+        "0 of 30 whole",
+        "20 of 20 whole, pause learnt",
+        "field/test_silent_read.py::test_a_meter_that_is_busy_after_its_answer_gets_a_pause",
+    ),
+    Found(
+        "meter alone on its connection, deaf for 3 s after a register that it does not have",
+        "1 of 90",
+        "all from the second minute on",
+        "field/test_deaf.py::test_one_that_is_alone_and_deaf_after_its_shortest_read_is_asked_for_others_first",
+    ),
+    Found(
         "Modbus TCP device that sends each request back before it answers",
         "0 of 30",
         "30 of 30",
@@ -592,6 +610,18 @@ ATTACKED = (
         "84 readings gone after a kill",
         "written again under its name",
         "journal/test_journal_moved.py::test_what_lost_its_name_is_written_again",
+    ),
+    Found(
+        "another program's file, or a FIFO, put in the place of the open journal",
+        "all comes back, and 13 batches are told as lost",
+        "all comes back, none is told as lost",
+        "journal/test_journal_moved.py::test_what_lost_its_name_is_written_again",
+    ),
+    Found(
+        "`true` where a number is meant (`per_unit`, `start`, `area`, `backlog_rate`)",
+        "“good”, taken for 1",
+        "refused with file and line",
+        "config/test_outside.py::test_a_switch_is_no_number",
     ),
     Found(
         "folder, dangling link or FIFO in the journal's place",

@@ -5,6 +5,7 @@ finds it by its name.
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from functools import partial
@@ -65,6 +66,19 @@ def folder_instead(directory):
     (directory / "journal.db").mkdir()
 
 
+def foreign_file(directory):
+    other = sqlite3.connect(directory / "other.db")
+    other.execute("CREATE TABLE orders (id INTEGER)")
+    other.commit()
+    other.close()
+    (directory / "other.db").replace(directory / "journal.db")
+
+
+def pipe_instead(directory):
+    (directory / "journal.db").unlink()
+    os.mkfifo(directory / "journal.db")
+
+
 def rename_folder(directory):
     directory.rename(directory.with_name("gone"))
 
@@ -86,6 +100,8 @@ WAYS = [
     older_copy,
     link_file,
     folder_instead,
+    foreign_file,
+    pipe_instead,
     rename_folder,
     new_folder,
     remove_folder,
@@ -127,6 +143,7 @@ async def test_what_lost_its_name_is_written_again(opened, clock, tmp_path, loss
     held, _, stats = await contents(directory)
     assert {(row.epoch, row.seq) for row in taken[10:]} <= set(held)
     assert stats.state == "ok"
+    assert stats.lost == 0, "nobody is told that what came back is lost"
     # A file was never written that somebody else had put there, nor anything through a link.
     assert not (directory / "journal.db").is_symlink()
 

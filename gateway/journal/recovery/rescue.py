@@ -107,7 +107,8 @@ class Rescue:
         lost = [
             owned
             for first, last in known.gaps(lowest, highest)
-            for owned in self._owners(first, last)
+            for owners in self._owners(first, last)
+            for owned in _not_here(file, *owners)
             if not missing.explained(file.store, *owned)
         ]
         if lost and case.lost == NOTHING:
@@ -161,3 +162,13 @@ class Rescue:
     def close(self) -> None:
         """Let go of the file."""
         self._scan.close()
+
+
+def _not_here(file: JournalFile, epoch: str, first: int, last: int) -> Iterator[tuple[str, int, int]]:
+    """What of an epoch's numbers no other damaged file has given back: where one file stood in the place of
+    another, both are thought to have had them.
+    """
+    sql = "SELECT seq FROM salvage WHERE epoch = ? AND seq BETWEEN ? AND ?"
+    here = Ranges((seq, seq) for (seq,) in file.store.query(sql, (bytes.fromhex(epoch), first, last)))
+    for low, high in here.gaps(first, last):
+        yield epoch, low, high
