@@ -74,7 +74,8 @@ async def test_a_port_that_resets_tls_is_told_with_the_scheme(scheme):
 
 
 async def test_a_server_of_websockets_that_says_nothing_is_told_as_silent(monkeypatch):
-    monkeypatch.setattr("paho.mqtt.client.Client.connect_timeout", property(lambda _: 0.2), raising=False)
+    patience = property(lambda _: 0.2, lambda *_: None)
+    monkeypatch.setattr("paho.mqtt.client.Client._connect_timeout", patience, raising=False)
     hold = asyncio.Event()
 
     class Mute(Loopback):
