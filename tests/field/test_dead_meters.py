@@ -10,8 +10,10 @@ from field_parts import driver, meter
 from odd_devices import Client, served
 
 from gateway.config import TcpBus
+from gateway.errors import BusDown
 from gateway.field import BusWorker, MeterTask
 from gateway.field.bus import transaction
+from gateway.field.port.contract import Registers
 from gateway.field.port.fake import FakePort
 from gateway.model import Reading
 from tests.waiting import until
@@ -70,6 +72,44 @@ async def test_several_that_die_together_cost_little_more(dead: list[int]) -> No
 async def test_the_control_all_the_time_that_a_gateway_may_need_costs_more(monkeypatch) -> None:
     monkeypatch.setattr(transaction, "FIRST", 10.5)
     assert max(await rates([1], "1s", meters=5)) < 0.9
+
+
+class HangsUp(FakePort):
+    """Whoever is connected is hung up on with the first request."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+        self.asked.append((unit, function, address, count))
+        self.sent_at = time.monotonic()
+        self.close()
+        raise BusDown("the connection was closed")
+
+
+class RefusesAtOnce(FakePort):
+    """A gateway that knows that there is nobody (exception 10)."""
+
+    def __init__(self) -> None:
+        super().__init__({1: {}}, latency=0.001)
+        self.refuse = {1: 10}
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("interval", ["0s", "1s", "10s"])
+@pytest.mark.parametrize("kind", [HangsUp, RefusesAtOnce])
+async def test_one_that_is_gone_at_once_is_not_asked_without_a_pause(
+    kind: type[HangsUp | RefusesAtOnce], interval: str
+) -> None:
+    """What it takes is next to nothing, and so was the wait: dozens of connections in each second."""
+    port = kind()
+    worker, _ = worker_of(TcpBus(name="b", type="tcp", host="h"), port, range(1, 2), interval)
+    task = asyncio.create_task(worker.run())
+    await asyncio.sleep(2 * MINUTE)
+    await worker.stop()
+    await task
+    assert 2 * MINUTE / 10 <= len(port.asked) <= 100
+    assert port.openings <= 150
 
 
 async def test_on_a_real_connection_the_first_dead_meter_costs_the_others_a_moment() -> None:
