@@ -14,6 +14,7 @@ from math import inf
 from gateway.common.wait import wait_for_event
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker_link import open_unless
+from gateway.mqtt.limits import payload_room
 from gateway.mqtt.link import Connection, Link, Outgoing
 from gateway.mqtt.reasons import NOT_AUTHORIZED, meaning, without_keys
 from gateway.mqtt.reconnect import Reconnect
@@ -79,6 +80,15 @@ class ThreadLink:
     def connected(self) -> bool:
         """Whether `send` takes something."""
         return self._connection is not None
+
+    def room_for(self, topic: str) -> int | None:
+        """Bytes that a message on this topic may have at this broker, asked from any thread; None without a
+        limit.
+        """
+        connection = self._connection
+        if connection is None or connection.limits.packet is None:
+            return None
+        return payload_room(topic, connection.limits.packet, five=connection.protocol != "3.1.1")
 
     def stop(self) -> None:
         """Disconnect; what was taken before is handed over first, within a bounded time."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from gateway.model import Ranges
-from gateway.wire import Receipt
+from gateway.wire import MAX_SMALL, Receipt
 
 MAX_RANGES = 1000
 MAX_CONFLICTS = 250
@@ -19,8 +19,12 @@ NEWEST = 1000
 """Epochs, the newest ones, whose gaps are asked for."""
 FOLLOWED = 200
 """Epochs after one in which explanations for it are looked for."""
-MAX_BYTES = 15_000
-"""A receipt stays below the 16 KiB that a gateway is willing to read."""
+BESIDE = 120
+"""Bytes of a receipt beside its ranges and numbers, at most."""
+RANGE_BYTES = 36
+CONFLICT_BYTES = 20
+LATELY_PAGES = 64
+"""Receipts for what one commit has stored, at most."""
 
 _ALL = 2**53
 
@@ -211,16 +215,18 @@ class GatewayLedger:
             yield from later.open_explained.within(1, below)
 
 
-def receipts(epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pages: int = 1) -> list[Receipt]:
+def receipts(
+    epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pages: int = 1, most: int = MAX_SMALL
+) -> list[Receipt]:
     """All of `receipt_pages` at once."""
-    return list(receipt_pages(epoch, ledger, lately, pages=pages))
+    return list(receipt_pages(epoch, ledger, lately, pages=pages, most=most))
 
 
 def receipt_pages(
-    epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pages: int = 1
+    epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pages: int = 1, most: int = MAX_SMALL
 ) -> Iterator[Receipt]:
-    """What is held of an epoch, in at most `pages` receipts; when the ranges are too many for one, those with
-    `lately` alone.
+    """What is held of an epoch, in at most `pages` receipts of at most `most` bytes; when one is wanted and
+    the ranges are too many for it, those with `lately` alone, in as many as they need.
 
     Only what is held is receipted, never what is merely explained: a thinned range may have spared batches
     inside that are still on their way. A seq in conflict is not receipted either, so that nobody takes the
@@ -228,24 +234,37 @@ def receipt_pages(
     """
     good = ledger.good
     start = good.around(ledger.first) if ledger.first is not None else None
-    if pages == 1 and len(good) > MAX_RANGES:
-        ranges = sorted({pair for pair in map(good.around, lately) if pair and pair != start})
-    else:
-        ranges = [pair for pair in good if pair != start]
+    room = max(RANGE_BYTES, most - BESIDE)
     told = [seq for seq in sorted(lately) if seq in ledger.conflicts] or list(
         _newest(ledger.conflicts, MAX_CONFLICTS)
     )
-    conflicts = sorted(told[:MAX_CONFLICTS])
+    conflicts = sorted(told[: min(MAX_CONFLICTS, room // (2 * CONFLICT_BYTES))])
+    if pages == 1 and not _fit(good, room - CONFLICT_BYTES * len(conflicts)):
+        pages = LATELY_PAGES
+        ranges = sorted({pair for pair in map(good.around, lately) if pair and pair != start})
+    else:
+        ranges = [pair for pair in good if pair != start]
     at = 0
     for page in range(pages):
         if page and at >= len(ranges):
             return
-        begin, size = at, 20 * len(conflicts)
-        while at < min(len(ranges), begin + MAX_RANGES) and size < MAX_BYTES:
-            size += len(f"[{ranges[at][0]},{ranges[at][1]}],")
+        begin, size = at, CONFLICT_BYTES * len(conflicts)
+        while at < min(len(ranges), begin + MAX_RANGES) and (at == begin or size + RANGE_BYTES <= room):
+            size += _bytes_of(ranges[at])
             at += 1
         have = [[first, last] for first, last in ranges[begin:at]]
         yield Receipt(epoch=epoch, upto=start[1] if start else 0, have=have, conflicts=conflicts or None)
+
+
+def _fit(ranges: Ranges, room: int) -> bool:
+    """Whether one receipt has room for all of them."""
+    if len(ranges) > MAX_RANGES:
+        return False
+    return len(ranges) * RANGE_BYTES <= room or sum(map(_bytes_of, ranges)) <= room - RANGE_BYTES
+
+
+def _bytes_of(pair: tuple[int, int]) -> int:
+    return len(f"[{pair[0]},{pair[1]}],")
 
 
 def _newest(ranges: Ranges, most: int) -> Iterator[int]:

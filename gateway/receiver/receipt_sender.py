@@ -54,7 +54,8 @@ class ReceiptSender:
     def stored(self, seqs: Mapping[tuple[str, str], set[int]]) -> None:
         """A commit answers for these seqs, by gateway and epoch."""
         for (gateway, epoch), lately in seqs.items():
-            for receipt in receipts(epoch, self._store.ledger(gateway).epoch(epoch), lately):
+            ledger, most = self._store.ledger(gateway).epoch(epoch), self._most(gateway)
+            for receipt in receipts(epoch, ledger, lately, most=most):
                 self._send(gateway, receipt)
 
     def came_online(self, gateway: str, epoch: str | None) -> None:
@@ -64,7 +65,8 @@ class ReceiptSender:
     def _everything(self, gateway: str, current: str | None) -> Iterator[Receipt]:
         known = islice(reversed(self._store.ledger(gateway).epochs), EPOCHS)
         for epoch in dict.fromkeys([*([current] if current else []), *known]):
-            yield from receipt_pages(epoch, self._store.ledger(gateway).epoch(epoch), pages=64)
+            ledger = self._store.ledger(gateway).epoch(epoch)
+            yield from receipt_pages(epoch, ledger, pages=64, most=self._most(gateway))
 
     def pay(self) -> None:
         """Send of what is owed as much as a turn allows, a page of each gateway after the other."""
@@ -81,12 +83,19 @@ class ReceiptSender:
         sent = self._link.send(Topics(gateway).receipt(self._consumer), receipt.to_bytes())
         self._counts.receipts += sent
 
+    def _most(self, gateway: str) -> int:
+        """Bytes of a receipt: what a gateway is willing to read, or what the broker takes where that is
+        less.
+        """
+        room = self._link.room_for(Topics(gateway).receipt(self._consumer))
+        return MAX_SMALL if room is None else min(MAX_SMALL, room)
+
     def _add_digests(self, gateway: str, receipt: Receipt) -> None:
         """Of what is stored under the numbers in conflict, as far as a receipt has room: whose it is need
         not send it again.
         """
         if receipt.conflicts:
-            fit = max(0, (MAX_SMALL - len(receipt.to_bytes())) // DIGEST_BYTES - 1)
+            fit = max(0, (self._most(gateway) - len(receipt.to_bytes())) // DIGEST_BYTES - 1)
             seqs = receipt.conflicts[max(0, len(receipt.conflicts) - fit) :]
             receipt.digests = [(seq, self._digest(gateway, receipt.epoch, seq)) for seq in seqs]
 

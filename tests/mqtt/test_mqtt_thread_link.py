@@ -8,7 +8,7 @@ import pytest
 
 from gateway.common.address import BrokerAddress
 from gateway.errors import LinkDown
-from gateway.mqtt import Broker, MemoryLink, Reconnect, ThreadLink
+from gateway.mqtt import Broker, Limits, MemoryLink, Reconnect, ThreadLink, packet_size
 from gateway.mqtt import thread_link as module
 from gateway.mqtt.link import MAX_UNACKED
 from tests.waiting import wait_until
@@ -57,6 +57,17 @@ def test_messages_go_out_and_come_in():
         assert [(m.topic, m.payload, m.retain) for m in connection.sent] == [("t", b"1", False)]
         connection.deliver("a", b"2")
         assert made.heard == [("a", b"2")], "in the thread that brings it"
+
+
+@pytest.mark.parametrize("packet", [None, 320, 8192])
+def test_the_room_for_a_message_is_that_of_the_broker_at_hand(packet):
+    made = Made()
+    made.memory.limits = Limits(packet=packet)
+    assert made.link.room_for("a/topic") is None, "nobody has said anything"
+    with made:
+        made.connected()
+        room = made.link.room_for("a/topic")
+    assert room is None if packet is None else packet_size("a/topic", room, five=True) == packet
 
 
 @pytest.mark.parametrize("brief", [1, 3])

@@ -364,6 +364,20 @@ def test_a_full_inbox_waits_and_lets_go_when_closed(tmp_path):
     assert not waiting.is_alive()
 
 
+def test_receipts_keep_to_the_packets_that_the_broker_takes(tmp_path, receive):
+    server = Mosquitto(tmp_path, f"{OPEN}max_packet_size 2000\n")
+    server.start()
+    try:
+        receiver = receive(server.url).connected()
+        feeder = Feeder(server.port)
+        feeder.deliver([batch(2 * number + 1) for number in range(1, 400)])
+        assert max(len(receipt.to_bytes()) for receipt in feeder.receipts) < 2000
+        assert "oversize" not in server.log
+        assert "0x95" not in receiver.log
+    finally:
+        server.kill()
+
+
 def test_passwords_come_from_a_file_and_a_refusal_is_said(tmp_path, receive, feeders):
     passwords = tmp_path / "passwords"
     subprocess.run(

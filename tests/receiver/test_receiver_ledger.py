@@ -5,7 +5,7 @@ from receiver_feed import E1, E2, E3
 
 from gateway.model import Ranges
 from gateway.receiver.ledger import MOST_GAPS, EpochLedger, GatewayLedger, receipts
-from gateway.wire import Receipt, parse
+from gateway.wire import MAX_SMALL, Receipt, parse
 
 
 def epoch(*held, first=None, conflicts=(), **more):
@@ -203,3 +203,30 @@ def test_one_look_takes_up_so_many_ranges_of_all_epochs_together():
     found = gateway.newest_missing(lambda _: Ranges())
     assert list(found) == [names[2], names[1]], "the newest first, and no further than the bound"
     assert [len(gap.certain) for gap in found.values()] == [300, MOST_GAPS - 300]
+
+
+@pytest.mark.parametrize("most", [320, 900, 2000, 8192, MAX_SMALL])
+@pytest.mark.parametrize("start", [1, 10**6, 2**52])
+@pytest.mark.parametrize("conflicts", [0, 300])
+def test_no_receipt_is_larger_than_the_broker_takes_and_nothing_is_left_out(most, start, conflicts):
+    ledger = epoch(*((start + 2 * n, start + 2 * n) for n in range(700)))
+    for seq in range(start, start + 2 * conflicts, 2):
+        ledger.contradict(seq)
+    held = set(range(start + 2 * conflicts, start + 1400, 2))
+    every = receipts(E1, ledger, pages=10_000, most=most)
+    assert named(every) == held
+    lately = set(sorted(held)[-60:])
+    late = receipts(E1, ledger, lately, most=most)
+    assert named(late) >= lately
+    assert max(len(page.to_bytes()) for page in every + late) <= most
+
+
+def named(pages):
+    return {seq for page in pages for first, last in page.have for seq in range(first, last + 1)}
+
+
+def test_numbers_that_take_more_room_than_one_receipt_has_do_not_push_out_what_came_lately():
+    ledger = epoch(*((2**50 + 2 * n, 2**50 + 2 * n) for n in range(900)))
+    last = 2**50 + 2 * 899
+    [answer] = receipts(E1, ledger, {last})
+    assert answer.have == [[last, last]]
