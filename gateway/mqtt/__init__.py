@@ -22,6 +22,7 @@ from gateway.mqtt.reasons import (
     RETURN_CODES,
     SHARED,
     TOO_LARGE,
+    NoWay,
     OddConnack,
     farewell,
     meaning,
@@ -36,7 +37,7 @@ __all__ = [
     "ACCESS_LIST", "FIRST_FAILURE", "NOT_AUTHORIZED", "NO_SUBSCRIBERS", "PAYLOAD", "RETURN_CODES", "SHARED",
     "SPARE", "SUCCESS", "TOO_LARGE", "TO_THE_LOOP",
     "Broker", "BrokerLink", "Connection", "Hearing", "Limits", "Link", "LinkState", "Listener",
-    "MemoryConnection", "MemoryLink", "OddConnack", "Outgoing", "Reconnect", "ThreadLink",
+    "MemoryConnection", "MemoryLink", "NoWay", "OddConnack", "Outgoing", "Reconnect", "ThreadLink",
     "check_files", "farewell", "file_mistakes", "meaning", "open_to_others", "open_unless", "packet_size",
     "password", "payload_room", "refusal", "tls_context", "tls_error", "unreachable",
 ]  # fmt: skip

@@ -69,7 +69,11 @@ WHY_UNREACHABLE = {
 """By number of the system's error: the word that page and API use, and what to do."""
 
 
-def unreachable(error: OSError | UnicodeError, where: str = "") -> LinkDown:
+class NoWay(LinkDown):
+    """The way to a broker ends before it was asked for anything."""
+
+
+def unreachable(error: OSError | UnicodeError, where: str = "") -> NoWay:
     """Why the way to a broker ends before it, with what to do; `where` is the name or address tried."""
     number = getattr(error, "errno", 0) or (errno.ETIMEDOUT if isinstance(error, TimeoutError) else 0)
     cause, hint = WHY_UNREACHABLE.get(number, ("unreachable", _NOTHING))
@@ -78,7 +82,7 @@ def unreachable(error: OSError | UnicodeError, where: str = "") -> LinkDown:
     if cause == "unknown_name" and "%" in where:
         cause, hint = "no_route", "plug its interface in, or write one in url that ip link lists"
     why = getattr(error, "strerror", None) or str(error)
-    return LinkDown(f"{where} cannot be reached: {why}".lstrip(), hint=hint, cause=cause)
+    return NoWay(f"{where} cannot be reached: {why}".lstrip(), hint=hint, cause=cause)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from gateway.mqtt import (
     Hearing,
     Link,
     Listener,
+    NoWay,
     OddConnack,
     Outgoing,
     Reconnect,
@@ -111,8 +112,10 @@ _PERHAPS_OLDER = frozenset({_VERSION, "no_answer", "silent"})
 
 def _perhaps_older(error: UplinkError) -> bool:
     """Whether a broker of MQTT 3.1.1 may be behind it: one may answer MQTT 5 in its own tongue. What speaks
-    something else than MQTT is none.
+    something else than MQTT is none, nor what was never reached.
     """
+    if isinstance(error, NoWay):
+        return False
     if isinstance(error, OddConnack):
         return error.cause == "broke_protocol"
     return error.cause in _PERHAPS_OLDER

@@ -1,6 +1,7 @@
 """`submeter receive` as a process, against a real broker: reconnects, protocols, TLS, kill -9, clean stop."""
 
 import asyncio
+import errno
 import json
 import logging
 import random
@@ -20,7 +21,7 @@ from receiver_feed import E1, E2, Feeder, batch, opening
 from gateway.cli.broker_options import broker_at
 from gateway.common.address import BrokerAddress
 from gateway.errors import GatewayError, LinkDown
-from gateway.mqtt import Broker, MemoryLink, OddConnack, check_files, refusal
+from gateway.mqtt import Broker, MemoryLink, OddConnack, check_files, refusal, unreachable
 from gateway.mqtt.link import DEAF
 from gateway.mqtt.reasons import odd_connack
 from gateway.receiver import Receiver, broker_link
@@ -494,6 +495,8 @@ def test_seconds_ends_it(broker, receive):
         ),
         (LinkDown("closed", hint="check the port", cause="no_answer"), "→ check the port; start a receiver"),
         (LinkDown("away", hint="start it", cause="nobody_listens"), "away → start it"),
+        (unreachable(OSError(errno.ETIMEDOUT, "Connection timed out")), "timed out → check host and port"),
+        (unreachable(ConnectionResetError(errno.ECONNRESET, "reset")), "reached: reset → check that the"),
         (
             OddConnack("malformed", hint="look at the proxy", cause="broke_protocol"),
             "malformed; --share needs a broker that speaks MQTT 5 → look at the proxy; start a receiver for "
