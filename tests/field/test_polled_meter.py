@@ -292,3 +292,13 @@ async def test_after_its_port_was_opened_anew_a_lost_meter_is_asked_at_once() ->
         port.dead.clear()
         port.down = False
         await bench.until(lambda: bool(bench.of("m2")[-1].values), 30)
+
+
+def test_one_that_is_gone_for_months_is_asked_every_few_seconds_at_the_soonest() -> None:
+    one, waits = polled(), []
+    for _ in range(3000):
+        one.mark_lost(NoReply("silent"), 0.0, 0.0, 30.0)
+        waits.append(one.probe_at)
+        one._paid_at = 0.0
+    assert waits[:4] == [1.0, 2.0, 3.0, 4.0]
+    assert set(waits[4:]) == {5.0}

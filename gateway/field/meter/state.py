@@ -31,8 +31,8 @@ AGAIN, CHEAP = 1.0, 20.0
 wait in place of which: a time-out of a second is paid for with that.
 """
 SOONEST, OFTEN = 1.0, 5.0
-"""s at least until a lost meter is asked again, however little that takes: at first, and at most, doubling.
-Who hangs up at once, or refuses at once, would be asked for ever without a pause.
+"""s at least until a lost meter is asked again, however little that takes: at first, as much more each time,
+and at most. Who hangs up at once, or refuses at once, would be asked for ever without a pause.
 """
 EXCHANGE = 180.0
 """s at least that it takes to put another meter in a meter's place."""
@@ -196,7 +196,7 @@ class PolledMeter:
         second = min(second, AGAIN) if second <= CHEAP and now >= self._paid_at else second
         self.error = error
         self._failures += 1
-        wait = max(wait, min(SOONEST * 2 ** (self._failures - 1), OFTEN))
+        wait = max(wait, min(SOONEST * self._failures, OFTEN))
         self.second_try, self.whole = self._failures == 1 and self.whole >= WELL, 0
         self._paid_at = max(self._paid_at, now + wait) if second else now
         self._become(PollState.LOST, now)
