@@ -227,3 +227,36 @@ async def test_a_silent_serial_line_is_not_opened_again() -> None:
             await line.read(station, 4, 0, 1)
     assert line.state == "ready"
     assert (station.counters.timeouts, line.counters.timeouts) == (4, 4)
+
+
+class Counting(FakePort):
+    """A port that counts how often it was to be opened."""
+
+    tries = 0
+
+    async def open(self) -> None:
+        self.tries += 1
+        await super().open()
+
+
+async def test_a_connection_that_was_closed_for_silence_is_tried_again_at_once_but_once() -> None:
+    port = Counting({1: lambda _, at: at})
+    line = await opened(TcpBus(name="bus", type="tcp", host="h"), port)
+    station = line.station(1)
+    await line.read(station, 4, 0, 10)
+    port.silent.add(1)
+    for count in range(1, 9):
+        if line.state == "waiting":
+            break
+        with pytest.raises(NoReply):
+            await line.read(station, 4, 0, count)
+    assert (line.state, port.tries) == ("waiting", 1), "closed for silence"
+    port.down = True
+    for _ in range(3):
+        with pytest.raises(BusDown):
+            await line.read(station, 4, 0, 10)
+    assert port.tries == 2
+    port.down = False
+    port.silent.clear()
+    await line.open()
+    assert len(await line.read(station, 4, 0, 10)) == 10

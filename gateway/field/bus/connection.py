@@ -117,7 +117,6 @@ class BusConnection:
             self.openings += 1
             for station in self._stations:
                 station.doubt_copies()
-        self._left_silent = False
         self.first.opened()
         self.opened_at = time.monotonic()
         if not fruitless:
@@ -137,7 +136,7 @@ class BusConnection:
         self._fruitless = (
             self.state == "ready" and not self.first.answered and not isinstance(self.bus, SerialBus)
         )
-        self._well = False
+        self._well = self._left_silent = False
         self._troubles.begin("port", f"bus {self.bus.name} is lost: {error}")
         self.error, self.trouble = str(error), error
         self.retry_at = time.monotonic() + self._backoff.next()
