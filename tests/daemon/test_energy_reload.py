@@ -17,7 +17,7 @@ from gateway.daemon.energy import EnergyWorker, worker
 from gateway.daemon.energy.opening import open_projection
 from gateway.energy import GRAIN
 from gateway.energy.checks.register import is_impossible
-from gateway.errors import GatewayError, HistoryError
+from gateway.errors import GatewayError, HistoryDamaged, HistoryError
 from gateway.history import BuildingMeters, HistoryReader
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading
@@ -408,6 +408,25 @@ async def test_what_was_corrected_stands_in_the_file_at_once(site) -> None:
             held = {each.start: each for each in history.intervals(*REGISTER, *history.span())}
         mine = [held[first + k * 15 * MINUTE] for k in range(2)]
         assert (sum(each.value for each in mine), {each.quality for each in mine}) == (value, {"d"})
+
+
+async def test_a_file_that_fails_does_not_deny_what_was_corrected(site, monkeypatch) -> None:
+    """The event is in the journal: the engine takes it again with the rest."""
+    await site.poll(65)
+    await site.drained()
+    actions, told = DaemonActions(Telling(site)), []
+
+    async def tell(kind, fields) -> None:
+        told.append(fields["value"])
+
+    def fails() -> None:
+        raise HistoryDamaged("the file is damaged")
+
+    actions._tell = tell
+    monkeypatch.setattr(site.energy, "_save", fails)
+    first, last = START + 15 * MINUTE, START + 45 * MINUTE
+    answer = await actions.correct(*REGISTER, first=first, last=last, value=7_000, why="a fuse")
+    assert (answer["value"], told) == (7_000, [7_000])
 
 
 async def test_what_was_corrected_is_known_to_who_asks_at_once(site) -> None:

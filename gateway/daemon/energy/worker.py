@@ -169,10 +169,13 @@ class EnergyWorker:
         return await self._in_thread(history.register_intervals, meter, quantity, first, last)
 
     async def write(self) -> None:
-        """What is committed by now stands in the file when this returns, for who looks at that."""
+        """What is committed by now stands in the file when this returns, for who looks at that, unless the
+        file fails: then the engine finds that out itself, and begins again.
+        """
         await self._until_taken(self._journal.newest[1])
         if self._live:
-            await self._in_thread(self._save)
+            with contextlib.suppress(HistoryError):
+                await self._in_thread(self._save)
 
     async def _until_taken(self, seq: int) -> None:
         end = time.monotonic() + MOST_WAITED

@@ -64,7 +64,7 @@ class BuildingNow:
 class HomeEnergy:
     """Of the first screen. `rows`, and `more` of them of the month: name, what holds, a word more, address;
     `others` are other periods. `jobs` is what somebody should see to, because it will cost money. `sources`
-    say what is used at this moment; `hour_ago` is the mean of the quarter hour before, in kW, `usual` the
+    say what is used at this moment; `hour_ago` is the mean of that quarter hour, in kW, `usual` the
     lowest and highest mean of like days at this hour.
     """
 
