@@ -342,6 +342,12 @@ async def give(daemon: Daemon, factory, number: int, pin=17) -> None:
     )
 
 
+def without_inputs(text: str) -> str:
+    """The configuration without its pulse inputs."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if "pin: " not in line and not line.startswith("pulses:"))
+
+
 async def test_all_inputs_taken_out_and_put_back_while_the_journal_is_full(gateway, monkeypatch) -> None:
     refusal = Refusal(monkeypatch)
     async with here(gateway, monkeypatch) as (daemon, factory):
@@ -350,14 +356,7 @@ async def test_all_inputs_taken_out_and_put_back_while_the_journal_is_full(gatew
         refusal.left = ALWAYS
         await give(daemon, factory, 30)
         good = gateway.config.read_text()
-        gateway.config.write_text(
-            "\n".join(
-                line
-                for line in good.splitlines()
-                if "{id: water" not in line and "{id: gas" not in line and "pulses:" not in line
-            )
-            + "\n"
-        )
+        gateway.config.write_text(without_inputs(good))
         for _ in range(2):
             await daemon.reload()
             assert daemon.assembly.pulses is None
@@ -393,6 +392,49 @@ async def test_a_set_while_the_journal_is_full_says_so_and_survives(gateway, mon
     async with here(gateway, monkeypatch) as (daemon, _):
         (water, _) = daemon.assembly.pulses.health()
         assert (water.count, water.register) == (5, 1240.5)
+
+
+async def test_a_clean_stop_while_the_journal_is_full_loses_neither_a_set_nor_a_pulse(
+    gateway, monkeypatch
+) -> None:
+    refusal = Refusal(monkeypatch)
+    async with here(gateway, monkeypatch) as (daemon, factory):
+        await give(daemon, factory, 5)
+        await daemon.assembly.slots.flush()
+        refusal.left = ALWAYS
+        answer = await asyncio.to_thread(gateway.cli, "pulses", "set", "water", "1240.5")
+        assert answer.returncode != 0
+        await give(daemon, factory, 7)
+    assert refusal.count > 0
+    async with here(gateway, monkeypatch) as (daemon, _):  # the disk is still full
+        (water, _) = daemon.assembly.pulses.health()
+        assert (water.count, water.register, water.doubt) == (12, 1240.57, "")
+
+
+async def test_inputs_that_were_taken_out_come_back_after_a_kill_and_starts_without_them(
+    gateway, monkeypatch
+) -> None:
+    refusal, copy = Refusal(monkeypatch), gateway.directory / "state" / "pulses.json"
+    good = gateway.config.read_text()
+    async with here(gateway, monkeypatch) as (daemon, factory):
+        await give(daemon, factory, 20)
+        await daemon.assembly.slots.flush()
+        refusal.left = ALWAYS
+        await give(daemon, factory, 30)
+        gateway.config.write_text(without_inputs(good))
+        await daemon.reload()
+        assert daemon.assembly.pulses is None
+        assert await daemon.save_registers()
+        kept = copy.read_bytes()
+    copy.write_bytes(kept)  # a kill leaves this behind, and in the journal what was before the disk was full
+    for _ in range(2):
+        async with here(gateway, monkeypatch) as (daemon, _):
+            assert daemon.assembly.carry()["pulses"]["water"]["count"] == 50
+    gateway.config.write_text(good)
+    async with here(gateway, monkeypatch) as (daemon, _):
+        (water, _) = daemon.assembly.pulses.health()
+        assert (water.count, water.register) == (50, 50.5)
+        assert "a minute" in water.doubt
 
 
 @pytest.mark.parametrize(
