@@ -15,6 +15,7 @@ from gateway.common.backoff import Backoff
 from gateway.common.troubles import Troubles
 from gateway.errors import LinkDown, LinkRefused, LinkTakenOver, UplinkError
 from gateway.mqtt.broker import Broker
+from gateway.mqtt.reasons import NoWay
 
 log = logging.getLogger(__name__)
 
@@ -232,4 +233,5 @@ class Reconnect:
         # Once per kind of trouble: "cannot be reached" for a week is one line, "not authorised" after it is
         # news.
         what = f"{self._broker.address}: {error}; {self._meanwhile}"
-        self._troubles.begin(SUBJECT, what, kind=type(error).__name__)
+        kind = LinkDown if isinstance(error, NoWay) else type(error)  # lost, and gone then, is one outage
+        self._troubles.begin(SUBJECT, what, kind=kind.__name__)

@@ -1,11 +1,12 @@
 """When a broker is tried again, and what is said of it meanwhile."""
 
+import errno
 import logging
 
 from mqtt_parts import broker_at
 
 from gateway.errors import LinkDown, LinkRefused, LinkTakenOver
-from gateway.mqtt import LinkState
+from gateway.mqtt import LinkState, unreachable
 from gateway.mqtt.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKE_OVER_FORGOTTEN, Reconnect
 
 
@@ -142,3 +143,12 @@ def test_a_second_takeover_long_after_the_first_begins_with_the_first_wait_again
         now.t += lived
         waits.append(state.lost(LinkTakenOver("taken")))
     assert waits == [30.0, 60.0, 30.0, 60.0]
+
+
+def test_a_connection_that_is_lost_and_a_way_that_is_gone_then_are_one_line(caplog):
+    state, _ = reconnect()
+    state.connected("5.0")
+    state.lost(LinkDown("the connection was lost"))
+    for _ in range(5):
+        state.failed(unreachable(OSError(errno.ECONNREFUSED, "Connection refused")))
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
