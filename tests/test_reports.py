@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import ast
+import re
 
 import pytest
 
 from tests.reliability import PAGE, ROOT
 from tests.reports import ATTACKED, REPORTED, Found, section
+
+_FUNCTION = re.compile(r"^(?:async )?def (\w+)\(", re.MULTILINE)
 
 
 def test_the_page_has_the_tables() -> None:
@@ -18,8 +20,5 @@ def test_the_page_has_the_tables() -> None:
 def test_each_row_names_tests_that_are_there(row: Found) -> None:
     for test in row.tests:
         file, name = test.split("::")
-        tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-        functions = {
-            node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        }
+        functions = _FUNCTION.findall((ROOT / "tests" / file).read_text(encoding="utf-8"))
         assert name in functions, test
