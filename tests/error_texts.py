@@ -17,6 +17,7 @@ from typing import Any
 from babel.messages.extract import extract_python
 
 from gateway import errors
+from tests.syntax import parsed
 
 LEAVES = {
     *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)),
@@ -57,7 +58,7 @@ def sentences(source: str, name: str) -> Iterator[tuple[int, str]]:
     if SILENT.search(name):
         return
     marked = bool(MARKED.search(name))
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         for part in _told(node, marked=marked, screen="/demo/" in name):
             for text in map(_numbered, itertools.chain.from_iterable(map(_pieces, _expanded(part)))):
                 if text not in seen and _is_sentence(text):

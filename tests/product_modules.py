@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from tests.syntax import parsed
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gateway"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -18,7 +20,7 @@ def name_of(path: Path) -> str:
 @cache
 def tree_of(path: Path) -> ast.Module:
     """A module's syntax."""
-    return ast.parse(path.read_text())
+    return parsed(path.read_text())
 
 
 NAMED = {name_of(path): path for path in MODULES}

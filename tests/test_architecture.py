@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.product_modules import MODULES, NAMED, PACKAGE, ROOT, definitions, methods_of, room_of, tree_of
+from tests.syntax import parsed
 
 MAY_IMPORT = {
     "common": set(),
@@ -351,7 +352,7 @@ def test_energy_is_arithmetic_alone() -> None:
         assert roots <= allowed | {"gateway"}, path
         calls = {
             node.func.id
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(parsed(path.read_text()))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
         assert not calls & {"open", "print", "input", "float"}, path

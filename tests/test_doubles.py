@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.syntax import parsed
+
 ROOT = Path(__file__).parents[1]
 SUITES = {
     ("gateway/field/port/fake.py", "FakePort"): ("tests/field/test_port_contract.py", "ModbusPort"),
@@ -23,7 +25,7 @@ def told_as_doubles() -> set[str]:
     """Modules that say so themselves, or have a `mock`."""
     found = set()
     for path in (ROOT / "gateway").rglob("*.py"):
-        tree = ast.parse(path.read_text())
+        tree = parsed(path.read_text())
         mocks = any(isinstance(node, ast.FunctionDef) and node.name == "mock" for node in ast.walk(tree))
         if mocks or TOLD.search(ast.get_docstring(tree) or ""):
             found.add(str(path.relative_to(ROOT)))

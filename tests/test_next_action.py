@@ -14,6 +14,7 @@ import pytest
 
 from gateway.cli.load_profile import read_profile
 from gateway.errors import MEND_REFUSED, CommandRefused, EnrolmentRefused, GatewayError
+from tests.syntax import parsed
 
 GATEWAY = Path(__file__).parents[1] / "gateway"
 ALONE = {
@@ -33,7 +34,7 @@ NOBODYS = {
 def raised() -> Iterator[tuple[str, ast.Call]]:
     """Every error of these kinds that is made, with its place."""
     for path in sorted(GATEWAY.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ALONE:
                 yield f"{path.relative_to(GATEWAY)}:{node.lineno}", node
 

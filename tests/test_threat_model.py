@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.syntax import parsed
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "threat-model.md").read_text()
 NAMED = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE)
@@ -19,7 +21,7 @@ THREATS = {
 def defined_in(path: Path) -> set[str]:
     """The tests that a file has."""
     defined = (ast.FunctionDef, ast.AsyncFunctionDef)
-    tree = ast.parse(path.read_text())
+    tree = parsed(path.read_text())
     return {node.name for node in tree.body if isinstance(node, defined) and node.name.startswith("test_")}
 
 

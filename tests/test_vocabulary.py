@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from tests.product_modules import NAMED, ROOT, room_of, tree_of
+from tests.syntax import parsed
 
 MAP = ROOT / "docs" / "architecture.md"
 WORDS = {
@@ -77,7 +78,7 @@ class Held:
     def taken_over(self): ...
     def _hold(self, take, /, *, holding): self.looks_at = looked = household = 1
 """
-    bound = [*names_bound(ast.parse(code))]
+    bound = [*names_bound(parsed(code))]
     found = {name: [forms.split()[0] for forms in words_in(name)] for name in bound if words_in(name)}
     assert found == {
         "LOOK": ["look"], "_SETTLED": ["settle"], "Held": ["hold"], "gone": ["gone"],

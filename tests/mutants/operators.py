@@ -11,6 +11,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests.syntax import parsed
+
 COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
@@ -74,7 +76,7 @@ class _Finder:
             self._starts.append(self._starts[-1] + len(line))
 
     def found(self) -> Iterator[Mutant]:
-        yield from self._inside(ast.parse(self._source), within=False)
+        yield from self._inside(parsed(self._source), within=False)
 
     def _inside(self, node: ast.AST, *, within: bool) -> Iterator[Mutant]:
         """The mutants below a node; `within` a function, that is."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.syntax import parsed
+
 extract = pytest.importorskip("babel.messages.extract", reason="babel is in the dev extra")
 from babel.messages.mofile import read_mo  # noqa: E402
 from babel.messages.pofile import read_po  # noqa: E402
@@ -47,9 +49,7 @@ def test_every_message_of_page_sentences_and_commands_is_in_the_catalogue_and_no
 def test_no_message_stands_where_the_collector_does_not_see_it():
     # Babel leaves out what is called within an f-string.
     for path in (*STATUS.rglob("*.py"), *CLI.rglob("*.py")):
-        for text in (
-            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.JoinedStr)
-        ):
+        for text in (node for node in ast.walk(parsed(path.read_text())) if isinstance(node, ast.JoinedStr)):
             calls = [
                 node
                 for node in ast.walk(text)
