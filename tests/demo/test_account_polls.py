@@ -137,6 +137,14 @@ def test_a_poll_of_seconds_that_was_under_way_at_the_kill_may_be_missing():
     assert account.open_slot == 6 - 2 + 1
 
 
+@pytest.mark.parametrize(("t", "lost"), [(20_187, 1), (20_188, 0), (20_190, 0), (20_192, 0)])
+def test_a_poll_that_follows_another_one_in_the_same_moment_may_be_under_way(t, lost):
+    """Two clocks of one machine, each rounded to ms: what was served then need not be served before."""
+    stopped = world()
+    stopped["serves"].append(serve("main", t, 11))
+    assert judged(stopped).lost == lost
+
+
 def test_a_poll_of_seconds_that_ended_in_the_open_slot_may_be_missing_but_not_one_that_was_overtaken():
     hurt = world()
     slow_poll(hurt, ended=True)

@@ -166,8 +166,10 @@ class SaidPolls:
 
     def under_way(self, meter: str, t: int) -> bool:
         """Whether a poll that never ended may have asked for what was served at t: the gateway was killed,
-        and its bus, which serves one poll at a time, ended no other one before that.
+        and its bus, which serves one poll at a time, ended no other one after that.
         """
         spans = self._of.get(meter, [])
         run = self._run(t)
-        return run < len(self._breaks) and any(self._last.get((run, span.bus), 0) < t for span in spans[:1])
+        return run < len(self._breaks) and any(
+            self._last.get((run, span.bus), 0) <= t + ROUNDED for span in spans[:1]
+        )
