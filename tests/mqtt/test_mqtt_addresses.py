@@ -112,5 +112,12 @@ def test_a_name_that_is_not_answered_is_a_matter_of_the_name_servers(monkeypatch
     answered.set()
 
 
+def test_small_messages_in_a_row_do_not_wait_for_each_other():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sock = connected_socket(*server.getsockname())
+        with sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_name_and_addresses_have_less_time_together_than_a_connection():
     assert connecting.FAR_LOOKUP + connecting.FAR_CONNECT < OPEN_TIMEOUT

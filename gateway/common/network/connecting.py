@@ -170,6 +170,8 @@ async def _handshake(family: socket.AddressFamily, where: tuple[Any, ...], patie
         sock.setblocking(False)
         async with asyncio.timeout(patience):
             await asyncio.get_running_loop().sock_connect(sock, where)
+        # Two small messages in a row, such as PUBACK and receipt, would wait 40 ms for each other (RFC 896).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         sock.close()
         raise

@@ -22,7 +22,6 @@ import math
 import mmap
 import os
 import queue  # noqa: F401 - binds the real clock, as threading does: their waits are real
-import socket
 import sys
 import threading  # noqa: F401 - likewise
 import time
@@ -309,17 +308,6 @@ def begin() -> None:
 
     clock = Clock(path)
     install(clock)
-    connect = socket.create_connection
-
-    def at_once(*args, **kwargs):
-        """Two small messages in a row wait 40 ms for each other by default: real time that a month of them
-        has not.
-        """
-        made = connect(*args, **kwargs)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return made
-
-    socket.create_connection = at_once
     if "gateway run" in words:
         lead(clock, float(os.environ.get("LEAP_COARSE", "0")))
     elif "gateway receive" in words:
