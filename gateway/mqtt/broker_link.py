@@ -19,6 +19,7 @@ from gateway.mqtt.reasons import (
     DAMAGED,
     OTHER_MQTT,
     RETAIN,
+    SILENCE,
     UNSUPPORTED_VERSION,
     NoConnack,
     OddConnack,
@@ -40,6 +41,12 @@ refused them.
 """
 UNANSWERED = 2
 """Connections that end instead of an answer to CONNECT before it is tried without a retained Last Will."""
+LEAST_SILENCE = 3.5
+"""Seconds of silence below which no keepalive helps: the shortest one has 2 s, and a ping may be 1 s late."""
+_ALIKE = 3
+"""Connections that end after the same silence before a shorter one is tried."""
+_PROOF = 3
+"""Times that silence which the next connection lives with a ping in it."""
 ASK_AGAIN = 600.0
 """Seconds after which a topic is subscribed to again although that had ended the connection."""
 
@@ -117,6 +124,68 @@ class Concessions:
         return frozenset(topic for topic, times in self._ended.items() if times > 2)
 
 
+class ShortSilence:
+    """Whether connections end for being silent for less than their keepalive, as a proxy or firewall ends
+    them. Three that end after the same silence are no proof: another client with our id that comes back
+    after a fixed time looks like that. So a ping cuts the silence of the next one short, and what becomes of
+    that one is the proof.
+    """
+
+    def __init__(self, broker: Broker, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._broker = broker
+        self._monotonic = monotonic
+        self._silences: list[float] = []
+        self._trying: float | None = None
+        """The silence in seconds that the newest connections are kept from; None: as configured."""
+        self._proven = False
+        self._not_before = 0.0
+        self.keepalive = broker.keepalive
+        """Of the next connection."""
+
+    @property
+    def proof(self) -> float | None:
+        """Seconds that a connection must live to prove it; None when there is nothing to prove."""
+        return None if self._trying is None or self._proven else _PROOF * self._trying
+
+    def ended(self, error: UplinkError, silence: float) -> UplinkError:
+        """A connection ended with nothing on its way, after so many seconds of silence: how that is told."""
+        now = self._monotonic()
+        if self.proof is not None:
+            self._trying, self.keepalive = None, self._broker.keepalive
+            self._not_before = now + RELEARN
+        if error.cause != "ended" or silence < LEAST_SILENCE or now < self._not_before:
+            self._silences.clear()
+            return error
+        self._silences = [*self._silences, silence][-_ALIKE:]
+        least, most = min(self._silences), max(self._silences)
+        if len(self._silences) < _ALIKE or most - least > max(0.5, 0.1 * most):
+            return error
+        self._silences.clear()
+        self._trying, self._proven = least, False
+        self.keepalive = max(2.0, int(least) - 2.0)
+        what = (
+            f"{error.message} for the third time after {least:.1f} s in which nothing was said; a ping every "
+            f"{self.keepalive:g} s is tried"
+        )
+        return LinkDown(what, hint="look for a proxy or firewall on the way", cause=SILENCE)
+
+    def proved(self) -> None:
+        """A connection has lived for `proof` seconds: told once."""
+        if self._trying is None or self._proven:
+            return
+        self._proven = True
+        mend = (
+            f"write keepalive: {self.keepalive:g}s"
+            if self._broker.configured
+            else "let silent connections live longer there"
+        )
+        log.warning(
+            "%s: %s: a proxy, a firewall or the broker ends connections in which nothing is said for %.1f s; "
+            "a ping every %g s keeps them → %s",
+            *(self._broker.name, self._broker.address, self._trying, self.keepalive, mend),
+        )
+
+
 _UNENCRYPTED = (
     "THE LINK TO {host} IS NOT ENCRYPTED: anybody on the way can read the readings and the password, and "
     "change them → write {scheme}:// in url"
@@ -163,6 +232,7 @@ class BrokerLink:
         self._hearing = hearing
         self._synced = synced
         self._concessions = Concessions(broker.protocol)
+        self._silence = ShortSilence(broker)
         self._newest: PahoConnection | None = None
         self._unanswered = 0
         """Connections in a row that ended instead of an answer to CONNECT."""
@@ -234,11 +304,16 @@ class BrokerLink:
     ) -> PahoConnection:
         known = self._concessions
         self._newest = connection = PahoConnection(
-            replace(self._broker, client_id="") if known.leaves_out(CLIENT_ID) else self._broker,
+            replace(
+                self._broker,
+                client_id="" if known.leaves_out(CLIENT_ID) else self._broker.client_id,
+                keepalive=self._silence.keepalive,
+            ),
             version,
             listener,
             hearing=self._hearing,
             synced=self._synced,
+            at_idle_end=self._silence.ended,
         )
         connection.one_by_one, connection.skips = known.one_by_one, known.skips
         connection.keeps_retained = not known.leaves_out(RETAIN)
@@ -249,4 +324,10 @@ class BrokerLink:
         except LinkDown:
             known.ended_at(connection.asked)
             raise
+        if (proof := self._silence.proof) is not None:
+            asyncio.get_running_loop().call_later(proof, self._has_lived, connection)
         return connection
+
+    def _has_lived(self, connection: PahoConnection) -> None:
+        if connection is self._newest and connection.live:
+            self._silence.proved()

@@ -29,7 +29,7 @@ from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker import Broker
 from gateway.mqtt.connack import first_bytes, may_be_connack
 from gateway.mqtt.crossing import Crossing
-from gateway.mqtt.limits import LEAST_PACKET, UNLIMITED, Limits, limits_of
+from gateway.mqtt.limits import UNLIMITED, Limits, limits_of
 from gateway.mqtt.link import DEAF, MAX_UNACKED, TO_THE_LOOP, Hearing, Listener, Outgoing
 from gateway.mqtt.reasons import (
     ended,
@@ -38,11 +38,10 @@ from gateway.mqtt.reasons import (
     no_answer,
     no_connack,
     odd_connack,
-    packets_too_small,
-    qos_0_only,
     refusal,
     said,
     unreachable,
+    useless,
     without_keys,
 )
 from gateway.mqtt.tls import password, tls_context, tls_error
@@ -77,11 +76,15 @@ class PahoConnection:
         *,
         hearing: Hearing = TO_THE_LOOP,
         synced: Callable[[], bool] = lambda: True,
+        at_idle_end: Callable[[UplinkError, float], UplinkError] = lambda error, _: error,
     ) -> None:
+        """`at_idle_end` says what an end with nothing on its way means, after so many seconds of silence."""
         self._broker = broker
         self._listener = listener
         self._hearing = hearing
         self._synced = synced
+        self._at_idle_end = at_idle_end
+        self._silence = 0.0
         self.protocol = version
         self.refused_topics: dict[str, int] = {}
         self.limits = UNLIMITED
@@ -111,7 +114,7 @@ class PahoConnection:
         )
         self._limit = MAX_UNACKED
         self._tags: dict[int, object] = {}
-        self._live = False
+        self.live = False
         self._quit = False
         self._crossing = Crossing(self._loop, self._arrive)
         self._said: UplinkError | None = None
@@ -144,7 +147,7 @@ class PahoConnection:
             raise
         if self._end is not None and self._ended.is_set():
             raise self._end  # it ended between the broker's yes and this line
-        self._live = True
+        self.live = True
 
     def _prepare(self, will: Outgoing | None) -> None:
         client, broker = self._client, self._broker
@@ -171,7 +174,7 @@ class PahoConnection:
 
     @property
     def room(self) -> int:
-        return self._limit - len(self._tags) if self._live else 0
+        return self._limit - len(self._tags) if self.live else 0
 
     @property
     def idle(self) -> bool:
@@ -188,12 +191,12 @@ class PahoConnection:
             self._tags[info.mid] = message.tag
 
     def subscribe_again(self) -> None:
-        if self._live and not self._asking:  # else an answer is still awaited, in the thread
+        if self.live and not self._asking:  # else an answer is still awaited, in the thread
             self._to_ask = list(self._topics)
             self._ask()
 
     async def close(self) -> None:
-        self._live = False
+        self.live = False
         self._listener = DEAF
         if not self._ended.is_set():
             self._client.disconnect()
@@ -203,7 +206,7 @@ class PahoConnection:
         self._abandon()
 
     def _abandon(self) -> None:
-        self._live = False
+        self.live = False
         self._listener = DEAF
         self._quit = True
 
@@ -223,9 +226,9 @@ class PahoConnection:
     def _over(self, error: UplinkError) -> None:
         if not self._ready.done():
             self._ready.set_exception(error)
-        elif self._live:
-            self._live = False
-            self._listener.lost(error)
+        elif self.live:
+            self.live = False
+            self._listener.lost(self._at_idle_end(error, self._silence) if self.idle else error)
 
     def _open_done(self, limit: int, limits: Limits) -> None:
         self._limit = limit
@@ -280,6 +283,8 @@ class PahoConnection:
                 # Where the beginning has been waited for, paho must not wait, too, and take it unseen.
                 turn = _BEGIN if begun != b"" else 0.0
             code = self._client.loop(turn)
+        client = self._client
+        self._silence = time.monotonic() - max(client._last_bytes_received, client._last_msg_out)  # noqa: SLF001 - no other way
         begun = begun or b""
         five = self.protocol == "5.0"
         if not self._connected and (code == MQTTErrorCode.MQTT_ERR_PROTOCOL or not may_be_connack(begun)):
@@ -320,12 +325,7 @@ class PahoConnection:
     ) -> None:
         words = said(getattr(properties, "ReasonString", None), getattr(properties, "ServerReference", None))
         limits = limits_of(properties, words)
-        if reason.is_failure:
-            self._said = refusal(reason.value, words)
-        elif getattr(properties, "MaximumQoS", 1) == 0:
-            self._said = qos_0_only()
-        elif limits.packet is not None and limits.packet < LEAST_PACKET:
-            self._said = packets_too_small(limits.packet)
+        self._said = refusal(reason.value, words) if reason.is_failure else useless(properties, limits.packet)
         if self._said is not None:
             self._quit = True
             client.disconnect()

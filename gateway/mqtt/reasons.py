@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from gateway.common.text import visible
 from gateway.errors import LinkDown, LinkRefused, LinkTakenOver, UplinkError
 from gateway.mqtt.connack import SHOWN, may_be_connack, may_refuse, return_code
+from gateway.mqtt.limits import LEAST_PACKET
 
 TAKEN_OVER = 0x8E
 UNSUPPORTED_VERSION = 0x84
@@ -23,6 +24,8 @@ RETAIN = 0x9A
 TOO_LARGE = 0x95
 PAYLOAD = 0x99
 SHARED = 0x9E
+SILENCE = "short_silence"
+"""Cause of an end that a ping may keep away."""
 RETURN_CODES = {1: UNSUPPORTED_VERSION, 2: CLIENT_ID, 3: 0x88, 4: 0x86, 5: NOT_AUTHORIZED}
 """Those of a CONNACK of MQTT 3.1.1 that refuses (3.2.2.3), as reason codes."""
 MAX_SAID = 200
@@ -349,13 +352,14 @@ def refusal(code: int, words: str = "", *, five: bool = True) -> UplinkError:
     return (LinkDown if code in _PASSES - {0x80} else LinkRefused)(text, hint=known.mend, cause=known.cause)
 
 
-def qos_0_only() -> UplinkError:
-    """CONNACK said yes, and that messages are taken at QoS 0 alone."""
-    return refusal(0x9B)
-
-
-def packets_too_small(most: int) -> UplinkError:
-    """CONNACK said yes, and that packets may have so few bytes that no batch fits."""
+def useless(properties: object, most: int | None) -> UplinkError | None:
+    """CONNACK said yes, and in its properties what makes that one useless: messages are taken at QoS 0 alone,
+    or packets have at most so few bytes that no batch fits.
+    """
+    if getattr(properties, "MaximumQoS", 1) == 0:
+        return refusal(0x9B)
+    if most is None or most >= LEAST_PACKET:
+        return None
     text = f"the broker takes packets of at most {most} bytes: no batch is that small"
     return LinkRefused(text, hint=MEANINGS[TOO_LARGE].mend, cause="too_large")
 

@@ -15,7 +15,7 @@ from gateway.common.backoff import Backoff
 from gateway.common.troubles import Troubles
 from gateway.errors import LinkDown, LinkRefused, LinkTakenOver, UplinkError
 from gateway.mqtt.broker import Broker
-from gateway.mqtt.reasons import NoWay
+from gateway.mqtt.reasons import SILENCE, NoWay
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +141,8 @@ class Reconnect:
             self._enter(LinkState.TAKEN_OVER if isinstance(error, LinkTakenOver) else LinkState.REFUSED)
             return self._taken_over.next()
         short = lived < SHORT_LIFE
+        pinged = error.cause == SILENCE  # the next one is
+        mended, idle = mended or pinged, idle and not pinged
         if mended or not short:
             self._unsteady.reset()
         wait = self._unsteady.next() if mended or short else self._quick.next()
@@ -148,6 +150,8 @@ class Reconnect:
         self._idle_ends += short and idle
         if self._unsteady.failures >= _SUSPICIOUS:
             error = self._ends_at_once(error)
+        elif mended:
+            self._lives = [*self._lives, lived][-_SUSPICIOUS - 1 :]
         elif not short:
             error = self._again(error, lived)
         self._tell(error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import pwd
+import re
 import ssl
 import stat
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,9 @@ _MAX_FILE = 4 * 1024 * 1024
 """Bytes of a PEM file: a whole set of public authorities has a quarter of a million."""
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_DER = b"\x30"
+"""A certificate or a key in DER begins with a SEQUENCE."""
 _HOST_NAME, _IP_ADDRESS = 62, 64
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _CA = "write the certificate of the authority that signed it in ca"
@@ -47,11 +51,8 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
             read_regular(Path(broker.ca), _MAX_FILE)  # OpenSSL would wait for ever in front of a pipe
         context = ssl.create_default_context(cafile=broker.ca and str(as_loaded(Path(broker.ca))))
     except (OSError, ssl.SSLError) as error:
-        raise LinkRefused(
-            f"the CA file {broker.ca} cannot be used: {_reason(error)}",
-            hint=_of_root(error) or "write a readable PEM file with the CA's certificate in ca",
-            cause="own_files",
-        ) from error
+        what, mend = _of_ca(str(broker.ca), error)
+        raise LinkRefused(f"the CA file {what}", hint=_of_root(error) or mend, cause="own_files") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python 3.13 refuses authorities without every extension of RFC 5280, as a city's own `openssl req -x509`
     # makes them.
@@ -64,6 +65,9 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
                 as_loaded(Path(broker.cert)), as_loaded(Path(broker.key)), password=""
             )  # an encrypted key must fail, not ask the terminal
         except (OSError, ssl.SSLError) as error:
+            if isinstance(error, ssl.SSLError):
+                what, mend = _of_pair(broker.cert, broker.key, error)
+                raise LinkRefused(f"the client certificate: {what}", hint=mend, cause="own_files") from error
             raise LinkRefused(
                 f"the client certificate {broker.cert} with its key {broker.key} cannot be used: "
                 f"{_reason(error)}",
@@ -147,23 +151,98 @@ def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         try:
             context.load_verify_locations(as_loaded(Path(paths["ca"])))
         except (OSError, ssl.SSLError) as error:
-            yield (
-                "ca",
-                f"{paths['ca']} cannot be used: {_reason(error)}",
-                "write a PEM file with the certificate of the authority",
-            )
+            yield ("ca", *_of_ca(paths["ca"], error))
     if {"cert", "key"} <= sound:
         try:
             context.load_cert_chain(
                 as_loaded(Path(paths["cert"])), as_loaded(Path(paths["key"])), password=""
             )
         except (OSError, ssl.SSLError) as error:
-            mend = "write PEM files that belong together in cert and key; the key without a passphrase"
-            yield (
-                "cert",
-                f"{paths['cert']} with the key {paths['key']} cannot be used: {_reason(error)}",
-                mend,
-            )
+            yield ("cert", *_of_pair(paths["cert"], paths["key"], error))
+
+
+def _of_ca(path: str, error: Exception) -> tuple[str, str]:
+    """What is wrong with a file of authorities, and what to do."""
+    if isinstance(error, ssl.SSLError):
+        return _no_certificate(path, "ca") or _damaged(path)
+    mend = "write a readable PEM file with the CA's certificate in ca"
+    return f"{path} cannot be used: {_reason(error)}", mend
+
+
+def _of_pair(cert: str, key: str, error: Exception) -> tuple[str, str]:
+    """What is wrong with a client certificate or its key, and what to do."""
+    if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+        return (
+            f"{cert} with the key {key} cannot be used: they do not belong together",
+            "write the key with which that certificate was asked for in key, or have a new one made: sudo "
+            "submeter enroll",
+        )
+    if wrong := _no_certificate(cert, "cert") or _no_key(key):
+        return wrong
+    if getattr(error, "reason", None) is None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(as_loaded(Path(cert)))
+        except ssl.SSLError:
+            return _damaged(cert)
+        return _damaged(key)
+    return (
+        f"{cert} with the key {key} cannot be used: {_reason(error)}",
+        "write PEM files that belong together in cert and key; the key without a passphrase",
+    )
+
+
+def _blocks(path: str) -> tuple[bytes, set[str]]:
+    """What a file holds, and the labels of its PEM blocks (RFC 7468)."""
+    data = read_regular(Path(path), _MAX_FILE)
+    return data, {label.decode("latin-1") for label in _LABEL.findall(data)}
+
+
+def _no_certificate(path: str, key: str) -> tuple[str, str] | None:
+    """Why a file has no certificate in PEM, and what to do; None when it seems to have one."""
+    data, labels = _blocks(path)
+    if any(label.endswith("CERTIFICATE") for label in labels):
+        return None
+    mend = f"write a PEM file with a certificate in {key}"
+    if any(label.endswith("PRIVATE KEY") for label in labels):
+        return f"{path} cannot be used: it holds a private key and no certificate", mend
+    if any(label.endswith("CERTIFICATE REQUEST") for label in labels):
+        return f"{path} cannot be used: it holds the request for a certificate", mend
+    if data.startswith(_DER):
+        mend = f"openssl x509 -inform der -in {path} -out {path}.pem, and name that"
+        return f"{path} cannot be used: it is in DER, not in PEM", mend
+    return _no_pem(path, data, mend)
+
+
+def _no_key(path: str) -> tuple[str, str] | None:
+    """Why a file has no key in PEM that can be used, and what to do; None when it seems to have one."""
+    data, labels = _blocks(path)
+    if "ENCRYPTED PRIVATE KEY" in labels or b"Proc-Type: 4,ENCRYPTED" in data:
+        return (
+            f"{path} cannot be used: the key has a passphrase, which nobody can type here",
+            f"openssl pkey -in {path} -out {path}.open, and name that; chmod 640",
+        )
+    if any(label.endswith("PRIVATE KEY") for label in labels):
+        return None
+    mend = "write a PEM file with the private key of the certificate in key"
+    if any(label.endswith("CERTIFICATE") for label in labels):
+        return f"{path} cannot be used: it holds a certificate and no private key", mend
+    if data.startswith(_DER):
+        mend = f"openssl pkey -inform der -in {path} -out {path}.pem, and name that"
+        return f"{path} cannot be used: it is in DER, not in PEM", mend
+    return _no_pem(path, data, mend)
+
+
+def _no_pem(path: str, data: bytes, mend: str) -> tuple[str, str]:
+    if data.strip():
+        return f"{path} cannot be used: it is no PEM file", mend
+    return f"{path} cannot be used: it is empty", mend
+
+
+def _damaged(path: str) -> tuple[str, str]:
+    return (
+        f"{path} cannot be used: it is damaged, a PEM block in it cannot be read",
+        "copy the file anew, whole",
+    )
 
 
 def _let_read(path: Path) -> str:

@@ -20,12 +20,11 @@ from gateway.mqtt import (
 )
 from gateway.uplink.outgoing import Flying, in_words
 
-_CLOSED = "ended"
-TOO_FAST = meaning(0x96).cause
-"""Cause of an end of the connection that a slower pace mends."""
+CLOSED = "ended"
+"""Cause of an end for which the broker gives no reason."""
 ABOUT_A_MESSAGE = frozenset(
     {
-        _CLOSED,
+        CLOSED,
         "no_reason",
         "unreadable",
         "protocol_error",

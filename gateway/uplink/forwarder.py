@@ -17,11 +17,11 @@ from gateway.errors import LinkDown, LinkTakenOver, UplinkError, WireError
 from gateway.model import ClockLike, Event, Sealed
 from gateway.mqtt import Connection, Link, LinkState, Reconnect, open_unless
 from gateway.uplink.broker import Timing, broker_of
-from gateway.uplink.broker_troubles import TOO_FAST, BrokerTroubles, about_a_message, with_flying
+from gateway.uplink.broker_troubles import CLOSED, BrokerTroubles, about_a_message, with_flying
 from gateway.uplink.delivery import Delivery, FollowUp, Settling
 from gateway.uplink.dialects import link_of
 from gateway.uplink.journal_port import JournalPort
-from gateway.uplink.outgoing import Flying, Sender, start_delay
+from gateway.uplink.outgoing import TOO_FAST, Flying, Sender, start_delay
 from gateway.uplink.patience import Patience, Unheard
 from gateway.uplink.retained import RetainedTopics
 from gateway.uplink.stats import UplinkStats
@@ -188,9 +188,13 @@ class Forwarder:
         known = about_a_message(fault) and self._sender.ended_by(flying, too_large=fault.cause == "too_large")
         if isinstance(fault, Unheard):
             return self._reconnect.renewed()
-        idle = not flying or (not known and about_a_message(fault) and self._sender.blameless)
-        slower = fault.cause == TOO_FAST and self._sender.slow_down()
-        wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known or slower)
+        pace = self._sender.pace
+        crowd = None if known or fault.cause != CLOSED else pace.crowded()
+        blameless = not known and about_a_message(fault) and self._sender.blameless
+        idle = not flying or (blameless and not pace.at_a_message)
+        slower = fault.cause == TOO_FAST and pace.slow_down()
+        error = with_flying(crowd or fault, flying)
+        wait = self._reconnect.lost(error, idle=idle, mended=known or slower or crowd is not None)
         if isinstance(self._reconnect.error, LinkTakenOver):
             self._sender.pardon()
         self._broker.ended(fault, flying)

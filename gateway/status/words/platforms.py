@@ -67,6 +67,7 @@ _WHY = {
     "unknown_code": N_("Its broker gives a reason that the standard does not know."),
     "no_answer": N_("Its broker does not answer; perhaps that port is no MQTT broker."),
     "silent": N_("Its broker does not answer."),
+    "short_silence": N_("Something on the way ends connections in which nothing is said for seconds."),
     "ended": N_("Its broker ended the connection without a reason."),
     "unknown_name": N_("The name of its broker is not known."),
     "no_name_server": N_("No name server answers, so its broker is not found."),
@@ -125,6 +126,10 @@ def action(cause: str, f: Locale) -> str:
         "silent": _(
             "Check the building's internet connection; if it works, tell the platform's operator that the "
             "broker does not answer."
+        ),
+        "short_silence": _(
+            "Nothing to do at first: the connection is kept busy now. If it lasts, tell the maintenance "
+            "firm: a shorter `keepalive` may help."
         ),
         "no_route": network,
         "unreachable": network,

@@ -245,6 +245,11 @@ class Objections:
     def _wait(self, now: float) -> None:
         self._until = now + self._backoff.next()
 
+    def clear(self) -> None:
+        """No single message was why the connection ended: several may be on their way again."""
+        self._calm = self._unheard = 0
+        self._alone.clear()
+
     def pardon(self) -> None:
         """The ends had another reason: what was left out is tried again at the next tick."""
         self._until = 0.0

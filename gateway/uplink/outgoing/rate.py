@@ -41,12 +41,18 @@ class TokenBucket:
         """Tokens a second now; 0 means no limit."""
         return self._rate
 
-    def slow_down(self, now: float) -> float:
+    def slow_down(self, now: float, most: float = 0.0) -> float:
         """The other side said that we are too fast: half as many tokens a second, which are given; twice as
-        many again after every ten minutes without that.
+        many again after every ten minutes without that. `most`: no more a second were spent; 0: unknown.
         """
-        self._set(max(min(_SLOWEST, self._rate or _SLOWEST), (self._rate or _FASTEST) / 2), now)
+        spent = min(self._rate or _FASTEST, most or _FASTEST)
+        self._set(max(min(_SLOWEST, self._rate or _SLOWEST), spent / 2), now)
         return self._rate
+
+    def recover(self) -> None:
+        """It was not that: the rate that is configured."""
+        self._rate, self._slowed_at = self._configured, None
+        self._most = max(1.0, self._rate * _BURST)
 
     def _set(self, rate: float, now: float) -> None:
         whole = rate >= (self._configured or _FASTEST)

@@ -20,6 +20,7 @@ from gateway.mqtt import Connection, Outgoing
 from gateway.uplink.delivery import Delivery, Key, key_of
 from gateway.uplink.journal_port import JournalPort
 from gateway.uplink.outgoing.clock_hold import ClockHold
+from gateway.uplink.outgoing.crowding import Tempo
 from gateway.uplink.outgoing.fitting import Fitting
 from gateway.uplink.outgoing.objections import PAUSE, Flying, Objections
 from gateway.uplink.outgoing.queues import Queues
@@ -80,6 +81,7 @@ class Sender:
         self._fitting = Fitting(
             self._topics.data, gateway, self._objections, troubles, packed=config.compress
         )
+        self.pace = Tempo(self._bucket, self._objections, troubles)
         self._queues = Queues(account, journal, self._skip)
         self._replays = Replays(journal, now)
         self.held: set[Key] = set()
@@ -93,6 +95,7 @@ class Sender:
         self._backlog_at = backlog_at
         self._may_tell = False
         self._objections.begin(time.monotonic())
+        self.pace.begin(time.monotonic())
         self._delivery.connected(time.monotonic())
         self._fitting.begin(connection)
         self._queues.begin()
@@ -102,6 +105,7 @@ class Sender:
     def end(self) -> Sequence[Flying]:
         """The connection is gone: what it carried without PUBACK is the journal's again, and is told."""
         flying = list(self._flying.values())
+        self.pace.end()
         self._connection = None
         self._flying.clear()
         self._fitting.end()
@@ -121,28 +125,17 @@ class Sender:
             return False
         return known
 
-    def slow_down(self) -> bool:
-        """The broker says that messages come too fast; whether what waits goes more slowly from here on: it
-        may go as slowly as it can, or not be why.
-        """
-        before, rate = self._bucket.rate, self._bucket.slow_down(time.monotonic())
-        if rate == before:
-            return False
-        what = (
-            f"the broker takes fewer messages a second: of what waits, at most {rate:.2g} batches a second "
-            f"go from here on, twice as many after every ten minutes without that"
-        )
-        self._troubles.note("the rate of the backlog", what)
-        return True
-
     @property
     def blameless(self) -> bool:
         """Whether all that was on its way at the newest end is what this broker takes."""
         return self._objections.blameless
 
     def pardon(self) -> None:
-        """Another client ends our connections: what was left out or set aside for that goes again."""
+        """Another client ends our connections: what was left out or set aside for that goes again, and as
+        fast as is configured.
+        """
         self._fitting.pardon()
+        self._bucket.recover()
 
     # -- what comes in ---------------------------------------------------------------------------------------
 
@@ -183,6 +176,7 @@ class Sender:
         for tag, code in acks:
             self._may_tell |= isinstance(tag, tuple)
             self._fitting.acknowledged(tag, code, self._flying.pop(tag, None), now)
+        self.pace.acknowledged(len(acks), now, last=not self._flying)
 
     def unfit(self, sealed: Sealed, code: int, words: str, now: float) -> None:
         """The broker refused one batch for its size or its content."""
@@ -297,6 +291,8 @@ class Sender:
 
     def _hand_over(self, out: list[Outgoing]) -> None:
         if out and self._connection is not None:
+            if not self._flying:
+                self.pace.sent(time.monotonic())
             for message in out:
                 self._flying[message.tag] = Flying(message.topic, self._fitting.size(message), message.tag)
             self._connection.publish(out)
