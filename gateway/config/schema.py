@@ -74,6 +74,12 @@ def _a_rule(value: object) -> str:
     return text
 
 
+def _a_protocol(value: object) -> int | str:
+    if value == "own" or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0xFFFF):
+        return value
+    raise ValueError("is no protocol of replies: write a number from 0 to 65535, or own")
+
+
 class Section(BaseModel):
     """A part of the file: unknown keys are mistakes, never silently ignored."""
 
@@ -99,6 +105,7 @@ class ClockSection(Section):
 Pause = Annotated[Duration, Field(ge=0.0, le=30.0)]
 Unit = Annotated[int, Field(ge=0, le=255)]
 ReplyRule = Annotated[str, BeforeValidator(_a_rule)]
+ReplyProtocol = Annotated[int | str, BeforeValidator(_a_protocol)]
 
 
 class SerialBus(Section):
@@ -142,7 +149,7 @@ class TcpBus(Section):
     connect_pause: Pause | None = None
     reply_number: ReplyRule | None = None
     reply_length: ReplyRule | None = None
-    reply_protocol: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
+    reply_protocol: ReplyProtocol | None = None
     reply_unit: Unit | None = None
 
     @property

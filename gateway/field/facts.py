@@ -188,8 +188,8 @@ class BusFacts(Facts):
     """
     reply_length = Known("asked")
     """What their length field says, likewise: `asked` is right, with `own` it says nothing."""
-    reply_protocol = Known(0)
-    """The protocol that they carry in place of 0."""
+    reply_protocol: Known[int | str] = Known(0)
+    """The protocol that they carry in place of 0; `own`: any."""
     reply_unit: Known[int | None] = Known(None)
     """The unit that all replies of this gateway carry; None: the one that was asked."""
 
@@ -239,7 +239,7 @@ def check(name: str, value: object) -> None:
     elif name == "reply_count":
         good = value in {"bytes", "registers"}
     elif name == "reply_protocol":
-        good = _whole(value, 0, 0xFFFF)
+        good = value == "own" or _whole(value, 0, 0xFFFF)
     elif name in {"serial", "serial_now"}:
         good = isinstance(value, str) and 0 < len(value) <= MOST_SERIAL and visible(value) == value
     elif name in {"reply_number", "reply_length"}:

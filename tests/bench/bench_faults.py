@@ -64,7 +64,7 @@ ODD: list[dict[str, Any]] = [
     *({"numbers": numbers} for numbers in ("+1", "-1", "=7", "=1", "=0", "swapped", "own")),
     *({"lengths": lengths} for lengths in ("+1", "=6", "swapped")),
     *({"unit": unit} for unit in (255, 0)),
-    *({"protocol": protocol} for protocol in (3, 0x0100)),
+    *({"protocol": protocol} for protocol in (3, 0x0100, "own")),
     {"counted": True},
     {"echo": True},
 ]

@@ -18,7 +18,7 @@ from gateway.field.learnt import LEARNT_FILE, Learnt
 from gateway.field.port.difference import ReplyForm
 from gateway.field.port.modbus import ModbusPort
 
-counter = itertools.count(500)
+counter, changing = itertools.count(500), itertools.cycle([5, 6, 7])
 ODD: dict[str, tuple[str, object, Callable[[int, int], dict[str, int]]]] = {
     "number +1": ("reply_number", "+1", lambda asked, _: {"number": asked + 1}),
     "number -1": ("reply_number", "-1", lambda asked, _: {"number": asked - 1}),
@@ -31,6 +31,7 @@ ODD: dict[str, tuple[str, object, Callable[[int, int], dict[str, int]]]] = {
     "length swapped": ("reply_length", "swapped", lambda _, right: {"length": right << 8}),
     "length in words": ("reply_length", "own", lambda _, right: {"length": right // 2}),
     "protocol 3": ("reply_protocol", 3, lambda *_: {"protocol": 3}),
+    "protocols": ("reply_protocol", "own", lambda *_: {"protocol": next(changing)}),
 }
 """The key, what is learnt, and what a reply carries in place of what it should."""
 

@@ -200,18 +200,57 @@ async def test_a_protocol_that_differs_is_read_however_its_frames_are_cut(cut: i
         assert plant.connections == 1
 
 
-async def test_a_protocol_that_is_never_the_same_is_not_believed() -> None:
-    protocols = itertools.count(1)
+CHANGING = {
+    "one more each time": itertools.count(1),
+    "0 and 1 in turn": itertools.cycle([0, 1]),
+    "1 and 0 in turn": itertools.cycle([1, 0]),
+    "seldom 0": itertools.cycle([7, 9, 7, 7, 0]),
+    "seldom another one": itertools.cycle([0, 0, 0, 0, 0, 0, 0x4D42]),
+}
+
+
+@pytest.mark.parametrize("name", CHANGING)
+async def test_a_protocol_that_changes_says_nothing_and_costs_no_reading(caplog, name: str) -> None:
+    """Right number, unit, function and length say whose a reply is."""
+    caplog.set_level(logging.INFO)
+    protocols = CHANGING[name]
 
     async def serve(client: Client) -> None:
         while True:
             request = await client.request()
-            client.send(request.number, request.unit, request.answer, protocol=next(protocols))
+            answer = request.refused(2) if request.first == 9000 else request.answer
+            client.send(request.number, request.unit, answer, protocol=next(protocols))
 
-    async with line_to(serve, timeout="100ms") as (line, _):
-        right, _ = await ask_all(line, station(line), 2)
-        assert right == 0
-        assert line.port.form.protocol == 0
+    async with line_to(serve, timeout="400ms") as (line, plant):
+        who = station(line)
+        assert await ask_all(line, who, 10) == (40, 0)
+        assert line.counters.bad_frames <= 3, "it is found out once"
+        assert line.facts.reply_protocol == line.port.form.protocol == "own"
+        for _ in range(6):
+            with pytest.raises(Refused) as caught:
+                await line.read(who, 4, 9000, 2)
+            assert caught.value.code == 2
+        assert plant.connections == 1
+        assert caplog.text.count("the protocol of replies changes and says nothing: it is read so") == 1
+
+
+@pytest.mark.parametrize("other", ["number", "unit", "length"])
+async def test_a_changing_protocol_beside_another_odd_field_is_not_believed(other: str) -> None:
+    protocols = itertools.cycle([0, 1])
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(
+                request.number + (other == "number"),
+                255 if other == "unit" else request.unit,
+                request.answer,
+                length=99 if other == "length" else None,
+                protocol=next(protocols) or 2,
+            )
+
+    async with line_to(serve, timeout="60ms", reply_protocol="own") as (line, _):
+        assert await ask_all(line, station(line), 2) == (0, 8)
 
 
 @pytest.mark.parametrize(("length", "more"), [(4, b""), (4, b"\0"), (2, b""), (9, b"")])

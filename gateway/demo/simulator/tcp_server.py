@@ -72,7 +72,8 @@ class TcpServer:
     free one.
 
     `behind`: each reply is held back until the next one is due. `unit`, `protocol`: those that all replies
-    carry. `counted`: their byte counts count registers. `echo`: each request comes back before its reply.
+    carry; protocol `own` is another one each time. `counted`: their byte counts count registers. `echo`: each
+    request comes back before its reply.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class TcpServer:
         numbers: TransactionNumber = "asked",
         lengths: Lengths = "asked",
         unit: int | None = None,
-        protocol: int = 0,
+        protocol: int | str = 0,
         counted: bool = False,
         echo: bool = False,
         behind: bool = False,
@@ -287,7 +288,7 @@ class _Client(asyncio.Protocol):
         return (
             _HEADER.pack(
                 self._ruled(server.numbers, number),
-                server.protocol,
+                self._replies % 3 if isinstance(server.protocol, str) else server.protocol,
                 self._ruled(server.lengths, length),
                 unit if server.unit is None else server.unit,
             )

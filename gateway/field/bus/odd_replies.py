@@ -4,6 +4,9 @@ be a late reply.
 It takes silence of the late-answer bound and two check reads whose length no unanswered request had. A single
 plain reply says that the difference is none; once there was one, only many odd ones in a row are worth the
 check. What is believed ends with a few replies in a row that are as the standard has them.
+
+Only the protocol says nothing that the number does not say: where that is right, one that changes from reply
+to reply is believed to be anything.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
     if (
         not line.may_learn
         or _fixed(line, station, difference.field)
-        or (station.plain and station.odd < ROW)
+        or (station.plain and station.odd < ROW and not _idle(line, difference.field))
         or time.monotonic() < station.check_at
     ):
         raise odd
@@ -56,9 +59,10 @@ async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
 
 async def _pairs(line: Transactions, station: Station, odd: OddReply) -> list[tuple[int, int]]:
     """What was asked and seen in the field of a reply and of `CHECKS` more. Raises OddReply, BusDown when
-    they do not differ alike.
+    they do not differ alike, and the field is not `_idle`.
     """
     difference = odd.difference
+    idle = _idle(line, difference.field)
     pairs = [(difference.asked, difference.seen)]
     failures = 0
     while len(pairs) <= CHECKS:
@@ -68,9 +72,8 @@ async def _pairs(line: Transactions, station: Station, odd: OddReply) -> list[tu
             await line.check_read(station, function, address, count)
         except OddReply as again:
             other = again.difference
-            if other.field != difference.field or (
-                other.field in {"unit", "protocol"} and other.seen != difference.seen
-            ):
+            alike = other.field not in {"unit", "protocol"} or other.seen == difference.seen
+            if other.field != difference.field or not (alike or idle):
                 raise
             pairs.append((other.asked, other.seen))
         except (BadFrame, NoReply, Refused):
@@ -78,8 +81,15 @@ async def _pairs(line: Transactions, station: Station, odd: OddReply) -> list[tu
             if failures > FAILURES:
                 raise odd from None
         else:
-            raise odd from None
+            if not idle:
+                raise odd from None
+            pairs.append((difference.asked, difference.asked))
     return pairs
+
+
+def _idle(line: Transactions, field: Field) -> bool:
+    """Whether nothing would be known by a field that the number does not say."""
+    return field == "protocol" and line.port.has_transaction_ids
 
 
 def doubt(line: Transactions, station: Station) -> None:
@@ -141,8 +151,11 @@ def _believe(
         form.counting.add(station.unit)
         station.facts.learn("reply_count", "registers")
     elif difference.field == "protocol":
-        form.protocol = difference.seen
-        line.facts.learn("reply_protocol", difference.seen)
+        form.protocol = "own" if len(set(pairs)) > 1 else difference.seen
+        line.facts.learn("reply_protocol", form.protocol)
+        if form.protocol == "own":
+            log.info("bus %s: the protocol of replies changes and says nothing: it is read so", name)
+            return
     else:
         rule = rule_of(pairs)
         line.facts.learn(f"reply_{difference.field}", rule)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from gateway.errors import BadFrame
-from gateway.field.port.mbap import Frame
+from gateway.field.port.mbap import Frame, reply_head
 from gateway.field.port.request import Request
 
 Field = Literal["number", "length", "protocol", "unit", "count"]
@@ -67,17 +67,33 @@ def differences(asked: Mapping[Field, int], frame: Frame) -> list[Difference]:
 class ReplyForm:
     """What replies look like: as the standard has it, but for what was found constant, or is configured.
 
-    `number` and `length` are rules (`expected`), `units` those that answer as another one, `counting` those
-    whose byte count counts registers.
+    `number` and `length` are rules (`expected`), `protocol` is a number or `own`: any. `units` are those that
+    answer as another one, `counting` those whose byte count counts registers.
     """
 
     number: str = "asked"
     length: str = "asked"
-    protocol: int = 0
+    protocol: int | str = 0
     units: dict[int, int] = field(default_factory=dict)
     counting: set[int] = field(default_factory=set)
     told: set[tuple[Field, int | None]] = field(default_factory=set)
     """The fields that the configuration says this of: of a unit, or, with None, of all."""
+
+    @property
+    def known_protocol(self) -> int:
+        """The one that replies carry; the standard's where any may come."""
+        return 0 if isinstance(self.protocol, str) else self.protocol
+
+    def head(self, number: int, unit: int, function: int, count: int) -> bytes:
+        """How the answer to a read begins that differs in nothing but a constant protocol; else empty."""
+        if (
+            unit in self.units
+            or unit in self.counting
+            or self.length != "asked"
+            or isinstance(self.protocol, str)
+        ):
+            return b""
+        return reply_head(number, unit, function, count, self.protocol)
 
     def unit_of(self, unit: int) -> int:
         """The one that a unit answers as."""
@@ -113,7 +129,7 @@ class ReplyForm:
             case "length":
                 return expected(self.length, asked)
             case "protocol":
-                return self.protocol
+                return None if isinstance(self.protocol, str) else self.protocol
             case "unit":
                 return self.unit_of(asked)
             case "count":

@@ -34,7 +34,6 @@ from gateway.field.port.mbap import (
     Frame,
     first_number,
     next_number,
-    reply_head,
     split,
     tcp_request,
 )
@@ -178,14 +177,7 @@ class ModbusPort:
             self._request = Request(unit, function, count, sent, now, number, reply, counted=counted)
             return sent
         sent = tcp_request(number, unit, function, address, count)
-        whole = (
-            reply_head(number, unit, function, count, form.protocol)
-            if reply == number
-            and unit not in form.units
-            and unit not in form.counting
-            and form.length == "asked"
-            else b""
-        )
+        whole = form.head(number, unit, function, count) if reply == number else b""
         self._request = Request(unit, function, count, sent, now, number, reply, whole)
         self._recent.remember(
             self._request, number if whole or reply is None or not self.has_transaction_ids else reply
@@ -271,7 +263,8 @@ class ModbusPort:
         return True
 
     def _receive_tcp(self, data: bytes) -> int:
-        frames, done, noise, torn = split(data, self._request if self._waiting else None, self.form.protocol)
+        request = self._request if self._waiting else None
+        frames, done, noise, torn = split(data, request, self.form.known_protocol)
         self._noise += noise
         self.strays += noise
         for frame in frames:
