@@ -71,7 +71,8 @@ def command(
     since = _day(first, "--from") if first else date.min
     until = _day(last, "--to") if last else date.max
     if until < since:
-        raise click.UsageError(_("--to is before --from"))
+        text = _("--to is before --from (%(last)s, %(first)s): exchange the two")
+        raise click.UsageError(text % {"last": until, "first": since})
     config = load_config(file or CONFIG)
     with closing(HistoryReader(config.journal.directory, untouched=True)) as history:
         own = _own(config, meter, history)

@@ -116,7 +116,8 @@ def _tariffs(config: Config) -> Callable[[date], Tariff]:
         row = rules.tariff(name, day)
         if row is None:
             text = _("there is no tariff %(name)s on %(day)s") % {"name": name, "day": day}
-            raise GatewayError(text, hint=_("it has %(names)s") % {"names": ", ".join(rules.tariffs)})
+            known = ", ".join(rules.tariffs) or "–"
+            raise GatewayError(text, hint=_("it has %(names)s") % {"names": known})
         return row.value
 
     return tariff

@@ -14,6 +14,7 @@ import click
 
 from gateway.cli.broker_options import broker_at, broker_options, check_gateway
 from gateway.cli.language import N_, _
+from gateway.cli.options import given_bytes, given_text
 from gateway.cli.prose import say
 from gateway.errors import SEE_LOG, GatewayError
 from gateway.host import signing
@@ -25,6 +26,8 @@ WAIT, TRIAL = 60.0, 420.0
 """s that an answer, and the outcome of a trial, is waited for unless told otherwise."""
 Send = Callable[[str, str], dict[str, Any]]
 """Sends a command and its payload; its result."""
+_MOST_PACKAGE = 256 * 1024 * 1024
+"""Bytes of a package that a gateway takes."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -145,7 +148,7 @@ def diagnostics(send: Send, output: Path | None) -> None:
 @click.argument("file", type=_FILE)
 def config_(send: Send, file: Path) -> None:
     """A change that stays, or is taken back."""
-    send("config", file.read_text(encoding="utf-8"))
+    send("config", given_text(file))
     say(_("It is kept."))
 
 
@@ -154,7 +157,7 @@ def config_(send: Send, file: Path) -> None:
 @click.argument("file", type=_FILE)
 def drivers(send: Send, file: Path) -> None:
     """Its name is that of the file."""
-    table = {"name": file.stem, "table": file.read_text(encoding="utf-8")}
+    table = {"name": file.stem, "table": given_text(file)}
     send("drivers", json.dumps(table, ensure_ascii=False))
     say(_("It is kept."))
 
@@ -170,7 +173,7 @@ def drivers(send: Send, file: Path) -> None:
 @click.option("--url", required=True, help=N_("Where the gateway fetches it: https://… or http://…."))
 def update(send: Send, file: Path, url: str) -> None:
     """What is signed is the content."""
-    with file.open("rb") as package:
-        digest = hashlib.file_digest(package, "sha256").hexdigest()
-    send("update", json.dumps({"url": url, "sha256": digest, "size": file.stat().st_size}))
+    package = given_bytes(file, _MOST_PACKAGE)
+    digest = hashlib.sha256(package).hexdigest()
+    send("update", json.dumps({"url": url, "sha256": digest, "size": len(package)}))
     say(_("It is left for its installation: the event upgraded, or upgrade_taken_back, tells how it ends."))

@@ -9,10 +9,12 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from gateway.cli.language import _, ngettext
+from gateway.common.files import open_given
 from gateway.common.text import flaw, visible
 from gateway.energy import BASE, GAUGES, to_grains
 from gateway.errors import GatewayError, Problem
@@ -63,7 +65,9 @@ class ReadingsFile:
         been told.
         """
         try:
-            with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+            with TextIOWrapper(
+                open_given(self._path), encoding="utf-8-sig", errors="surrogateescape", newline="\n"
+            ) as file:
                 self._load(file)
         except OSError as error:
             raise GatewayError(

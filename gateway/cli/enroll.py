@@ -11,7 +11,7 @@ import click
 
 from gateway.cli.broker_options import broker_at, broker_options
 from gateway.cli.language import N_, _, in_words
-from gateway.cli.options import config_option
+from gateway.cli.options import config_option, given_text
 from gateway.cli.prose import say
 from gateway.common.files import is_missing, read_secret
 from gateway.config import Config, Uplink, load_config
@@ -84,7 +84,7 @@ def command(
     identity = _identity(config.gateway.id, chosen)
     identity.finish()
     if install is not None:
-        _installed(identity.install(install.read_text()), identity)
+        _installed(identity.install(given_text(install)), identity)
         return
     if not renew and token_file is None:
         print(identity.request(), end="")

@@ -8,6 +8,7 @@ separators as people write them. What is not understood is named by its line.
 from __future__ import annotations
 
 import csv
+import errno
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from gateway.cli.language import _
+from gateway.cli.language import _, in_words
+from gateway.common.files import read_given
 from gateway.errors import GatewayError, Problem
 
 ACTIVE, INDUCTIVE, CAPACITIVE = "active", "inductive", "capacitive"
@@ -84,11 +86,12 @@ class LoadProfile:
 def read_profile(path: Path, zone: ZoneInfo) -> LoadProfile:
     """Read a file. Raises GatewayError when nothing of it can be used."""
     try:
-        if path.stat().st_size > _MOST:
-            raise GatewayError(_("%(path)s is too large") % {"path": path}, hint=_("one year is enough"))
-        content = path.read_bytes()
+        content = read_given(path, _MOST)
     except OSError as error:
-        text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": error.strerror}
+        if error.errno == errno.EFBIG:
+            text = _("%(path)s is too large") % {"path": path}
+            raise GatewayError(text, hint=_("one year is enough")) from error
+        text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": in_words(error.strerror or "")}
         raise GatewayError(text, hint=_("look at the name and the rights of the file")) from error
     if content.startswith(_WORKBOOKS):
         text = _("%(path)s is an Excel workbook") % {"path": path}

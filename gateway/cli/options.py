@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.language import N_, _
+from gateway.cli.language import N_, _, in_words
+from gateway.common.files import read_given
+from gateway.errors import GatewayError
 from gateway.host import CONFIG
 
 _PATH = click.Path(path_type=Path, readable=False)
@@ -24,6 +26,28 @@ socket_option = click.option(
     type=_PATH,
     help=N_("The daemon's control socket, else that of SUBMETER_SOCKET, else /run/submeter/control.sock."),
 )
+
+
+MAX_GIVEN = 1024 * 1024
+"""Bytes of a file that a person wrote, or of a certificate."""
+
+
+def given_bytes(path: Path, most: int = MAX_GIVEN) -> bytes:
+    """What stands in a file that a command was given. Raises GatewayError."""
+    try:
+        return read_given(path, most)
+    except OSError as error:
+        text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": in_words(error.strerror or "")}
+        raise GatewayError(text, hint=_("look at the name and the rights of the file")) from error
+
+
+def given_text(path: Path) -> str:
+    """The same of a small text in UTF-8. Raises GatewayError."""
+    try:
+        return given_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": _("it is not UTF-8 text")}
+        raise GatewayError(text, hint=_("save it as UTF-8")) from error
 
 
 def is_path(word: str) -> bool:

@@ -23,6 +23,7 @@ from gateway.cli.prose import say
 from gateway.cli.report_facts import JudgedWiring, SiteFacts, report_content
 from gateway.commissioning.report import as_html, open_report, seal_html, seal_json
 from gateway.commissioning.wiring import judge_meters, parts_of, read_journalled
+from gateway.common.files import read_given
 from gateway.config import Config
 from gateway.errors import GatewayError
 from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus
@@ -32,6 +33,7 @@ from gateway.receiver import open_store
 from gateway.status import from_json
 
 CHANGED, UNKNOWN, UNREAD = 1, 2, 3
+_MOST_REPORT = 32 * 1024 * 1024
 PHASES = "current_l2"
 """What a meter of three phases gives."""
 HOURS = 6.0
@@ -169,7 +171,7 @@ def round_trips(client: ControlClient, asked: float, patience: float) -> dict[st
 
 def _verify(path: Path, key: str, database: Path | None, *, as_json: bool) -> None:
     try:
-        sealed = open_report(path.read_bytes())
+        sealed = open_report(read_given(path, _MOST_REPORT))
     except OSError as error:
         _unread(GatewayError(f"{path} cannot be read: {error.strerror}", hint="name a report's file"))
     if sealed is None or not is_signed(sealed.public, sealed.signature, sealed.data):

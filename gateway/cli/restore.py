@@ -12,7 +12,7 @@ from gateway.backup import opener_for, restore
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
-from gateway.common.files import read_secret
+from gateway.common.files import open_given, read_secret
 from gateway.errors import BackupError
 from gateway.host import CONFIG
 
@@ -42,7 +42,7 @@ def command(backup: Path, file: Path | None, key: Path | None, *, from_platform:
     """Restore a backup."""
     secret = _opened(key, read_secret) if key is not None else None
     opener = opener_for(secret=secret, ask=_ask if key is None else None)
-    with _opened(backup, lambda place: place.open("rb")) as source:
+    with _opened(backup, open_given) as source:
         back = restore(source, opener, (file or CONFIG).absolute(), from_platform=from_platform)
     text = ngettext(
         "This is %(gateway)s again, as it was at %(time)s (UTC): %(n)s file.",

@@ -12,7 +12,7 @@ import click
 
 from gateway.cli.client import control_client
 from gateway.cli.language import N_, _
-from gateway.cli.options import config_option, socket_option
+from gateway.cli.options import config_option, given_text, socket_option
 from gateway.cli.prose import say
 from gateway.cli.questions import confirm
 from gateway.cli.setup_answers import Setup
@@ -120,7 +120,7 @@ def command(
     """Go through the steps that are left; exit 1 when it is not at its end, or something is open."""
     if as_json and answers is None:
         raise click.UsageError(_("--json belongs to --answers FILE"))
-    given = read_answers(answers.read_text(encoding="utf-8"), str(answers)) if answers else None
+    given = read_answers(given_text(answers), str(answers)) if answers else None
     s = Setup((file or CONFIG).absolute(), socket, given)
     if as_json:
         _in_json(s, step)

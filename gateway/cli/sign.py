@@ -17,6 +17,7 @@ import click
 
 from gateway.cli.broker_options import broker_at, broker_options, check_gateway
 from gateway.cli.language import N_, _, ngettext
+from gateway.cli.options import MAX_GIVEN, given_text
 from gateway.cli.prose import say
 from gateway.common.files import owner_of
 from gateway.errors import EnrolmentError
@@ -104,13 +105,14 @@ def token(gateway: str, directory: Path, days: int) -> None:
 
 @command.command(help=N_("Certify the request in FILE (- is stdin), for which you vouch, and print it."))
 @click.argument("gateway", callback=check_gateway)
-@click.argument("file", type=click.File("r"))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @_directory
 @_days
-def certify(gateway: str, file: Any, directory: Path, days: int) -> None:
+def certify(gateway: str, file: Path, directory: Path, days: int) -> None:
     """For a request that was carried by hand."""
+    request = given_text(file) if str(file) != "-" else sys.stdin.read(MAX_GIVEN)
     authority = _authority(directory, days)
-    print(authority.certify(gateway, file.read(8192)), end="")
+    print(authority.certify(gateway, request), end="")
     authority.close()
 
 

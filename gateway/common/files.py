@@ -25,6 +25,8 @@ SECRETS = Path("/etc/submeter/secrets")
 LOAD_SECRETS = "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
 """What helps with a file that root put among them after the start."""
 MAX_SECRET = 64 * 1024
+_STDIN, _HANDED_OVER = Path("/dev/stdin"), frozenset({Path("/dev/fd"), Path("/proc/self/fd")})
+"""How the shell names what it has opened for a command."""
 PENDING, NEXT = ".pending", ".next"
 """Behind the name of a key that waits for its certificate, and of files that are about to take over."""
 
@@ -93,15 +95,33 @@ def read_regular(path: Path, most: int) -> bytes:
     A device or a pipe would hold up whoever reads it, for ever or until memory is full: size and kind are
     asked of what was opened.
     """
-    handle = os.open(as_loaded(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "is not a regular file", str(path))
-        data = b""
-        while len(data) <= most and (part := os.read(handle, most + 1 - len(data))):
-            data += part
-    finally:
+    with _open_regular(as_loaded(path)) as file:
+        return _bounded(file, path, most)
+
+
+def open_given(path: Path) -> BinaryIO:
+    """A file that a command was given, to be read: a regular one, or what the shell hands over by /dev/stdin
+    or /dev/fd/N (`<(…)`), which ends when the shell says so. Raises OSError, its `strerror` in words.
+    """
+    return path.open("rb") if path == _STDIN or path.parent in _HANDED_OVER else _open_regular(path)
+
+
+def read_given(path: Path, most: int) -> bytes:
+    """The bytes of such a file, at most `most` of them. Raises OSError, its `strerror` in words."""
+    with open_given(path) as file:
+        return _bounded(file, path, most)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def _bounded(file: BinaryIO, path: Path, most: int) -> bytes:
+    data = file.read(most + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"is larger than {most} bytes", str(path))
     return data

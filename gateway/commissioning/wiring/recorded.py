@@ -9,9 +9,11 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, Protocol
 
+from gateway.common.files import open_given
 from gateway.common.text import visible
 from gateway.errors import GatewayError, Problem
 from gateway.model import QUANTITIES
@@ -66,7 +68,7 @@ def read_recorded(file: Path, meter: str | None = None) -> Recorded:
     when the file as a whole cannot be used.
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with TextIOWrapper(open_given(file), encoding="utf-8-sig", newline="") as stream:
             head = stream.readline(_LONGEST)
             if not head.lower().startswith(_SEPARATOR):
                 stream.seek(0)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from gateway.common.files import read_given
 from gateway.demo.fleet.plan import Cut, FleetPlan
 from gateway.demo.fleet.seeded import SeededReadings
 from gateway.demo.fleet.seeded_journal import SeededJournal
@@ -18,6 +19,7 @@ from gateway.errors import GatewayError
 from gateway.model import Ranges
 
 VERSION = 1
+_MOST = 1 << 30
 
 
 class Delays:
@@ -95,7 +97,7 @@ class FleetLedger:
     def read(cls, path: Path) -> Self:
         """Raises GatewayError for a file that is none."""
         try:
-            return cls._parsed(json.loads(path.read_text()))
+            return cls._parsed(json.loads(read_given(path, _MOST)))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise GatewayError(
                 f"{path}: not a ledger of a fleet: {type(error).__name__}: {error}",
