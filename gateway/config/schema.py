@@ -19,6 +19,7 @@ from gateway.config.sections.building import BuildingSection
 from gateway.config.sections.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
 from gateway.config.sections.machine import OWN_ID, CardSection, HealthSection, Pin, PinsSection
 from gateway.config.sections.remote import RemoteSection
+from gateway.config.sections.transformer import Transformed
 from gateway.config.units import Duration, Number, Ratio, RegisterSpan, Size, Switch
 
 MAX_REGISTER = 1e12
@@ -161,7 +162,7 @@ class TcpBus(Section):
 Bus = Annotated[SerialBus | TcpBus, Field(discriminator="type")]
 
 
-class Meter(Section):
+class Meter(Section, Transformed):
     """A meter on a bus."""
 
     id: Id

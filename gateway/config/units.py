@@ -60,6 +60,14 @@ def parse_ratio(value: object) -> float:
     raise ValueError("is not a transformer ratio: write primary/secondary, like 200/5, or the quotient")
 
 
+def primary_of(value: object) -> float | None:
+    """The primary side of a transformer ratio that names both sides: 200.0 from '200/5'; None of a
+    quotient.
+    """
+    match = _RATIO.fullmatch(str(value).strip())
+    return float(match[1]) if match and match[2] else None
+
+
 def _register(text: str) -> int:
     return int(text, 16 if text[:2].lower() == "0x" else 10)
 

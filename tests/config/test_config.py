@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway.config import load_config, parse_config
 from gateway.config.schema import Config, SerialBus, TcpBus
-from gateway.config.units import parse_duration, parse_ratio, parse_size
+from gateway.config.units import parse_duration, parse_ratio, parse_size, primary_of
 from gateway.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -153,6 +153,7 @@ def test_sizes_and_ratios() -> None:
     assert parse_size("500 mb") == 500_000_000
     assert parse_ratio("200/5") == 40
     assert parse_ratio(40) == 40
+    assert [primary_of(each) for each in ("200/5", " 200 / 1 ", "40", 40)] == [200, 200, None, None]
     for bad in ("0/5", "5/0", "x", True, None):
         with pytest.raises(ValueError, match="ratio"):
             parse_ratio(bad)

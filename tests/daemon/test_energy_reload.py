@@ -185,9 +185,23 @@ async def test_transformers_that_are_set_right_bound_what_can_flow(site) -> None
     await site.poll(20)
     await site.caught_up()
     assert site.energy._projection._context("main", REGISTER[1]).ct_primary is None
-    await reload(site, ct=40)
-    series = site.energy._projection._meters["main"].series(REGISTER[1])
-    assert series._context.ct_primary == 200
+    for ct, bound in ((40, (40, 200)), ("200/5", (None, 200)), ("200/1", (None, 200)), ("40/1", (None, 40))):
+        await reload(site, ct=ct)
+        series = site.energy._projection._meters["main"].series(REGISTER[1])
+        assert (series._context.ct_least, series._context.ct_primary) == bound
+
+
+@pytest.mark.parametrize("end", [10**6, 10**8])
+async def test_a_register_begins_again_at_a_width_that_nobody_has_written(site, end) -> None:
+    """In kWh, as the display ends; a table says how wide the register is, not that. The sum goes on."""
+    await site.poll(125, lambda minute: (end * 1000 - 2400 + 40 * minute) % (end * 1000))
+    await site.drained()
+    assert [(each["check"], each["assumed"]) for each in site.findings] == [("rollover", True)] * 2
+    sums = {}
+    for (meter, _quantity, start, _version), (value, quality) in sorted(site.published.items()):
+        sums[start, meter] = (value, quality)
+    assert len(sums) == 2 * 7
+    assert set(sums.values()) == {(600, "m")}
 
 
 async def test_voltage_transformers_that_are_set_right_raise_what_can_flow(site) -> None:

@@ -159,6 +159,16 @@ def test_the_size_of_a_transformer(amps, what) -> None:
     assert (found[0] if found else "") == what
 
 
+@pytest.mark.parametrize(
+    ("amps", "what"),
+    [(1.9, "too_large"), (2.1, ""), (9.0, ""), (49.0, ""), (239.0, ""), (241.0, "too_small")],
+)
+def test_a_quotient_judges_only_what_holds_of_every_transformer_that_it_can_mean(amps, what) -> None:
+    """40 is 40/1 A or 200/5 A."""
+    found = transformer_size(amps, 200, 40)
+    assert (found[0] if found else "") == what
+
+
 def test_what_persists_is_said_once_and_again_after_it_was_right() -> None:
     watch = Plausibility()
     bad = SOUND | {"frequency": 45.0}
@@ -199,6 +209,8 @@ def test_a_week_of_small_currents_tells_a_transformer_that_is_too_large() -> Non
     quiet |= {"apparent_power": 2.76, "power_factor": 0.942, "reactive_power": 0.9}
     told = [each for k in range(15) for each in watch.take(first + k * WEEK // 7, quiet)]
     assert [each.facts for each in told] == [{"what": "too_large", "percent": "2.5"}] * 2
+    open_ = Plausibility.of(Context(WH, ct_primary=200, ct_least=40))
+    assert not [each for k in range(15) for each in open_.take(first + k * WEEK // 7, quiet)]
     busy = Plausibility(200)
     peak = SOUND | {"current_l1": 60.0}
     assert not [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from gateway.config import Config
+from gateway.config import Config, Meter
 from gateway.daemon import later
 from gateway.daemon.describe import energy_meters
 from gateway.errors import GatewayError, HistoryError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SECONDARY: Final = 5
+SECONDARY: Final = (1, 5)
 """A: what current transformers give at their rated current."""
 INPUT: Final = 400
 """V between lines at the terminals of a meter, at most: behind voltage transformers it is 100."""
@@ -80,7 +80,7 @@ def _country(config: Config) -> str:
 def concerns(config: Config, year: int) -> tuple[object, ...]:
     """What of a configuration an opened engine stands on; another one of it needs another engine."""
     meters = [
-        (each.id, each.enabled, each.parent, each.class_, each.ct_class, each.ct, each.vt)
+        (each.id, each.enabled, each.parent, each.class_, each.ct_class, each.ct, each.ct_primary, each.vt)
         for each in config.meters
     ]
     building = config.building
@@ -91,18 +91,31 @@ def concerns(config: Config, year: int) -> tuple[object, ...]:
 
 
 def _context(config: Config, meter: str, quantity: str) -> Context:
-    """What is known of a register: a ratio of n/5 A has a primary of n, a bound of what can flow; behind
-    voltage transformers that is as many times more.
+    """What is known of a register: the primary current of its transformers is a bound of what can flow;
+    behind voltage transformers that is as many times more.
     """
-    ratio, raised = next(((each.ct, each.vt) for each in config.meters if each.id == meter), (1.0, 1.0))
+    found = next((each for each in config.meters if each.id == meter), None)
+    raised = 1.0 if found is None else found.vt
+    least, most = (None, None) if found is None else _primary(found)
     contract = config.building.contract_kw
     return later.energy.Context(
         later.energy.base_unit(quantity),
-        ct_primary=round(ratio * SECONDARY) if ratio > 1 else None,
+        ct_primary=most,
+        ct_least=least,
         voltage=round(INPUT * max(1.0, raised)),
         contract_kw=None if contract is None else round(contract),
         jump=config.building.jump,
     )
+
+
+def _primary(meter: Meter) -> tuple[int | None, int | None]:
+    """A, at least and at most, of its current transformers: a quotient alone leaves open what they give."""
+    if meter.ct <= 1:
+        return None, None
+    if meter.ct_primary is not None:
+        return None, max(1, round(meter.ct_primary))
+    least, most = (round(meter.ct * each) for each in SECONDARY)
+    return least, most
 
 
 def parts_of(sealed: Sequence[Sealed], readings: list[Reading] | None) -> Iterator[list[Reading] | None]:

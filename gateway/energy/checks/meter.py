@@ -123,13 +123,14 @@ def wiring(values: Mapping[str, float], primary: float | None) -> tuple[str, flo
     return None
 
 
-def transformer_size(highest: float, primary: float) -> tuple[str, float] | None:
+def transformer_size(highest: float, primary: float, least: float | None = None) -> tuple[str, float] | None:
     """Check 17, by a week's highest current: too_large below 5 % of the primary, too_small above 120 %; per
-    cent.
+    cent. `least`: the primary is not known, but lies between this and `primary`.
     """
-    share = highest * 100 / primary
+    share = highest * 100 / (least or primary)
     if share < LARGE:
         return "too_large", share
+    share = highest * 100 / primary
     return ("too_small", share) if share > SMALL else None
 
 
@@ -160,11 +161,13 @@ class Plausibility:
     right.
     """
 
-    def __init__(self, primary: float | None = None, *, low_voltage: bool = True) -> None:
-        """`primary`: of its current transformers, A; None: it has none, or it is not known. `low_voltage`: it
-        has no voltage transformers.
+    def __init__(
+        self, primary: float | None = None, least: float | None = None, *, low_voltage: bool = True
+    ) -> None:
+        """`primary`: of its current transformers, A; None: it has none, or it is not known. `least`: it lies
+        between this and `primary`. `low_voltage`: it has no voltage transformers.
         """
-        self._primary = primary
+        self._primary, self._least = primary, least
         self._low_voltage = low_voltage
         self._runs: dict[str, int] = {}
         self._week: int | None = None
@@ -173,7 +176,7 @@ class Plausibility:
     @classmethod
     def of(cls, context: Context) -> Plausibility:
         """Of the meter of which this is known."""
-        return cls(context.ct_primary, low_voltage=context.voltage <= LOW_VOLTAGE)
+        return cls(context.ct_primary, context.ct_least, low_voltage=context.voltage <= LOW_VOLTAGE)
 
     def take(self, t: int, values: Mapping[str, float]) -> Iterator[Finding]:
         """Take in what was read at `t` (ms UTC)."""
@@ -196,7 +199,7 @@ class Plausibility:
     def _size(self, t: int, amps: float, primary: float) -> Iterator[Finding]:
         week = t // WEEK
         if self._week is not None and week != self._week:
-            flaw = transformer_size(self._highest, primary)
+            flaw = transformer_size(self._highest, primary, self._least)
             if flaw is not None:
                 what, share = flaw
                 yield Finding("transformer_size", t, {}, {"what": what, "percent": f"{share:.3g}"})

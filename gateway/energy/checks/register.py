@@ -52,6 +52,8 @@ class Context:
     contract_kw: int | None = None
     jump: int | None = None
     """Times the last measured interval beyond which one is told; what that is, a site decides."""
+    ct_least: int | None = None
+    """A; where the secondary side is not known, `ct_primary` is the most that it can be, this the least."""
     most: int = field(init=False)
     """Base units an hour. 1.2·√3·U·I of the current transformer's primary."""
 
