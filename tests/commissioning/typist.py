@@ -16,6 +16,11 @@ COLUMNS = 60
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|[^\n]*\r(?!\n)")
 
 
+def _heed_hangup() -> None:
+    # As in a shell of one's own: whoever runs the tests under nohup(1) ignores it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Typist:
     """`child` is the running command."""
 
@@ -31,6 +36,7 @@ class Typist:
         self.child = pexpect.spawn(
             command[0], command[1:], encoding="utf-8", timeout=MOST, dimensions=(40, COLUMNS),
             env={**os.environ, "COLUMNS": str(COLUMNS), "LANG": "C.UTF-8", **env},
+            preexec_fn=_heed_hangup,
         )  # fmt: skip
         self._heard: list[str] = []
 
@@ -51,6 +57,7 @@ class Typist:
         """Wait for its end; gives the exit code."""
         self.child.expect(pexpect.EOF)
         self._heard.append(str(self.child.before))
+        self.child.wait()  # `close` gives it a tenth of a second
         self.child.close()
         return int(self.child.exitstatus if self.child.exitstatus is not None else -1)
 
@@ -61,7 +68,8 @@ class Typist:
     def loses_the_session(self) -> None:
         """The terminal is gone, as when SSH breaks: the command is hung up."""
         os.kill(self.child.pid, signal.SIGHUP)
-        self.child.close(force=True)
+        self.child.wait()  # `close` gives it a tenth of a second
+        self.child.close()
 
     @property
     def text(self) -> str:
