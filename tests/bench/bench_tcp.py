@@ -1,19 +1,22 @@
 """TCP: meters with 34 values each through the whole product, on hosts of their own and as units of one host:
 missed cycles, CPU, memory.
 
-Beside each shape its control in the same run: plain pymodbus clients that read the same and do nothing else.
-Product and control take turns several times, and what is compared is processor time: others who use the
-machine slow both.
+Beside each shape its control: plain pymodbus clients that read the same and do nothing else. What is compared
+runs at one time, and it is processor time that is compared: whatever slows one of them, another program, cold
+caches, a processor's clock, slows the other as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import statistics
 import tempfile
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,11 @@ from tests.rig import DRIVERS, Rig, rig, until
 
 VALUES = 34
 WARM = 20.0
-TURNS, SECONDS, CONTROL = 5, 16.0, 12
-"""Times that product and control are measured, and for how long (s): a multiple of each shape's interval, for
-polls come in one bunch an interval, and a part of an interval would count one bunch too many or too few."""
+TURNS, SECONDS = 10, 12
+"""Times that all are measured, and for how long (s): a multiple of each shape's interval, for polls come in
+one bunch an interval, and a part of an interval would count one bunch too many or too few."""
+ALONE = 40
+"""s before that in which nobody else reads: what was missed is told by what the simulated meters served."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +60,25 @@ class Shape:
 class Measured:
     """CPU in s per 100 000 values, of the product and of the control, by turn; memory in bytes."""
 
-    cpu: list[float]
-    control: list[float]
-    missed: int
-    due: int
-    rss: int
-    rss_at_first: int
+    cpu: list[float] = field(default_factory=list)
+    control: list[float] = field(default_factory=list)
+    missed: int = 0
+    due: int = 0
+    rss: int = 0
+    rss_at_first: int = 0
 
     @property
     def ratio(self) -> float:
         """Product by control, the median turn."""
-        return statistics.median(a / b for a, b in zip(self.cpu, self.control, strict=True))
+        return statistics.median(beside(self.cpu, self.control))
 
 
-async def bare(shape: Shape, places: list[tuple[str, int]], reads: Counter[tuple[int, int]]) -> float:
+def beside(ones: list[float], others: list[float]) -> list[float]:
+    """How many times the others the ones are, turn by turn."""
+    return [one / other for one, other in zip(ones, others, strict=True)]
+
+
+async def bare(shape: Shape, places: list[tuple[str, int]], reads: list[tuple[int, int]]) -> float:
     """The control: CPU s per 100 000 values of one plain pymodbus client a host with the same reads;
     nothing is decoded, stored or sent.
     """
@@ -77,13 +87,13 @@ async def bare(shape: Shape, places: list[tuple[str, int]], reads: Counter[tuple
 
     async def poll(client: AsyncModbusTcpClient) -> None:
         for unit in range(1, shape.units + 1):
-            for address, count in sorted(reads):
+            for address, count in reads:
                 answer = await client.read_input_registers(address, count=count, device_id=unit)
                 assert not answer.isError()
 
     loop = asyncio.get_running_loop()
     begin, used = loop.time(), time.process_time()
-    rounds = CONTROL // shape.interval
+    rounds = SECONDS // shape.interval
     for turn in range(1, rounds + 1):
         await asyncio.gather(*(poll(client) for client in clients))
         await asyncio.sleep(max(0.0, begin + turn * shape.interval - loop.time()))
@@ -93,46 +103,77 @@ async def bare(shape: Shape, places: list[tuple[str, int]], reads: Counter[tuple
     return used / (rounds * shape.meters * VALUES) * 100_000
 
 
-def measure(shape: Shape) -> Measured:
-    """The shape through the whole product, page and uplink included, after a warm-up."""
-    with tempfile.TemporaryDirectory() as folder:
-        image = {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}
-        servers = [
-            {
-                "name": f"plant{host}",
-                "host": "127.0.0.1",
-                "port": 0,
-                "slaves": [
-                    {"unit": unit, "meter": f"m{host}-{unit}", "image": image}
-                    for unit in range(1, shape.units + 1)
-                ],
-            }
-            for host in range(1, shape.hosts + 1)
-        ]
-        spec = {"seed": 1, "building": {"start": 1795278300, "speed": 1, "step": 1}, "servers": servers}
-        with rig(Path(folder), spec) as site:
-            places = _start(site, shape)
-            time.sleep(WARM)
-            rss_at_first = site.usage("gateway").rss
-            reads = Counter((s["address"], s["count"]) for s in site.serves()[-1000:])
-            found = Measured([], [], 0, 0, 0, rss_at_first)
-            for _ in range(TURNS):
-                _turn(site, shape, found)
-                found.control.append(asyncio.run(bare(shape, places, reads)))
-            found.rss = site.usage("gateway").rss
+def control(shape: Shape, places: list[tuple[str, int]], reads: list[tuple[int, int]]) -> float:
+    """`bare`, for a process of its own."""
+    return asyncio.run(bare(shape, places, reads))
+
+
+def measure(shapes: tuple[Shape, ...]) -> list[Measured]:
+    """The shapes, each through a whole product of its own, page and uplink included, after a warm-up."""
+    found = [Measured() for _ in shapes]
+    spawned = multiprocessing.get_context("spawn")  # forked ones would have inherited half of our memory
+    with ExitStack() as stack, ProcessPoolExecutor(len(shapes), mp_context=spawned) as others:
+        sites, controls = [], []
+        for shape in shapes:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            sites.append(stack.enter_context(rig(folder, _spec(shape))))
+            places = _start(sites[-1], shape)
+            controls.append((shape, places))
+        time.sleep(WARM)
+        reads = [_usual_reads(site) for site in sites]
+        for site, result in zip(sites, found, strict=True):
+            result.rss_at_first = site.usage("gateway").rss
+        begin = time.clock_gettime(time.CLOCK_BOOTTIME)
+        time.sleep(ALONE)
+        end = time.clock_gettime(time.CLOCK_BOOTTIME)
+        for shape, site, result in zip(shapes, sites, found, strict=True):
+            result.missed, result.due = _missed(shape, site.serves(), begin, end)
+        for _ in range(TURNS):
+            begun = [_now(site) for site in sites]
+            running = [
+                others.submit(control, *each, seen) for each, seen in zip(controls, reads, strict=True)
+            ]
+            used = [each.result() for each in running]
+            for shape, site, result, began, own in zip(shapes, sites, found, begun, used, strict=True):
+                result.cpu.append(_cpu(shape, began, _now(site)))
+                result.control.append(own)
+        for site, result in zip(sites, found, strict=True):
+            result.rss = site.usage("gateway").rss
     return found
 
 
-def _turn(site: Rig, shape: Shape, found: Measured) -> None:
-    """What the product takes while nobody else reads, and what it misses."""
-    begin, start = time.clock_gettime(time.CLOCK_BOOTTIME), site.usage("gateway")
-    time.sleep(SECONDS)
-    end, stop = time.clock_gettime(time.CLOCK_BOOTTIME), site.usage("gateway")
-    values = shape.meters * VALUES * (end - begin) / shape.interval
-    found.cpu.append((stop.cpu - start.cpu) / values * 100_000)
-    missed, due = _missed(shape, site.serves(), begin, end)
-    found.missed += missed
-    found.due += due
+def _spec(shape: Shape) -> dict[str, Any]:
+    image = {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}
+    servers = [
+        {
+            "name": f"plant{host}",
+            "host": "127.0.0.1",
+            "port": 0,
+            "slaves": [
+                {"unit": unit, "meter": f"m{host}-{unit}", "image": image}
+                for unit in range(1, shape.units + 1)
+            ],
+        }
+        for host in range(1, shape.hosts + 1)
+    ]
+    return {"seed": 1, "building": {"start": 1795278300, "speed": 1, "step": 1}, "servers": servers}
+
+
+def _usual_reads(site: Rig) -> list[tuple[int, int]]:
+    """Address and count of each read of a poll; not those by which a meter is found out, or asked again."""
+    seen = Counter((serve["address"], serve["count"]) for serve in site.serves()[-1000:])
+    return sorted(read for read, often in seen.items() if often > max(seen.values()) / 2)
+
+
+def _now(site: Rig) -> tuple[float, float]:
+    """When it is, and what CPU the gateway has used, both in s."""
+    return time.monotonic(), site.usage("gateway").cpu
+
+
+def _cpu(shape: Shape, begin: tuple[float, float], end: tuple[float, float]) -> float:
+    """CPU s per 100 000 values between two moments."""
+    values = shape.meters * VALUES * (end[0] - begin[0]) / shape.interval
+    return (end[1] - begin[1]) / values * 100_000
 
 
 def _start(site: Rig, shape: Shape) -> list[tuple[str, int]]:
@@ -175,31 +216,38 @@ def _missed(shape: Shape, serves: list[dict[str, Any]], begin: float, end: float
 
 def run() -> list[Figure]:
     """All three shapes."""
-    hosts, units, many = Shape(50, 1), Shape(1, 50), Shape(1, 200, 4)
-    found = {shape: measure(shape) for shape in (hosts, units, many)}
+    shapes = hosts, units, many = Shape(50, 1), Shape(1, 50), Shape(1, 200, 4)
+    found = dict(zip(shapes, [*measure((hosts,)), *measure((units, many))], strict=True))
     figures = []
     for shape, result in found.items():
-        spread = ", ".join(f"{each:.3g}" for each in result.cpu)
         figures += [
             at_most(f"{shape.words}: missed cycles", result.missed, f"of {result.due}", 0),
-            plain(f"{shape.words}: CPU", statistics.median(result.cpu), "s / 100 000 values", spread),
+            plain(
+                f"{shape.words}: CPU",
+                statistics.median(result.cpu),
+                "s / 100 000 values",
+                _spread(result.cpu),
+            ),
             plain(
                 "the control, plain pymodbus clients: CPU",
                 statistics.median(result.control),
                 "s / 100 000 values",
-                "the reads alone: nothing decoded, stored, sent: "
-                + ", ".join(f"{each:.3g}" for each in result.control),
+                f"the reads alone: nothing decoded, stored, sent: {_spread(result.control)}",
             ),
         ]
         if shape is not many:
-            figures.append(at_most(f"{shape.words}: CPU beside the control's", result.ratio, "times", 1.5))
+            turns = _spread(beside(result.cpu, result.control))
+            figures.append(
+                at_most(f"{shape.words}: CPU beside the control's", result.ratio, "times", 1.5, turns)
+            )
+    per_value = beside(found[many].cpu, found[units].cpu)
     figures.append(
         at_most(
             "200 units of one host beside 50: CPU per value",
-            statistics.median(found[many].cpu) / statistics.median(found[units].cpu),
+            statistics.median(per_value),
             "times",
             1.1,
-            f"{found[many].ratio / found[units].ratio:.3g} by their controls",
+            f"{_spread(per_value)}; {found[many].ratio / found[units].ratio:.3g} by their controls",
         )
     )
     figures += [
@@ -207,3 +255,7 @@ def run() -> list[Figure]:
         plain("resident memory at the start of the minute", found[hosts].rss_at_first / 2**20, "MiB"),
     ]
     return figures
+
+
+def _spread(turns: list[float]) -> str:
+    return f"of {len(turns)}: {min(turns):.3g} to {max(turns):.3g}"
