@@ -123,4 +123,7 @@ def unknown_tariff(document: Table) -> Iterator[Told]:
     except ConfigError:
         return  # its mistakes are told by themselves
     if name not in known:
-        yield where, f"{rules} has no tariff {name}", f"write one of {', '.join(known)}"
+        mend = "write its bands there under tariffs, as the rules that come with the gateway have them"
+        if known:
+            mend = f"write one of {', '.join(known)}"
+        yield where, f"{rules} has no tariff {name}", mend

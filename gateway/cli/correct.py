@@ -85,7 +85,8 @@ def _between(since: str, until: str, zone: tzinfo) -> tuple[int, int]:
     """Ms UTC. Raises UsageError."""
     first, last = (_time(text, zone) for text in (since, until))
     if last <= first:
-        raise click.UsageError(_("TO is not after FROM"))
+        text = _("TO is not after FROM (%(to)s, %(from)s): write the earlier time first, then the later one")
+        raise click.UsageError(text % {"to": until, "from": since})
     return first, last
 
 

@@ -19,6 +19,7 @@ from gateway.cli.journal_source import journal_source
 from gateway.cli.language import N_, _, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import aligned, said, say
+from gateway.errors import GatewayError
 
 _directory = click.option(
     "--directory",
@@ -126,6 +127,9 @@ def export(
     socket: Path | None,
 ) -> None:
     """Write rows, oldest first."""
+    if last is not None and last < first:
+        text = _("--to is before --from (%(last)s, %(first)s): exchange the two")
+        raise click.UsageError(text % {"last": last, "first": first})
     with journal_source(socket, directory, file) as source:
         state = source.status()
         upto = last or max([state["seq"], *(epoch["last"] for epoch in state["epochs"])])
@@ -148,6 +152,12 @@ def export(
 @_format
 def salvage(file: Path, target: Path | None, form: str) -> None:
     """Scan the file; it is not changed."""
+    if not file.is_file():
+        text = _("%(path)s cannot be read: %(why)s") % {
+            "path": file,
+            "why": in_words("is not a regular file"),
+        }
+        raise GatewayError(text, hint=_("look at the name and the rights of the file"))
     epochs: dict[str, list[int]] = {}
 
     def batches() -> Iterator[dict[str, Any]]:

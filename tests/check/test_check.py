@@ -334,6 +334,23 @@ def test_a_mistake_in_ones_own_rules_is_one_of_the_configuration(tmp_path, monke
     assert any("tr.yaml:2: co3: " in str(each) for each in check(path).mistakes)
 
 
+@pytest.mark.parametrize("language", ["en", "tr"])
+def test_rules_without_a_tariff_say_what_can_be_written(tmp_path, monkeypatch, language) -> None:
+    (tmp_path / "tr.yaml").write_text("tariffs: {}\n", encoding="utf-8")
+    monkeypatch.setattr("gateway.check.files.later.rules.rules_path", lambda _country: tmp_path / "tr.yaml")
+    found = check(written(tmp_path, building={"tariff": "tr-three-time"})).mistakes
+    said = [
+        in_words(each.mend, Locale(language, "Europe/Istanbul", 0))
+        for each in found
+        if each.key == "building.tariff"
+    ]
+    instead = {
+        "en": "write its bands there under tariffs, as the rules that come with the gateway have them",
+        "tr": "dilimlerini orada tariffs altına, ağ geçidiyle gelen kurallardaki gibi yazın",
+    }
+    assert said == [instead[language]]
+
+
 @pytest.mark.parametrize(
     ("tariff", "said"),
     [

@@ -110,7 +110,8 @@ def test_what_cannot_be_compared_is_said(config) -> None:
     done = CliRunner().invoke(
         cli, ["--lang", "en", "bill", "-c", str(config), "--from", "2026-10-31", "--to", "2026-10-01"]
     )
-    assert "--to is before --from" in done.output
+    said = " ".join(done.output.replace("│", " ").split())
+    assert "--to is before --from (2026-10-01, 2026-10-31): exchange the two" in said
     done, text = bill(config, "--meter", "hvac", "--t1", "5", "--inductive", "3")
     assert "inductive, kvarh is not measured here" in text
 

@@ -23,6 +23,10 @@ WHY = ["--why", "x"]
         ([*HOUR, "--value", "1", *WHY, "--timezone", "../etc"], "../etc is no time zone"),
         (["yesterday", HOUR[1], "--value", "1", *WHY], "yesterday is no quarter"),
         ([HOUR[1], HOUR[1], "--value", "1", *WHY], "TO is not after FROM"),
+        (
+            [*HOUR[::-1], "--value", "1", *WHY],
+            "(2026-10-29T14:00, 2026-10-29T15:00): write the earlier time first, then the later one",
+        ),
         ([*HOUR, "--value", "-1", *WHY], "-1 is no amount"),
         ([*HOUR, "--value", "lots", *WHY], "lots is no amount"),
         ([*HOUR, "--value", "1"], "--why"),

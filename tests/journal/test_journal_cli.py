@@ -77,6 +77,12 @@ def test_export_as_json_lines_and_as_csv(filled, tmp_path):
     assert sheet[0]["time"].endswith("Z")
 
 
+def test_numbers_the_wrong_way_round_are_told_and_write_no_empty_file(filled, tmp_path):
+    refused = call(filled, "export", tmp_path / "rows.csv", "--from", 12, "--to", 10, ok=False)
+    assert "--to is before --from (10, 12)" in " ".join(refused.output.split())
+    assert not (tmp_path / "rows.csv").exists()
+
+
 def test_salvage_counts_and_writes_what_is_sound(filled, tmp_path):
     data = bytearray((filled / "journal.db").read_bytes())
     data[:1024] = bytes(1024)

@@ -190,6 +190,20 @@ def test_parts_that_are_shown_with_their_sum_add_up_to_it(parts, step) -> None:
     assert all(abs(mine - part) < step and not mine % step for mine, part in zip(shown, parts, strict=True))
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**7)), min_size=1, max_size=31),
+    st.sampled_from([100, 1000]),
+)
+def test_columns_below_whose_sums_another_sum_stands_add_up_to_both(lines, step) -> None:
+    columns = [*zip(*lines, strict=True)]
+    sums = shared_out([sum(column) for column in columns], step)
+    assert sum(sums) == round(sum(map(sum, columns)) / step) * step
+    for column, whole in zip(columns, sums, strict=True):
+        shown = shared_out(column, step, whole)
+        assert sum(shown) == whole
+        assert all(abs(mine - part) < step for mine, part in zip(shown, column, strict=True))
+
+
 async def test_the_parts_of_the_tariff_add_up_to_the_sum_above_them(building) -> None:
     """16 + 69 + 16 per cent, and a kWh less than the day had."""
     for day in range(2, 21):

@@ -17,7 +17,7 @@ from test_status_page import Page, client
 
 from gateway.energy import Calendar
 from gateway.history import HistoryReader
-from gateway.status.energy import charts
+from gateway.status.energy import charts, today
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of, parse
 from gateway.status.page.answers import AT_LEAST
@@ -255,6 +255,23 @@ async def test_what_has_no_basis_is_not_shown_and_says_what_is_missing(directory
         assert said in Page((await http.get("/reactive?lang=en")).text).text
 
 
+async def test_the_first_screen_computes_the_loads_of_today_once(building, monkeypatch) -> None:
+    """Its curve and what is usual at this hour stand on the same loads."""
+    read = []
+
+    def powers(figures, meter, day):
+        read.append((meter, day))
+        return real(figures, meter, day)
+
+    real = today._powers
+    monkeypatch.setattr(today, "_powers", powers)
+    async with client(building) as http:
+        page = await http.get("/?lang=en")
+    assert "over the band of like days" in page.text
+    assert read
+    assert len(read) == len(set(read))
+
+
 async def test_without_a_history_the_pages_say_when_it_begins(tmp_path) -> None:
     building = Building(CALM)
     for history in (None, energy_history(tmp_path)):
@@ -276,6 +293,8 @@ async def test_without_a_history_the_pages_say_when_it_begins(tmp_path) -> None:
         ("year=9999", "'9999' is too far away"),
         ("meter=nobody", "there is no meter 'nobody'"),
         ("from=2026-01-01&to=1999-01-01", "too far away"),
+        ("from=2026-11-30&to=2026-11-01", "the last day, 2026-11-01, is before the first, 2026-11-30"),
+        ("from=2010-01-01&to=2026-11-30", "from 2010-01-01 to 2026-11-30 is longer than ten years"),
         ("day=2026-11-20&week=2026-11-20", "more than one range"),
         ("by=second", "by='second' does not go with this range"),
     ],
@@ -291,6 +310,25 @@ async def test_an_address_that_means_nothing_is_refused_and_says_why(building, q
     assert "Böyle bir sayfa yok" not in turkish
     assert refused.status_code == 400
     assert said in refused.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("query", "instead"),
+    [
+        ("from=2026-11-30&to=2026-11-01", "from=2026-11-01&to=2026-11-30"),
+        ("from=2000-01-01&to=2026-11-01", "from=2016-09-15&to=2026-11-01"),
+    ],
+)
+async def test_a_range_that_is_refused_says_in_words_which_can_be_meant(building, query, instead) -> None:
+    async with client(building) as http:
+        refused = [await http.get(f"/api/v1/{view}?{query}") for view in ("energy", "tree")]
+        file = await http.get(f"/api/v1/energy?{query}&format=csv")
+        pages = [Page((await http.get(f"/energy?{query}&lang={lang}")).text).text for lang in ("en", "tr")]
+        meant = await http.get(f"/energy?{instead}&lang=en")
+    assert all(instead in answer.json()["hint"] for answer in [*refused, file])
+    assert all(instead in page for page in pages)
+    assert ("önce" in pages[1]) or ("on yıldan" in pages[1])
+    assert meant.status_code == 200
 
 
 @pytest.mark.parametrize("range_", ["month=2026-10", "day=2026-13-01", "year=2025", "from=2026-11-01"])

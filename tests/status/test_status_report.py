@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 
 import pytest
@@ -118,6 +118,45 @@ async def test_its_sums_are_those_of_the_other_views(building, directory) -> Non
         assert len(lines) == (11 if period.span == "year" else 31)
     text = await text_of(building, "/report/2026?lang=en")
     assert f"2026: {round(body_of_year(figures) / 1000):,} kWh" in text
+
+
+def sheets(html: str) -> dict[str, list[list[str]]]:
+    """Tables of a report by their name: heads, lines and sums, as cells."""
+    return {
+        name: [
+            [re.sub("<[^>]*>", "", cell) for cell in re.findall("<t[hd][ >].*?</t[hd]>", row)]
+            for row in re.findall("<tr.*?</tr>", table)
+        ]
+        for name, table in re.findall('<table class="sheet ([a-z]+).*?">(.*?)</table>', html, re.DOTALL)
+    }
+
+
+def printed(cell: str) -> int:
+    """A number without its point."""
+    return int(re.sub(r"[^\d−]", "", cell).replace("−", "-") or 0)
+
+
+@pytest.mark.parametrize("address", ["2025", "2026", *(f"2026-{month:02}" for month in range(1, 12))])
+async def test_what_stands_above_a_sum_adds_up_to_it_and_its_parts_to_the_line(directory, address) -> None:
+    """As it is printed: each cell was rounded for itself, and columns missed their sums by one or two."""
+    building = Building(CALM)
+    cold = {BEGAN + timedelta(day): (day % 23) - 3.37 for day in range(DAYS)}
+    building.history = energy_history(directory, temperatures=cold)
+    async with client(building) as http:
+        found = sheets((await http.get(f"/report/{address}?lang=en")).text)
+    kinds = ("From the grid", "From the sun", "Used", "TOE", "kWh/m²", "daytime", "peak", "night")
+    kinds += ("Heating", "Cooling")
+    summed = 0
+    for name in ("energy", "record", "degrees"):
+        heads, *lines, sums = found[name]
+        for place, head in enumerate(heads):
+            if head.startswith(kinds):
+                summed += 1
+                column = [line[place] for line in lines]
+                assert sum(map(printed, column)) == printed(sums[place]), (name, head, column, sums[place])
+    assert summed == (10 if len(address) == 4 else 8)
+    for line in found["energy"][1:]:
+        assert printed(line[1]) + printed(line[2]) == printed(line[3])
 
 
 def body_of_year(figures) -> int:

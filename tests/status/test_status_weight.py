@@ -173,3 +173,31 @@ def test_the_report_prints_light_on_a4_and_no_picture_is_cut(tmp_path, language)
             assert 2 <= pages <= 3
     finally:
         gateway.end()
+
+
+SMALLEST = """
+    return Math.min(...[...document.querySelectorAll('article *')]
+      .filter((e) => e.getClientRects().length && e.textContent.trim() && e.tagName != 'title')
+      .map((e) => parseFloat(getComputedStyle(e).fontSize)));
+"""
+
+
+@in_a_browser
+def test_a_whole_year_prints_on_two_sheets_and_nothing_is_smaller_than_8_points(tmp_path) -> None:
+    """With a year before beside it, a plant, reactive energy, and every month of both."""
+    gateway = Gateway()
+    gateway.building = STATES["five_years"](tmp_path)
+    gateway.start()
+    try:
+        with chromium(tmp_path / "chromium") as driver:
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+            width(driver, 680)
+            for language in ("tr", "en"):
+                driver.get(f"http://127.0.0.1:{gateway.port}/report/2025?lang={language}")
+                assert len(driver.find_elements("css selector", ".record tbody tr")) == 12
+                assert driver.execute_script(SMALLEST) >= 8 * 96 / 72 - 0.01
+                options = {"printBackground": True, "preferCSSPageSize": True}
+                pdf = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", options)["data"])
+                assert max(map(int, re.findall(rb"/Count (\d+)", pdf))) == 2, language
+    finally:
+        gateway.end()

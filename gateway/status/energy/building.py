@@ -20,7 +20,7 @@ from gateway.status.energy.shown import (
     sum_in_short,
     sum_in_words,
 )
-from gateway.status.energy.today import compared, today_curve
+from gateway.status.energy.today import compared, loads_of_today, today_curve
 from gateway.status.energy.where import figures_below, other_meters, shares, sun
 from gateway.status.words.language import Locale
 
@@ -49,7 +49,7 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
     if period.span == "month" and figures.today in period:
         view.run = month_so_far(figures, period, meter, f)
     if figures.today in period:
-        view.today = today_curve(figures, meter, f)
+        view.today = today_curve(figures, meter, loads_of_today(figures, meter), f)
     heat_map(view, figures, meter, f)
     night_loads(view, figures, meter, f)
     if not meter:

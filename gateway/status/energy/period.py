@@ -107,16 +107,24 @@ def parse(query: Mapping[str, str], today: date) -> Period:
     if "from" in query or "to" in query:
         first = _day(query.get("from", query.get("to", "")))
         last = _day(query.get("to", query.get("from", "")))
-        if last < first or (last - first).days >= LONGEST:
-            raise ValueError(
-                "the range is empty, or longer than ten years: write from=2026-11-01&to=2026-11-30"
-            )
+        _check_order(first, last)
         usual = "day" if (last - first).days < MOST_BARS else "month"
         return Period("range", first, last, _step("range", step or usual))
     for span in SPANS:
         if span in query:
             return _of(span, query[span], _step(span, step))
     return month_of(today, _step("month", step))
+
+
+def _check_order(first: date, last: date) -> None:
+    """Raises ValueError where these are no range, with the one that can be meant."""
+    if last < first:
+        raise ValueError(f"the last day, {last}, is before the first, {first}: write from={last}&to={first}")
+    if (last - first).days >= LONGEST:
+        least = last - timedelta(LONGEST - 1)
+        raise ValueError(
+            f"from {first} to {last} is longer than ten years: write from={least}&to={last}, or less"
+        )
 
 
 def _of(span: PeriodKind, text: str, step: Step) -> Period:

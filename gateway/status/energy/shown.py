@@ -217,12 +217,12 @@ def kwh(wh: float, f: Locale) -> str:
     return f.number(value, 0 if abs(value) >= 100 else 1)
 
 
-def shared_out(parts: Sequence[int], step: int) -> list[int]:
+def shared_out(parts: Sequence[int], step: int, whole: int | None = None) -> list[int]:
     """Parts in whole steps that add up to their sum in whole steps: what is rounded down goes to the largest
-    remainders, so that what is printed adds up.
+    remainders, so that what is printed adds up. `whole`: how their sum is printed, where it is a part, too.
     """
     steps = [part // step for part in parts]
-    left = round(sum(parts) / step) - sum(steps)
+    left = (round(sum(parts) / step) if whole is None else whole // step) - sum(steps)
     first = sorted(range(len(parts)), key=lambda place: -(parts[place] % step))[:left]
     return [(each + (place in first)) * step for place, each in enumerate(steps)]
 

@@ -170,10 +170,11 @@ def loads_of_today(figures: Figures, meter: str) -> DayLoads | None:
     return DayLoads(mine, like, band)
 
 
-def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HEIGHT) -> Picture | None:
+def today_curve(
+    figures: Figures, meter: str, loads: DayLoads | None, f: Locale, height: int = _CURVE_HEIGHT
+) -> Picture | None:
     """Today's load over the band of its like days; None when nothing of today is known."""
     _ = f.gettext
-    loads = loads_of_today(figures, meter)
     if loads is None:
         return None
     measure = measure_of(figures.quantity, f)

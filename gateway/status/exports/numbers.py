@@ -197,6 +197,8 @@ def _registers(figures: Figures, query: Query) -> list[tuple[str, str]]:
     found = sorted(each for each in figures.registers if each[0] == meter and quantity in {"", each[1]})
     if not found:
         has = sorted({each for each, _quantity in figures.registers})
+        if not has:
+            raise WrongQuery("the history has no intervals yet")
         of = f"{quantity[:40]!r} of {meter[:40]!r}" if quantity else f"meter {meter[:40]!r}"
         raise WrongQuery(f"the history has no {of}: write one of {', '.join(has[:40])}")
     return found

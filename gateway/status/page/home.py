@@ -112,7 +112,7 @@ def _home(history: EnergyHistory, now: Snapshot, language: str) -> HomeEnergy:
                 _an_hour_ago(figures, now.taken),
                 loads.usual(f.slot(now.taken)) if loads else None,
                 tuple(_jobs(reactive, f)),
-                today_curve(figures, "", f, _HEIGHT),
+                today_curve(figures, "", loads, f, _HEIGHT),
                 tuple(shown),
                 tuple(rows),
                 tuple(_month_rows(figures, f)),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from gateway.status.energy.figures import DegreeDays, Figures, degree_days
+from typing import Final
+
+from gateway.status.energy.figures import KINDS, DegreeDays, Figures, degree_days
 from gateway.status.energy.period import Period
 from gateway.status.energy.where import degree_fact
 from gateway.status.report.lines import ReportLine
-from gateway.status.report.months import name_of_line
+from gateway.status.report.months import column, name_of_line
 from gateway.status.report.shown import ReportTable
 from gateway.status.words.language import Locale
+
+_THOUSAND: Final = 1000
 
 
 def degrees_table(figures: Figures, lines: list[ReportLine], period: Period, f: Locale) -> ReportTable | None:
@@ -24,18 +28,32 @@ def degrees_table(figures: Figures, lines: list[ReportLine], period: Period, f: 
         _("Cooling degree days"),
         _("kWh of each"),
     )
-    rows = []
-    for line in lines:
-        cells = _cells(degree_days(figures, line.first, line.last), f)
-        if any(cells):
-            rows.append((name_of_line(line, period, f), *cells))
+    found = [(line, degree_days(figures, line.first, line.last)) for line in lines]
+    found = [(line, each) for line, each in found if each]
+    shown = [column([_thousandths(each, kind) for _line, each in found], _THOUSAND) for kind in KINDS]
+    rows = [
+        (name_of_line(line, period, f), *_cells(each, [part[place] for part in shown], f))
+        for place, (line, each) in enumerate(found)
+    ]
+    sums = _cells(whole, [part[-1] for part in shown], f)
     notes = tuple(f"{name}: {text}." for name, _value, text in (degree_fact(each, f) for each in whole))
-    return ReportTable(heads, tuple(rows), (_("Sum"), *_cells(whole, f)), notes)
+    return ReportTable(heads, tuple(rows), (_("Sum"), *sums), notes)
 
 
-def _cells(found: list[DegreeDays], f: Locale) -> list[str]:
+def _of(found: list[DegreeDays], kind: str) -> DegreeDays | None:
+    return next((one for one in found if one.kind == kind), None)
+
+
+def _thousandths(found: list[DegreeDays], kind: str) -> int | None:
+    each = _of(found, kind)
+    return None if each is None else round(each.degrees * _THOUSAND)
+
+
+def _cells(found: list[DegreeDays], shown: list[int | None], f: Locale) -> list[str]:
     cells = []
-    for kind in ("heating", "cooling"):
-        each = next((one for one in found if one.kind == kind), None)
-        cells += [f.number(each.degrees, 0), f.number(each.each, 1)] if each else ["", ""]
+    for kind, degrees in zip(KINDS, shown, strict=True):
+        each = _of(found, kind)
+        cells += ["", ""] if each is None or degrees is None else [
+            f.number(degrees / _THOUSAND, 0), f.number(each.each, 1)
+        ]  # fmt: skip
     return cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
@@ -11,7 +12,7 @@ from gateway.status.energy.bars import band_names
 from gateway.status.energy.charts import Bar, Label, Numbers
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period
-from gateway.status.energy.shown import DataTable, Picture, kwh, sum_in_short
+from gateway.status.energy.shown import DataTable, Picture, kwh, shared_out, sum_in_short
 from gateway.status.report.lines import ReportLine, reactive_registers
 from gateway.status.report.shown import ReportTable
 from gateway.status.words.language import Locale
@@ -21,6 +22,9 @@ _ROOM: Final = 2
 """Columns at the right that are left to the labels."""
 _WEEKEND: Final = 5
 _BAND_ORDER: Final = ("t1", "t2", "t3")
+_KWH: Final = 1000
+"""Wh that a column of energy is printed in: one number of decimals, so that it adds up."""
+_MILLION: Final = 10**6
 
 
 def picture(lines: list[ReportLine], period: Period, f: Locale) -> Picture:
@@ -97,22 +101,19 @@ def energy_table(
     heads += [_("TOE")] if tep else []
     heads += ["kWh/m²"] if area else []
     heads.append(_("Measured"))
+    shown = _energies(lines, sun=sun)
+    befores = column([line.before for line in lines], _KWH)
+    oil = column([_millionths(line, toe(figures, line)) for line in lines], _MILLION // 100)
+    per = column([_millionths(line, (line.used or 0) / 1000 / (area or 1)) for line in lines], _MILLION // 10)
     rows = []
-    for line in [*lines, total]:
+    for place, line in enumerate([*lines, total]):
         cells = [name_of_line(line, period, f) if line is not total else name_of_period(period, f)]
-        nothing = line.used is None
-        if sun:
-            grid = None if line.used is None else line.used - (line.from_sun or 0)
-            cells += [_sum(grid, line, f), _sum(line.from_sun, line, f)]
-        cells.append(_sum(line.used, line, f))
+        cells += [_sum(each[place], line, f) for each in shown]
         if before:
-            cells += [_kwh(line.before, f), change(line.used, line.before, f)]
-        if tep:
-            text = sum_in_short(f.number(toe(figures, line), 2), whole=line.complete)
-            cells.append("" if nothing else text)
-        if area:
-            text = sum_in_short(f.number((line.used or 0) / 1000 / area, 1), whole=line.complete)
-            cells.append("" if nothing else text)
+            then = None if line.before is None else befores[place]
+            cells += [_kwh(then, f), change(line.used, line.before, f)]
+        cells += [_amount(oil[place], 2, line, f)] if tep else []
+        cells += [_amount(per[place], 1, line, f)] if area else []
         cells.append(share(line.measured, line.expected, f))
         rows.append(tuple(cells))
     marked = frozenset(place for place, line in enumerate(lines) if not line.whole)
@@ -120,6 +121,43 @@ def energy_table(
     if before and total.before is None and any(line.before is None for line in lines):
         notes.append(_("Lines that one of the two years does not know as a whole are not compared."))
     return ReportTable(tuple(heads), tuple(rows[:-1]), rows[-1], tuple(notes), marked)
+
+
+def column(values: Sequence[int | None], step: int, whole: int | None = None) -> list[int | None]:
+    """The cells of a column and their sum below, in whole steps that add up; None: nothing is known.
+
+    `whole`: how the sum is printed, where it is given.
+    """
+    known = shared_out([value for value in values if value is not None], step, whole)
+    rest = iter(known)
+    return [*(None if value is None else next(rest) for value in values), sum(known) if known else None]
+
+
+def _energies(lines: Sequence[ReportLine], *, sun: bool) -> list[list[int | None]]:
+    """Columns in Wh with their sums, as they are printed: from the grid, from the sun and used, where a plant
+    gives, else used alone. Each adds up, and so does each line.
+    """
+    if not sun:
+        return [column([line.used for line in lines], _KWH)]
+    grid = [None if line.used is None else line.used - (line.from_sun or 0) for line in lines]
+    given = [line.from_sun for line in lines]
+    sums = [sum(filter(None, values)) for values in (grid, given)]
+    columns = [
+        column(values, _KWH, whole)
+        for values, whole in zip((grid, given), shared_out(sums, _KWH), strict=True)
+    ]
+    used = [None if one is None else one + (two or 0) for one, two in zip(*columns, strict=True)]
+    return [*columns, used]
+
+
+def _millionths(line: ReportLine, amount: float) -> int | None:
+    return None if line.used is None else round(amount * _MILLION)
+
+
+def _amount(millionths: int | None, decimals: int, line: ReportLine, f: Locale) -> str:
+    if millionths is None:
+        return ""
+    return sum_in_short(f.number(millionths / _MILLION, decimals), whole=line.complete)
 
 
 def toe(figures: Figures, line: ReportLine) -> float:
@@ -146,11 +184,12 @@ def record_table(
     if reactive_known:
         heads += [_("Inductive"), _("Capacitive")]
         heads += [_("Reactive limits")] if period.span == "year" else []
+    parts = [column([(line.bands or {}).get(name) for line in lines], _KWH) for name in bands]
     rows, marked = [], set()
     for place, line in enumerate([*lines, total]):
         whole = line is total
         cells = [name_of_period(period, f) if whole else name_of_line(line, period, f)]
-        cells += [_sum((line.bands or {}).get(name), line, f) for name in bands]
+        cells += [_sum(part[place], line, f) for part in parts]
         cells += _peak_cells(figures, line, f)
         if reactive_known:
             cells += [_ratio(line.inductive, line.drawn, f), _ratio(line.capacitive, line.drawn, f)]
@@ -264,7 +303,6 @@ def _sum(wh: int | None, line: ReportLine, f: Locale) -> str:
 
 
 def _kwh(wh: int | None, f: Locale) -> str:
-    # A column has one number of decimals, so that what is printed adds up.
     return "" if wh is None else f.number(wh / 1000, 0)
 
 

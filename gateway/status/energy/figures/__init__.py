@@ -1,7 +1,7 @@
 """Numbers of the building and of its meters, from the history."""
 
 from gateway.energy import EXPORT, IMPORT, QUARTER
-from gateway.status.energy.figures.degrees import DegreeDays, degree_days
+from gateway.status.energy.figures.degrees import KINDS, DegreeDays, degree_days
 from gateway.status.energy.figures.figures import BuildingRest, DayQuality, Figures, MeterPart
 from gateway.status.energy.figures.quarters import Quarters, ValuesByDay
 from gateway.status.energy.figures.sums import EnergyEmission, KnownQuarters, SumsByDay, by_day, total
@@ -9,6 +9,7 @@ from gateway.status.energy.figures.sums import EnergyEmission, KnownQuarters, Su
 __all__ = [
     "EXPORT",
     "IMPORT",
+    "KINDS",
     "QUARTER",
     "BuildingRest",
     "DayQuality",

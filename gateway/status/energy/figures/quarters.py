@@ -241,6 +241,8 @@ class QuarterFigures:
         """
         has = self.quantities_of(meter)
         if quantity and quantity not in has:
+            if not has:
+                raise ValueError(f"{meter!r} has no intervals of {quantity[:40]!r}: leave quantity= out")
             raise ValueError(f"{meter!r} has no intervals of {quantity!r}: write one of {', '.join(has)}")
         register = self.register_of(meter) if meter and not quantity else None
         self.quantity = quantity or (register[1] if register else "")
