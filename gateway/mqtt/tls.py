@@ -207,10 +207,7 @@ def _no_certificate(path: str, key: str) -> tuple[str, str] | None:
         return f"{path} cannot be used: it holds a private key and no certificate", mend
     if any(label.endswith("CERTIFICATE REQUEST") for label in labels):
         return f"{path} cannot be used: it holds the request for a certificate", mend
-    if data.startswith(_DER):
-        mend = f"openssl x509 -inform der -in {path} -out {path}.pem, and name that"
-        return f"{path} cannot be used: it is in DER, not in PEM", mend
-    return _no_pem(path, data, mend)
+    return _no_pem(path, data, "x509", mend)
 
 
 def _no_key(path: str) -> tuple[str, str] | None:
@@ -226,13 +223,14 @@ def _no_key(path: str) -> tuple[str, str] | None:
     mend = "write a PEM file with the private key of the certificate in key"
     if any(label.endswith("CERTIFICATE") for label in labels):
         return f"{path} cannot be used: it holds a certificate and no private key", mend
+    return _no_pem(path, data, "pkey", mend)
+
+
+def _no_pem(path: str, data: bytes, kind: str, mend: str) -> tuple[str, str]:
+    """`kind`: the command of OpenSSL that reads it from DER."""
     if data.startswith(_DER):
-        mend = f"openssl pkey -inform der -in {path} -out {path}.pem, and name that"
+        mend = f"openssl {kind} -inform der -in {path} -out {path}.pem, and name that"
         return f"{path} cannot be used: it is in DER, not in PEM", mend
-    return _no_pem(path, data, mend)
-
-
-def _no_pem(path: str, data: bytes, mend: str) -> tuple[str, str]:
     if data.strip():
         return f"{path} cannot be used: it is no PEM file", mend
     return f"{path} cannot be used: it is empty", mend

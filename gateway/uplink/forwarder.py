@@ -191,7 +191,7 @@ class Forwarder:
         pace = self._sender.pace
         crowd = None if known or fault.cause != CLOSED else pace.crowded()
         blameless = not known and about_a_message(fault) and self._sender.blameless
-        idle = not flying or (blameless and not pace.at_a_message)
+        idle = not flying or (blameless and not pace.seen.at_a_message)
         slower = fault.cause == TOO_FAST and pace.slow_down()
         error = with_flying(crowd or fault, flying)
         wait = self._reconnect.lost(error, idle=idle, mended=known or slower or crowd is not None)

@@ -114,11 +114,11 @@ class Crowding:
         self._chance, self._before, self._same, self._number = 1.0, None, 0, None
 
 
-class Tempo(Crowding):
+class Tempo:
     """How fast the messages of one uplink go, as its broker takes them."""
 
     def __init__(self, bucket: TokenBucket, objections: Objections, troubles: Troubles) -> None:
-        super().__init__()
+        self.seen = Crowding()
         self._bucket = bucket
         self._objections = objections
         self._troubles = troubles
@@ -146,21 +146,20 @@ class Tempo(Crowding):
         """The connection ended without a reason: what it means if that was for how many messages there were,
         of which no single one is why; then they go more slowly, or the next ones on a new connection.
         """
-        found = self.ended(time.monotonic(), self._bucket.rate, blameless=self._objections.blameless)
+        found = self.seen.ended(time.monotonic(), self._bucket.rate, blameless=self._objections.blameless)
         if found is Crowd.UNKNOWN:
             return None
         if found is Crowd.RATE:
             self.slow_down(1 / PAUSE if self._one_at_a_time else 0.0)
             what = (
                 f"the broker ends the connection at a message, again and again: they come faster than it "
-                f"allows, or it takes no more than {self.accepted}"
+                f"allows, or it takes no more than {self.seen.accepted}"
             )
             return LinkDown(what, hint=_QUOTA.mend, cause=TOO_FAST)
         self._objections.clear()
         self._bucket.recover()
-        what = (
-            f"the broker ends each connection after about {self.accepted} messages, slowly as they may come"
-        )
+        most = self.seen.accepted
+        what = f"the broker ends each connection after about {most} messages, slowly as they may come"
         self._troubles.note(
             "the number of messages", f"{what}; the next ones go on a new connection → {_QUOTA.mend}"
         )
