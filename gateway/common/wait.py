@@ -64,6 +64,20 @@ async def sleep_exactly(until: float) -> None:
         await asyncio.sleep(0)
 
 
+MOMENT = 0.005
+"""s after a multiple of its period that what is done periodically waits: what begins with it goes first."""
+
+
+def until_next(period: float) -> float:
+    """Seconds until the next multiple of `period` (s) on the wall clock, and a moment; at least a tenth of
+    the period.
+
+    Polls begin at such multiples: what else is done periodically need not wake the processor once more.
+    """
+    left = period - (time.time() - MOMENT) % period
+    return left if left >= period / 10 else left + period
+
+
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
     """Return as soon as `event` is set, at the latest after `seconds`; whether it is set.
 

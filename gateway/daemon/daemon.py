@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway import check, status
 from gateway.common.text import visible
+from gateway.common.wait import until_next
 from gateway.config import Config
 from gateway.daemon import later
 from gateway.daemon.actions import DaemonActions
@@ -211,7 +212,7 @@ class Daemon:
 
     async def _watch_clock(self) -> None:
         while True:
-            await asyncio.sleep(CLOCK_EVERY)
+            await asyncio.sleep(until_next(CLOCK_EVERY))
             for change in self.clock.changes():
                 log.warning(
                     "the clock: %s%s", change.kind, f" by {change.by / 1000:+.1f} s" if change.by else ""

@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from gateway.common.text import visible
 from gateway.common.troubles import Troubles
-from gateway.common.wait import wait_for_event
+from gateway.common.wait import until_next, wait_for_event
 from gateway.config import Uplink
 from gateway.errors import LinkDown, LinkTakenOver, UplinkError, WireError
 from gateway.model import ClockLike, Event, Sealed
@@ -174,7 +174,7 @@ class Forwarder:
                 self._wake.clear()
                 await self._work()
                 self._pump()
-                await wait_for_event(self._wake, self._sender.nap(self._timing.tick))
+                await wait_for_event(self._wake, self._sender.nap(until_next(self._timing.tick)))
             if self._fault is None:
                 await self._farewell(connection)
         finally:
@@ -296,7 +296,7 @@ class Forwarder:
         try:
             await self._settling.settle()
             if now >= self._tick_at:
-                self._tick_at = now + self._timing.tick
+                self._tick_at = now + until_next(self._timing.tick)
                 self._tick(now)
             await self._settling.resolve_conflicts(self._sender.offer_again, self._gateway)
             await self._sender.refill(now)
@@ -341,7 +341,7 @@ class Forwarder:
                     self._emit(event)
             except Exception:
                 log.exception("uplink %s: the watch failed in an unforeseen way", self.name)
-            await asyncio.sleep(self._timing.tick)
+            await asyncio.sleep(until_next(self._timing.tick))
 
     # -- what it tells ---------------------------------------------------------------------------------------
 

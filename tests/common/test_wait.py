@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from gateway.common.wait import SLICE, TICK, sleep_exactly, wait_for_event
+from gateway.common.wait import MOMENT, SLICE, TICK, sleep_exactly, until_next, wait_for_event
 
 
 async def test_an_event_that_is_set_is_not_waited_for() -> None:
@@ -85,3 +85,16 @@ async def test_a_sleep_that_is_exact_is_late_by_a_turn_of_the_loop() -> None:
         until = time.monotonic() + 0.37 * ticks * TICK
         await sleep_exactly(until)
         assert until <= time.monotonic() <= until + TICK / 10
+
+
+@pytest.mark.parametrize("period", [0.02, 1.0, 60.0])
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.3, 0.92, 0.9999])
+def test_what_is_done_periodically_comes_a_moment_after_multiples_and_no_sooner_than_a_tenth(
+    monkeypatch, period: float, part: float
+) -> None:
+    now = 1_700_000_000 * period + part * period
+    monkeypatch.setattr("gateway.common.wait.time.time", lambda: now)
+    left = until_next(period)
+    assert period / 10 <= left <= 1.1 * period
+    beyond = (now + left - MOMENT) / period
+    assert abs(beyond - round(beyond)) * period < 1e-4
