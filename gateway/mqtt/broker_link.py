@@ -45,6 +45,8 @@ LEAST_SILENCE = 3.5
 """Seconds of silence below which no keepalive helps: the shortest one has 2 s, and a ping may be 1 s late."""
 _ALIKE = 3
 """Connections that end after the same silence before a shorter one is tried."""
+_TOGETHER = 1800.0
+"""s for all of them: whoever ends silent connections ends each, who is started anew every night does not."""
 _PROOF = 3
 """Times that silence which the next connection lives with a ping in it."""
 ASK_AGAIN = 600.0
@@ -134,13 +136,14 @@ class ShortSilence:
     def __init__(self, broker: Broker, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
         self._monotonic = monotonic
-        self._silences: list[float] = []
+        self._silences: list[tuple[float, float]] = []
+        """Monotonic time and silence in seconds of the newest ends."""
         self._trying: float | None = None
         """The silence in seconds that the newest connections are kept from; None: as configured."""
         self._proven = False
         self._not_before = 0.0
-        self.keepalive = broker.keepalive
-        """Of the next connection."""
+        self.keepalive = self._proven_keepalive = broker.keepalive
+        """Of the next connection; what was proved or configured."""
 
     @property
     def proof(self) -> float | None:
@@ -151,14 +154,16 @@ class ShortSilence:
         """A connection ended with nothing on its way, after so many seconds of silence: how that is told."""
         now = self._monotonic()
         if self.proof is not None:
-            self._trying, self.keepalive = None, self._broker.keepalive
+            self._trying, self.keepalive = None, self._proven_keepalive
             self._not_before = now + RELEARN
         if error.cause != "ended" or silence < LEAST_SILENCE or now < self._not_before:
             self._silences.clear()
             return error
-        self._silences = [*self._silences, silence][-_ALIKE:]
-        least, most = min(self._silences), max(self._silences)
-        if len(self._silences) < _ALIKE or most - least > max(0.5, 0.1 * most):
+        ends = [*self._silences, (now, silence)][-_ALIKE:]
+        self._silences = [(at, each) for at, each in ends if now - at <= _TOGETHER]
+        silences = [each for _, each in self._silences]
+        least, most = min(silences), max(silences)
+        if len(silences) < _ALIKE or most - least > max(0.5, 0.1 * most):
             return error
         self._silences.clear()
         self._trying, self._proven = least, False
@@ -173,7 +178,7 @@ class ShortSilence:
         """A connection has lived for `proof` seconds: told once."""
         if self._trying is None or self._proven:
             return
-        self._proven = True
+        self._proven, self._proven_keepalive = True, self.keepalive
         mend = (
             f"write keepalive: {self.keepalive:g}s"
             if self._broker.configured

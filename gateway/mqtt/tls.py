@@ -26,6 +26,8 @@ _DER = b"\x30"
 """A certificate or a key in DER begins with a SEQUENCE."""
 _HOST_NAME, _IP_ADDRESS = 62, 64
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_NO_PAIR = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
+"""What OpenSSL calls a key that is another certificate's, also where it is of another kind."""
 _CA = "write the certificate of the authority that signed it in ca"
 _CERTIFICATE = {
     _NOT_YET_VALID: ("not_yet_valid", "look at the clock of this machine and at the broker's certificate"),
@@ -171,7 +173,7 @@ def _of_ca(path: str, error: Exception) -> tuple[str, str]:
 
 def _of_pair(cert: str, key: str, error: Exception) -> tuple[str, str]:
     """What is wrong with a client certificate or its key, and what to do."""
-    if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+    if getattr(error, "reason", None) in _NO_PAIR:
         return (
             f"{cert} with the key {key} cannot be used: they do not belong together",
             "write the key with which that certificate was asked for in key, or have a new one made: sudo "

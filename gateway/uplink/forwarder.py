@@ -189,12 +189,12 @@ class Forwarder:
         if isinstance(fault, Unheard):
             return self._reconnect.renewed()
         pace = self._sender.pace
-        crowd = None if known or fault.cause != CLOSED else pace.crowded()
+        crowd, mended = (None, known) if known or fault.cause != CLOSED else pace.crowded()
         blameless = not known and about_a_message(fault) and self._sender.blameless
         idle = not flying or (blameless and not pace.seen.at_a_message)
-        slower = fault.cause == TOO_FAST and pace.slow_down()
+        mended |= fault.cause == TOO_FAST and pace.slow_down()
         error = with_flying(crowd or fault, flying)
-        wait = self._reconnect.lost(error, idle=idle, mended=known or slower or crowd is not None)
+        wait = self._reconnect.lost(error, idle=idle, mended=mended)
         if isinstance(self._reconnect.error, LinkTakenOver):
             self._sender.pardon()
         self._broker.ended(fault, flying)

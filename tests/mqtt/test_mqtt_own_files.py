@@ -34,6 +34,7 @@ def files(tmp_path_factory):
     openssl("pkey -in a.key -outform der -out a.key.der")
     openssl("pkcs8 -topk8 -in a.key -passout pass:x -out locked.key")
     openssl("ec -in a.key -aes128 -passout pass:x -out old_locked.key")
+    openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key")
     openssl("req -new -key a.key -subj /CN=a -out a.csr")
     (place / "empty").write_bytes(b"\n")
     (place / "text").write_text("hello\n")
@@ -56,6 +57,7 @@ CAS = {
 }
 PAIRS = {
     ("a.crt", "b.key"): "they do not belong together",
+    ("a.crt", "rsa.key"): "they do not belong together",
     ("a.crt.der", "a.key"): "is in DER, not in PEM",
     ("a.crt", "a.key.der"): "is in DER, not in PEM",
     ("a.key", "a.key"): "a private key and no certificate",

@@ -80,6 +80,25 @@ def test_ends_after_other_silences_or_before_any_ping_are_not_it(silences):
     assert way.silence.keepalive == BROKER.keepalive
 
 
+def test_ends_a_night_apart_are_not_it():
+    """A broker that is started anew each night ends all connections after the same silence."""
+    way = Way()
+    for _ in range(5):
+        assert way.connection(lived=86_400.0, silent=8.0).cause == "ended"
+    assert way.silence.keepalive == BROKER.keepalive
+
+
+def test_what_was_proved_stays_where_a_shorter_silence_is_none():
+    way = Way()
+    for _ in range(3):
+        way.connection(lived=10.0, silent=9.7)
+    way.silence.proved()
+    assert way.silence.keepalive == 7.0
+    for silent in (4.5, 4.5, 4.5, 2.0):
+        way.connection(lived=5.0, silent=silent)
+    assert way.silence.keepalive == 7.0
+
+
 def test_an_end_that_the_broker_gives_a_reason_for_is_not_it():
     silence = ShortSilence(BROKER)
     for _ in range(5):

@@ -5,13 +5,15 @@ their number. It has no word for it, and another gateway with our id looks much 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 
 import pytest
 from uplink_parts import PATIENT, Running, config, outbox
 
-from gateway.uplink.outgoing.crowding import Crowd, Crowding
+from gateway.common.troubles import Troubles
+from gateway.uplink.outgoing.crowding import TOO_FAST, Crowd, Crowding, Tempo
 from gateway.uplink.outgoing.rate import TokenBucket
 from gateway.wire import Topics, decode
 from tests.fake_broker import PUBACK, FakeBroker, packet
@@ -180,6 +182,41 @@ def test_where_messages_are_always_on_their_way_an_end_at_one_proves_nothing():
     crowd = Crowding()
     assert {connection(crowd, 30, pace=10, delay=0.1, at_end=True) for _ in range(20)} == {Crowd.UNKNOWN}
     assert not crowd.at_a_message
+
+
+def test_a_new_connection_ends_nowhere_yet():
+    crowd = Crowding()
+    for _ in range(3):
+        connection(crowd, 30, pace=10, delay=0.01, at_end=True)
+    assert crowd.at_a_message
+    crowd.begin(2000.0)
+    assert not crowd.at_a_message
+
+
+class Blameless:
+    """No single message was why."""
+
+    blameless, one_at_a_time = True, False
+
+
+def test_where_it_cannot_go_more_slowly_nothing_is_mended(caplog):
+    bucket, troubles = TokenBucket(0.2, 0.0), Troubles(logging.getLogger(), "uplink: ")
+    tempo = Tempo(bucket, Blameless(), troubles)
+    tempo.seen.ended = lambda *_, **__: Crowd.RATE
+    fault, mended = tempo.crowded()
+    assert (fault.cause, mended) == (TOO_FAST, False)
+    bucket.recover()
+    faster = Tempo(TokenBucket(50.0, 0.0), Blameless(), troubles)
+    faster.seen.ended = lambda *_, **__: Crowd.RATE
+    assert faster.crowded()[1]
+
+
+def test_a_line_that_is_cut_each_night_ends_connections_at_a_message_and_is_no_limit():
+    """A batch every ten seconds; that the line was cut is noticed by the first one after it."""
+    crowd = Crowding()
+    for _ in range(6):
+        assert connection(crowd, 8640, pace=0.1, delay=0.01, at_end=True) is Crowd.UNKNOWN
+    assert connection(crowd, 30, pace=10, delay=0.01, at_end=True) is Crowd.UNKNOWN
 
 
 def test_one_end_between_messages_makes_the_others_a_chance():

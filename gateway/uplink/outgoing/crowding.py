@@ -27,6 +27,8 @@ _LEAST_SHARE = 0.25
 """Counted at least for each end, so that it takes three."""
 _BEHIND = 0.02
 """Seconds behind an acknowledgement that still belong to its message."""
+_LONG = 600.0
+"""s; what ends a connection no sooner costs nothing. A line that is cut each night ends it at one, too."""
 _TWICE = 2
 _BESIDE = 3
 """Messages that go at once on a new connection: state, meters, a batch."""
@@ -60,6 +62,7 @@ class Crowding:
     def begin(self, now: float) -> None:
         """A new connection."""
         self._begun, self._busy, self._sent_at, self.accepted = now, 0.0, None, 0
+        self.at_a_message = False
 
     def sent(self, now: float) -> None:
         """Messages go out, and none was on its way."""
@@ -85,7 +88,7 @@ class Crowding:
             if 0.7 * self._number <= self.accepted <= 1.3 * self._number + 20:
                 return Crowd.NUMBER
             self._forget()
-        if not at_a_message:
+        if not at_a_message or now - self._begun > _LONG:
             self._forget()
             return Crowd.UNKNOWN
         if not blameless or not self.accepted:
@@ -142,20 +145,21 @@ class Tempo:
         self._troubles.note("the rate of the backlog", what)
         return True
 
-    def crowded(self) -> UplinkError | None:
+    def crowded(self) -> tuple[UplinkError | None, bool]:
         """The connection ended without a reason: what it means if that was for how many messages there were,
-        of which no single one is why; then they go more slowly, or the next ones on a new connection.
+        of which no single one is why, and whether that is mended: they go more slowly, or the next ones on a
+        new connection.
         """
         found = self.seen.ended(time.monotonic(), self._bucket.rate, blameless=self._objections.blameless)
         if found is Crowd.UNKNOWN:
-            return None
+            return None, False
         if found is Crowd.RATE:
-            self.slow_down(1 / PAUSE if self._one_at_a_time else 0.0)
+            slower = self.slow_down(1 / PAUSE if self._one_at_a_time else 0.0)
             what = (
                 f"the broker ends the connection at a message, again and again: they come faster than it "
                 f"allows, or it takes no more than {self.seen.accepted}"
             )
-            return LinkDown(what, hint=_QUOTA.mend, cause=TOO_FAST)
+            return LinkDown(what, hint=_QUOTA.mend, cause=TOO_FAST), slower
         self._objections.clear()
         self._bucket.recover()
         most = self.seen.accepted
@@ -163,4 +167,4 @@ class Tempo:
         self._troubles.note(
             "the number of messages", f"{what}; the next ones go on a new connection → {_QUOTA.mend}"
         )
-        return LinkDown(what, hint=_QUOTA.mend, cause=_QUOTA.cause)
+        return LinkDown(what, hint=_QUOTA.mend, cause=_QUOTA.cause), True
