@@ -234,6 +234,30 @@ async def test_a_protocol_that_changes_says_nothing_and_costs_no_reading(caplog,
         assert caplog.text.count("the protocol of replies changes and says nothing: it is read so") == 1
 
 
+async def test_a_late_reply_with_a_protocol_of_its_own_is_known_as_late_and_hides_no_other() -> None:
+    """Both in one piece: the late one is no noise in front of the right one."""
+    held: list[bytes] = []
+
+    async def serve(client: Client) -> None:
+        for protocol in itertools.count(3, 5):
+            request = await client.request()
+            late = b"".join(held)
+            held.clear()
+            if protocol % 16 == 13:
+                head = struct.pack(">HHHB", request.number, protocol, len(request.answer) + 1, request.unit)
+                held.append(head + request.answer)
+                continue
+            client.send(request.number, request.unit, request.answer, before=late, protocol=protocol)
+
+    async with line_to(serve, timeout="60ms", reply_protocol="own") as (line, plant):
+        who = station(line)
+        good, bad = await ask_all(line, who, 4)
+        assert bad == 1
+        assert good == 15
+        assert who in line.came_late()
+        assert plant.connections == 1
+
+
 @pytest.mark.parametrize("other", ["number", "unit", "length"])
 async def test_a_changing_protocol_beside_another_odd_field_is_not_believed(other: str) -> None:
     protocols = itertools.cycle([0, 1])

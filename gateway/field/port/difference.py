@@ -80,9 +80,9 @@ class ReplyForm:
     """The fields that the configuration says this of: of a unit, or, with None, of all."""
 
     @property
-    def known_protocol(self) -> int:
-        """The one that replies carry; the standard's where any may come."""
-        return 0 if isinstance(self.protocol, str) else self.protocol
+    def known_protocol(self) -> int | None:
+        """The one that replies carry; None where any may come."""
+        return None if isinstance(self.protocol, str) else self.protocol
 
     def head(self, number: int, unit: int, function: int, count: int) -> bytes:
         """How the answer to a read begins that differs in nothing but a constant protocol; else empty."""
@@ -129,7 +129,7 @@ class ReplyForm:
             case "length":
                 return expected(self.length, asked)
             case "protocol":
-                return None if isinstance(self.protocol, str) else self.protocol
+                return self.known_protocol
             case "unit":
                 return self.unit_of(asked)
             case "count":

@@ -70,12 +70,14 @@ def reply_head(number: int, unit: int, function: int, count: int, protocol: int 
     return _REPLY(number, protocol, 3 + 2 * count, unit, function, 2 * count & 0xFF)
 
 
-def split(data: bytes, request: Request | None, protocol: int = 0) -> tuple[list[Frame], int, int, bool]:
+def split(
+    data: bytes, request: Request | None, protocol: int | None = 0
+) -> tuple[list[Frame], int, int, bool]:
     """The whole frames, how many bytes are done with, how many of these were noise, and whether the last
     frame was cut short.
 
-    `protocol` is taken for the standard's 0 as well. A frame that was cut short would be filled up with the
-    bytes of the next one: what follows a frame must be a frame, or no part of one.
+    `protocol` is taken for the standard's 0 as well; None: any is. A frame that was cut short would be filled
+    up with the bytes of the next one: what follows a frame must be a frame, or no part of one.
     """
     found: list[Frame] = []
     at = noise = 0
@@ -101,11 +103,11 @@ def split(data: bytes, request: Request | None, protocol: int = 0) -> tuple[list
     return found, at, noise, False
 
 
-def _size(data: bytes, at: int, request: Request | None, protocol: int) -> int | None:
+def _size(data: bytes, at: int, request: Request | None, protocol: int | None) -> int | None:
     """Bytes of the frame that begins here; 0 when none does, None when that is not known yet."""
     here = data[at:]
     said = here[2:4]
-    if any(said) and said != protocol.to_bytes(2)[: len(said)]:
+    if protocol is not None and any(said) and said != protocol.to_bytes(2)[: len(said)]:
         fits = _fits_but_for_protocol(here, request)
         if not fits:
             return None if fits is None else 0
@@ -161,7 +163,7 @@ def _fits_but_for_protocol(here: bytes, request: Request | None) -> bool | None:
     return function == request.function and third == 2 * request.count and length == 3 + third
 
 
-def _straddled(data: bytes, end: int, protocol: int) -> bool:
+def _straddled(data: bytes, end: int, protocol: int | None) -> bool:
     """Whether the frame that ends here was filled up with the beginning of the next one, which ends with
     the data.
     """
@@ -173,15 +175,15 @@ def _straddled(data: bytes, end: int, protocol: int) -> bool:
     return False
 
 
-def _next_header(data: bytes, at: int, request: Request | None, protocol: int) -> int:
+def _next_header(data: bytes, at: int, request: Request | None, protocol: int | None) -> int:
     """Where the reply that is waited for begins, or may begin, behind what is no frame."""
     if request is None or request.reply is None:
         return len(data)
-    mine = struct.pack(">HH", request.reply, protocol)
+    mine = request.reply.to_bytes(2) + (b"" if protocol is None else protocol.to_bytes(2))
     found = data.find(mine, at)
     if found >= 0:
         return found
-    for tail in (3, 2, 1):
+    for tail in range(len(mine) - 1, 0, -1):
         if len(data) - tail >= at and data.endswith(mine[:tail]):
             return len(data) - tail
     return len(data)
