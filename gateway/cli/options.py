@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import click
@@ -38,7 +39,12 @@ def given_bytes(path: Path, most: int = MAX_GIVEN) -> bytes:
         return read_given(path, most)
     except OSError as error:
         text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": in_words(error.strerror or "")}
-        raise GatewayError(text, hint=_("look at the name and the rights of the file")) from error
+        hint = (
+            _("look whether it is the file that is meant")
+            if error.errno == errno.EFBIG
+            else _("look at the name and the rights of the file")
+        )
+        raise GatewayError(text, hint=hint) from error
 
 
 def given_text(path: Path) -> str:

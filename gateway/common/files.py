@@ -25,6 +25,7 @@ SECRETS = Path("/etc/submeter/secrets")
 LOAD_SECRETS = "sudo systemctl restart submeter-gateway: it is handed over to the service at its start"
 """What helps with a file that root put among them after the start."""
 MAX_SECRET = 64 * 1024
+_AT_ONCE = 1 << 20
 _STDIN, _HANDED_OVER = Path("/dev/stdin"), frozenset({Path("/dev/fd"), Path("/proc/self/fd")})
 """How the shell names what it has opened for a command."""
 PENDING, NEXT = ".pending", ".next"
@@ -121,7 +122,10 @@ def _open_regular(path: Path) -> BinaryIO:
 
 
 def _bounded(file: BinaryIO, path: Path, most: int) -> bytes:
-    data = file.read(most + 1)
+    data, left = b"", most + 1
+    while left and (part := file.read(min(left, _AT_ONCE))):  # it asks for the memory before it reads
+        data += part
+        left -= len(part)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"is larger than {most} bytes", str(path))
     return data

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.options import given_bytes
+from gateway.errors import GatewayError
+
 COMMANDS = {
     "check": ["check", "FILE"],
     "report": ["report", "--verify", "FILE"],
@@ -77,3 +80,20 @@ def test_what_the_shell_hands_over_is_read() -> None:
         done = run(["report", "--verify", "/dev/stdin"], stdin=endless)
     assert done.returncode == 3
     assert b"is larger than" in done.stderr
+
+
+def test_a_small_file_is_read_where_a_large_one_may_be_given(tmp_path):
+    small = tmp_path / "ledger.json"
+    small.write_text("{}")
+    done = run(["--lang", "en", "fleet", "--judge", str(small), "--database", "/etc/hostname"])
+    assert b"not a ledger of a fleet" in b" ".join(done.stderr.split())
+    assert b"MemoryError" not in done.stderr
+
+
+def test_of_a_file_that_is_too_large_nobody_is_sent_to_its_rights(tmp_path):
+    large = tmp_path / "large"
+    large.write_bytes(bytes(11))
+    with pytest.raises(GatewayError) as told:
+        given_bytes(large, 10)
+    assert "larger than 10 bytes" in told.value.message
+    assert told.value.hint == "look whether it is the file that is meant"
