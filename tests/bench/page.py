@@ -109,10 +109,6 @@ REASONS: dict[str, str] = {
         "Beside other work each of 500 requests cost some 20 ms more than its wait; on the idle machine it "
         "was 383.77 s."
     ),
-    "CPU of engine and history beside polling": (
-        "That was beside work that wanted nine times the cores; a pair before it, with less of it, gave "
-        "4.0 %. The engine's own thread took 2.1 %."
-    ),
     "written to the card, file at its budget, 4 KB blocks": _CARD,
     "written to the card, file that grows, 4 KB blocks": _CARD,
     "wrong values, TCP": (
