@@ -103,8 +103,12 @@ def energy_table(
     heads.append(_("Measured"))
     shown = _energies(lines, sun=sun)
     befores = column([line.before for line in lines], _KWH)
-    oil = column([_millionths(line, toe(figures, line)) for line in lines], _MILLION // 100)
-    per = column([_millionths(line, (line.used or 0) / 1000 / (area or 1)) for line in lines], _MILLION // 10)
+    oil = column([_millionths(line, toe(figures, line)) for line in lines], _MILLION // 100) if tep else []
+    per = (
+        column([_millionths(line, (line.used or 0) / 1000 / area) for line in lines], _MILLION // 10)
+        if area
+        else []
+    )
     rows = []
     for place, line in enumerate([*lines, total]):
         cells = [name_of_line(line, period, f) if line is not total else name_of_period(period, f)]
