@@ -7,6 +7,7 @@ import re
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
+from html import unescape
 
 import pytest
 from energy_building import METERS, QUARTER, ZONE, energy_history, facts, make_history
@@ -329,6 +330,17 @@ async def test_a_range_that_is_refused_says_in_words_which_can_be_meant(building
     assert all(instead in page for page in pages)
     assert ("önce" in pages[1]) or ("on yıldan" in pages[1])
     assert meant.status_code == 200
+
+
+async def test_one_tap_leads_from_a_range_the_wrong_way_round_to_the_one_that_is_meant(building) -> None:
+    async with client(building) as http:
+        page = await http.get("/energy?from=2026-11-20&to=2026-11-01&meter=sockets&by=hour&x=1&lang=tr")
+        address = re.search(r'<a href="(\?[^"]*)">Bu aralığı göster', page.text)
+        shown = await http.get(f"/energy{unescape(address[1])}")
+        none = await http.get("/energy?day=2026-11-20&week=2026-11-20&lang=tr")
+    assert unescape(address[1]) == "?from=2026-11-01&to=2026-11-20&meter=sockets&lang=tr"
+    assert shown.status_code == 200
+    assert "Bu aralığı göster" not in none.text
 
 
 @pytest.mark.parametrize("range_", ["month=2026-10", "day=2026-13-01", "year=2025", "from=2026-11-01"])

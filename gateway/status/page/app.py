@@ -20,7 +20,7 @@ from gateway.status.page.chart import POLICY, power_chart
 from gateway.status.page.guard import FORM_POLICY, Guard, refuse_all
 from gateway.status.page.home import HomeCache
 from gateway.status.page.lobby import Lobby
-from gateway.status.page.no_answer import NoAnswer, present, refused
+from gateway.status.page.no_answer import NoAnswer, meant, present, refused
 from gateway.status.page.stream import Streams, event
 from gateway.status.snapshot import Snapshot
 from gateway.status.source import Source
@@ -220,9 +220,10 @@ class Page:
         visitor = self._visitor(request, "")
         status = error.status_code
         said = (error.detail, error.hint) if isinstance(error, NoAnswer) else None
+        instead = meant(said[1], told(request)) if said else ""
         html = await self._answers.make(
-            ("problem", status, said, visitor.language, visitor.asked),
-            lambda now: pack(render.problem(now, visitor, status, said)),
+            ("problem", status, said, instead, visitor.language, visitor.asked),
+            lambda now: pack(render.problem(now, visitor, status, said, instead)),
         )
         return await packed_answer(request, html, headers=error.headers, status=status)
 

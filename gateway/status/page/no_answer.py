@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.exceptions import HTTPException
 
 from gateway.status.snapshot import MeterView, Snapshot
+
+_RANGE = re.compile(r"from=[0-9-]+&to=[0-9-]+")
 
 
 class NoAnswer(HTTPException):
@@ -25,6 +29,15 @@ def refused(status: int, why: str, hint: str = "") -> NoAnswer:
     """A request that cannot be meant: what `why` says behind a colon is what to write, else it is `hint`."""
     what, _colon, instead = why.partition(": ")
     return NoAnswer(status, what, hint=instead or hint)
+
+
+def meant(hint: str, asked: Mapping[str, str]) -> str:
+    """The query of the range of days that a hint names, of the meter that was asked for, in steps that go
+    with it; empty: it names none.
+    """
+    found = _RANGE.search(hint)
+    of = {word: asked[word] for word in ("meter", "quantity") if word in asked}
+    return f"?{urlencode(dict(parse_qsl(found[0])) | of)}" if found else ""
 
 
 def present(now: Snapshot, meter_id: str) -> MeterView:

@@ -253,8 +253,12 @@ def no_history(title: str, text: str) -> str:
     return _ENVIRONMENT.get_template("no_history.html").render(title=title, text=text)
 
 
-def problem(now: Snapshot, visitor: Visitor, status: int, said: tuple[str, str] | None = None) -> str:
-    """A page that says why there is none; `said`: in which words, and what to do."""
+def problem(
+    now: Snapshot, visitor: Visitor, status: int, said: tuple[str, str] | None = None, instead: str = ""
+) -> str:
+    """A page that says why there is none; `said`: in which words, and what to do; `instead`: the query of
+    what can be meant.
+    """
     locale = Locale(visitor.language, now.timezone, now.taken)
     _ = locale.gettext
     known = {404: _("There is no such page."), 503: _("Too many visitors at the moment. Please try again.")}
@@ -264,7 +268,7 @@ def problem(now: Snapshot, visitor: Visitor, status: int, said: tuple[str, str] 
         text, hint = (in_words(each, locale) for each in said)
     names = MarkedNames(now, visitor.language)
     body = _ENVIRONMENT.get_template("problem.html").render(
-        _=_, url=visitor.url, text=text, hint=hint, names=names
+        _=_, url=visitor.url, text=text, hint=hint, names=names, instead=instead
     )
     return whole(body, now, Visitor(visitor.language, "", asked=visitor.asked), text)
 
