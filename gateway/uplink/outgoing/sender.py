@@ -82,6 +82,7 @@ class Sender:
             self._topics.data, gateway, self._objections, troubles, packed=config.compress
         )
         self.pace = Tempo(self._bucket, self._objections, troubles)
+        self._seen = self.pace.seen
         self._queues = Queues(account, journal, self._skip)
         self._replays = Replays(journal, now)
         self.held: set[Key] = set()
@@ -95,7 +96,7 @@ class Sender:
         self._backlog_at = backlog_at
         self._may_tell = False
         self._objections.begin(time.monotonic())
-        self.pace.seen.begin(time.monotonic())
+        self._seen.begin(time.monotonic())
         self._delivery.connected(time.monotonic())
         self._fitting.begin(connection)
         self._queues.begin()
@@ -176,7 +177,7 @@ class Sender:
         for tag, code in acks:
             self._may_tell |= isinstance(tag, tuple)
             self._fitting.acknowledged(tag, code, self._flying.pop(tag, None), now)
-        self.pace.seen.acknowledged(len(acks), now, last=not self._flying)
+        self._seen.acknowledged(len(acks), now, last=not self._flying)
 
     def unfit(self, sealed: Sealed, code: int, words: str, now: float) -> None:
         """The broker refused one batch for its size or its content."""
@@ -292,7 +293,7 @@ class Sender:
     def _hand_over(self, out: list[Outgoing]) -> None:
         if out and self._connection is not None:
             if not self._flying:
-                self.pace.seen.sent(time.monotonic())
+                self._seen.sent(time.monotonic())
             for message in out:
                 self._flying[message.tag] = Flying(message.topic, self._fitting.size(message), message.tag)
             self._connection.publish(out)
