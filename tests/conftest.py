@@ -48,6 +48,7 @@ def _monotonic_is_virtual(request, monkeypatch):
     if request.node.get_closest_marker("virtual_time"):
         monkeypatch.setattr(time, "monotonic", virtual_time.monotonic)
         monkeypatch.setattr(time, "sleep", virtual_time.sleep)
+        monkeypatch.setattr("gateway.common.wait._wall", virtual_time.monotonic)
 
 
 @pytest.fixture(autouse=True)

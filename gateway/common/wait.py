@@ -64,6 +64,7 @@ async def sleep_exactly(until: float) -> None:
         await asyncio.sleep(0)
 
 
+_wall = time.time
 MOMENT = 0.005
 """s after a multiple of its period that what is done periodically waits: what begins with it goes first."""
 
@@ -74,7 +75,7 @@ def until_next(period: float) -> float:
 
     Polls begin at such multiples: what else is done periodically need not wake the processor once more.
     """
-    left = period - (time.time() - MOMENT) % period
+    left = period - (_wall() - MOMENT) % period
     return left if left >= period / 10 else left + period
 
 

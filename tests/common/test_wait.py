@@ -93,7 +93,7 @@ def test_what_is_done_periodically_comes_a_moment_after_multiples_and_no_sooner_
     monkeypatch, period: float, part: float
 ) -> None:
     now = 1_700_000_000 * period + part * period
-    monkeypatch.setattr("gateway.common.wait.time.time", lambda: now)
+    monkeypatch.setattr("gateway.common.wait._wall", lambda: now)
     left = until_next(period)
     assert period / 10 <= left <= 1.1 * period
     beyond = (now + left - MOMENT) / period
