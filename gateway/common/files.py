@@ -122,13 +122,13 @@ def _open_regular(path: Path) -> BinaryIO:
 
 
 def _bounded(file: BinaryIO, path: Path, most: int) -> bytes:
-    data, left = b"", most + 1
+    data, left = bytearray(), most + 1
     while left and (part := file.read(min(left, _AT_ONCE))):  # it asks for the memory before it reads
         data += part
         left -= len(part)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"is larger than {most} bytes", str(path))
-    return data
+    return bytes(data)
 
 
 def write_durably(
