@@ -36,8 +36,7 @@ class Moment:
 
     def __init__(self, clock: Clock) -> None:
         self.monotonic = time.monotonic()
-        self.uptime = clock.uptime()
-        self.wall = clock.wall()
+        self.wall, self.uptime = clock.moment()
 
     def age(self, uptime: int | None) -> float | None:
         """S since a CLOCK_BOOTTIME in ms."""

@@ -15,6 +15,10 @@ Trust = Literal["kernel", "rtc", "system"]
 
 STEP_MS = 500
 """Wall time that moves against CLOCK_BOOTTIME by more than this between two looks has been stepped."""
+MOMENT_MS, LOOKS = 50, 4
+"""Longest time between two readings of CLOCK_BOOTTIME that are one moment, and how often one is looked for: a
+program that is held up between reading one clock and the other must not take the pause for a step.
+"""
 PATIENCE_MS = 24 * 3600 * 1000
 """A clock other than the kernel's synchronised one that lies before the floor is believed again after running
 so long without a step: otherwise a hardware clock that was wrong once, and taken at its word, would be right
@@ -176,8 +180,9 @@ class Clock:
             vouched or {"kernel": lambda: False, "rtc": rtc_present, "system": lambda: True}[trust]
         )
         self.boot = boot or boot_id()
-        self._offset = wall() - uptime()
-        self._steady = uptime()
+        now, at = self.moment()
+        self._offset = now - at
+        self._steady = at
         """CLOCK_BOOTTIME (ms) since which the clock has not been stepped, as far as is known."""
         self.synced = False
         self.remember(floor, anchor)
@@ -186,19 +191,27 @@ class Clock:
         """Learn what the journal knows of the time: see the class."""
         self._floor = max(self._floor, floor)
         held = anchor is not None and abs(self._offset - (anchor[0] - anchor[1])) <= STEP_MS
-        self.synced = self._right_now() or held
+        self.synced = self._right(*self.moment()) or held
 
     @property
     def trust(self) -> Trust:
         """Whose word for the right time is taken."""
         return self._trust
 
-    def _right_now(self) -> bool:
-        wall = self.wall()
+    def moment(self) -> tuple[int, int]:
+        """Both clocks, in ms, as of one moment: wall time and CLOCK_BOOTTIME."""
+        for _ in range(LOOKS):
+            before, wall, uptime = self.uptime(), self.wall(), self.uptime()
+            if uptime - before <= MOMENT_MS:
+                break
+        return wall, uptime
+
+    def _right(self, wall: int, uptime: int) -> bool:
+        """Whether this wall time is right, as seen at this uptime."""
         if not self._kernel():
             # An RTC or a plain system clock may have been set back: the journal outranks it, but not for
             # ever.
-            steady = wall >= RELEASED_MS and self.uptime() - self._steady >= PATIENCE_MS
+            steady = wall >= RELEASED_MS and uptime - self._steady >= PATIENCE_MS
             if not (self._vouched() and (wall >= self._floor or steady)):
                 return False
         self._floor = min(self._floor, wall)
@@ -212,13 +225,14 @@ class Clock:
     def changes(self) -> list[ClockChange]:
         """Compare the clock with the last look. Call it about once a second."""
         changes: list[ClockChange] = []
-        offset = self.wall() - self.uptime()
+        wall, uptime = self.moment()
+        offset = wall - uptime
         step = offset - self._offset
         self._offset = offset
         stepped = abs(step) > STEP_MS
         if stepped:
-            self._steady = self.uptime()
-        synced = self._right_now() or (self.synced and not stepped)
+            self._steady = uptime
+        synced = self._right(wall, uptime) or (self.synced and not stepped)
         if stepped:
             changes.append(ClockChange("clock_step", step))
         if synced != self.synced:
@@ -227,5 +241,5 @@ class Clock:
         if synced:
             # What is committed now is synced journal time: a clock that is set back before it is not right
             # any more.
-            self._floor = max(self._floor, self.wall())
+            self._floor = max(self._floor, wall)
         return changes

@@ -161,7 +161,7 @@ class Writer:
         current, clock = self.current, self.current.clock
         drafts = [unpacked(draft) for draft in waiting]
         carry = next((draft.carry for draft in reversed(waiting) if draft.carry), None)
-        now, untold = clock.uptime(), self.pending.untold
+        (wall, now), untold = clock.moment(), self.pending.untold
         notices = tuple(current.notices)
         events = [event for event, _ in notices]
         events += [Event("not_taken", now, {"readings": untold})] if untold else []
@@ -171,7 +171,7 @@ class Writer:
         groups = file.write(
             drafts,
             self._gateway,
-            clock.wall() - now,
+            wall - now,
             synced=clock.synced,
             carry=carry,
             now=now,

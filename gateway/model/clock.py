@@ -21,3 +21,6 @@ class ClockLike(Protocol):
 
     def uptime(self) -> int:
         """CLOCK_BOOTTIME in ms."""
+
+    def moment(self) -> tuple[int, int]:
+        """Both, as of one moment."""

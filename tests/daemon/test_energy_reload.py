@@ -39,6 +39,9 @@ class Clock:
     def uptime(self) -> int:
         return self.now
 
+    def moment(self) -> tuple[int, int]:
+        return self.wall(), self.uptime()
+
 
 def config(directory, *, zone="Europe/Istanbul", parent="null", ct=1, vt=1, more=""):
     return parse_config(

@@ -78,6 +78,26 @@ def test_slow_drift_is_no_step() -> None:
         assert clock.changes() == []
 
 
+def test_a_pause_between_the_two_clocks_is_no_step() -> None:
+    """The program is held up for two seconds after it has read the wall clock: once, then each time."""
+    hands = Hands(vouched=True)
+    held_up = iter(())
+
+    def wall() -> int:
+        read = hands.wall
+        hands.pass_time(next(held_up, 0))
+        return read
+
+    clock = Clock("kernel", wall=wall, uptime=lambda: hands.uptime, boot="b" * 32, kernel=lambda: True)
+    before = clock.moment()
+    held_up = iter((2000,))
+    assert clock.changes() == []
+    wall_ms, uptime_ms = clock.moment()
+    assert wall_ms - uptime_ms == before[0] - before[1]
+    held_up = iter((2000,) * 99)
+    assert [change.kind for change in clock.changes()] == ["clock_step"], "nothing else can be known"
+
+
 def test_the_boot_has_a_name() -> None:
     assert len(boot_id()) == 32
 

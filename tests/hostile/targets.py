@@ -292,6 +292,9 @@ class _Clock:
     def uptime(self) -> int:
         return 100_000
 
+    def moment(self) -> tuple[int, int]:
+        return self.wall(), self.uptime()
+
 
 class _Alarm(logging.Handler):
     """The gateway survives a mistake of its own in a handler, and logs its trace: here it is a finding."""

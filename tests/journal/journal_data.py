@@ -99,6 +99,9 @@ class HandClock:
     def uptime(self):
         return self.now
 
+    def moment(self):
+        return self.wall(), self.uptime()
+
 
 async def until(condition, seconds=60):
     """Wait for the journal thread to get there."""

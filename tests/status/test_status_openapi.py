@@ -39,6 +39,9 @@ class Clock:
     def uptime(self):
         return 1_000_000
 
+    def moment(self):
+        return self.wall(), self.uptime()
+
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):

@@ -64,6 +64,9 @@ class FakeClock:
     def uptime(self):
         return self.now
 
+    def moment(self):
+        return self.wall(), self.uptime()
+
 
 def config(**changes):
     return Uplink(

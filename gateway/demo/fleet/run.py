@@ -42,6 +42,10 @@ class FleetClock:
         """Since the number 0 of a gateway that began now, in ms."""
         return BOOTED + time.monotonic_ns() // 1_000_000
 
+    def moment(self) -> tuple[int, int]:
+        """Both."""
+        return self.wall(), self.uptime()
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

@@ -56,7 +56,8 @@ class ClockHold:
         if sealed.clock != "unsynced" or sealed.boot != self._clock.boot:
             return _AS_IT_IS
         if self._clock.synced:
-            return Release(t0=sealed.uptime + self._clock.wall() - self._clock.uptime())
+            wall, uptime = self._clock.moment()
+            return Release(t0=sealed.uptime + wall - uptime)
         if self.expired:
             self._unsynced_sent = True
             return _AS_IT_IS
@@ -78,7 +79,7 @@ class ClockHold:
         if not came:
             return ()
         self._unsynced_sent = False
-        wall, uptime = self._clock.wall(), self._clock.uptime()
+        wall, uptime = self._clock.moment()
         return [
             Event("clock_anchor", uptime, {"epoch": epoch, "uptime": uptime, "t": wall})
             for epoch in self._epochs
