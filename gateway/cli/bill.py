@@ -17,7 +17,7 @@ import click
 from gateway.cli.bill_sums import IMPORT, MeteredBill, metered_bill, of_profile
 from gateway.cli.language import N_, _, locale, ngettext
 from gateway.cli.load_profile import CAPACITIVE, INDUCTIVE, LoadProfile, read_profile
-from gateway.cli.options import config_option
+from gateway.cli.options import backwards, config_option
 from gateway.cli.prose import say, wrapped
 from gateway.config import Config, Meter, load_config
 from gateway.energy import tree
@@ -71,8 +71,7 @@ def command(
     since = _day(first, "--from") if first else date.min
     until = _day(last, "--to") if last else date.max
     if until < since:
-        text = _("--to is before --from (%(last)s, %(first)s): exchange the two")
-        raise click.UsageError(text % {"last": until, "first": since})
+        raise backwards(since, until)
     config = load_config(file or CONFIG)
     with closing(HistoryReader(config.journal.directory, untouched=True)) as history:
         own = _own(config, meter, history)

@@ -100,8 +100,12 @@ def of_profile(
 
 def _require_days(history: HistoryReader, first: date, last: date) -> None:
     """Raises GatewayError when the history has none of these days."""
-    begin, end = history.span() or ("–", "–")
-    if isinstance(begin, str) or isinstance(end, str) or last < begin or end < first:
+    span = history.span()
+    if span is None:
+        hint = _("start the gateway: it computes the history while it runs")
+        raise GatewayError(_("no quarter hour has been computed yet"), hint=hint)
+    begin, end = span
+    if last < begin or end < first:
         hint = _("it has %(since)s to %(until)s: look at --from and --to") % {"since": begin, "until": end}
         raise GatewayError(_("the history has nothing of these days"), hint=hint)
 

@@ -20,14 +20,12 @@ from gateway.errors import SEE_LOG, GatewayError
 from gateway.host import signing
 from gateway.model import QUANTITIES
 from gateway.remote.sending import CareAnswer, CareSender, Order, key_in
-from gateway.wire.care import ROOT_COMMANDS
+from gateway.wire.care import MAX_PACKAGE, ROOT_COMMANDS
 
 WAIT, TRIAL = 60.0, 420.0
 """s that an answer, and the outcome of a trial, is waited for unless told otherwise."""
 Send = Callable[[str, str], dict[str, Any]]
 """Sends a command and its payload; its result."""
-_MOST_PACKAGE = 256 * 1024 * 1024
-"""Bytes of a package that a gateway takes."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -173,7 +171,7 @@ def drivers(send: Send, file: Path) -> None:
 @click.option("--url", required=True, help=N_("Where the gateway fetches it: https://… or http://…."))
 def update(send: Send, file: Path, url: str) -> None:
     """What is signed is the content."""
-    package = given_bytes(file, _MOST_PACKAGE)
+    package = given_bytes(file, MAX_PACKAGE)
     digest = hashlib.sha256(package).hexdigest()
     send("update", json.dumps({"url": url, "sha256": digest, "size": len(package)}))
     say(_("It is left for its installation: the event upgraded, or upgrade_taken_back, tells how it ends."))

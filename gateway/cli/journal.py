@@ -17,9 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gateway.cli import later
 from gateway.cli.journal_source import journal_source
 from gateway.cli.language import N_, _, in_words, locale, ngettext
-from gateway.cli.options import config_option, socket_option
+from gateway.cli.options import backwards, config_option, socket_option, unreadable
 from gateway.cli.prose import aligned, said, say
-from gateway.errors import GatewayError
 
 _directory = click.option(
     "--directory",
@@ -128,8 +127,7 @@ def export(
 ) -> None:
     """Write rows, oldest first."""
     if last is not None and last < first:
-        text = _("--to is before --from (%(last)s, %(first)s): exchange the two")
-        raise click.UsageError(text % {"last": last, "first": first})
+        raise backwards(first, last)
     with journal_source(socket, directory, file) as source:
         state = source.status()
         upto = last or max([state["seq"], *(epoch["last"] for epoch in state["epochs"])])
@@ -153,11 +151,7 @@ def export(
 def salvage(file: Path, target: Path | None, form: str) -> None:
     """Scan the file; it is not changed."""
     if not file.is_file():
-        text = _("%(path)s cannot be read: %(why)s") % {
-            "path": file,
-            "why": in_words("is not a regular file"),
-        }
-        raise GatewayError(text, hint=_("look at the name and the rights of the file"))
+        raise unreadable(file, "is not a regular file")
     epochs: dict[str, list[int]] = {}
 
     def batches() -> Iterator[dict[str, Any]]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from gateway.cli.language import _, in_words
+from gateway.cli.language import _
+from gateway.cli.options import unreadable
 from gateway.common.files import read_given
 from gateway.errors import GatewayError, Problem
 
@@ -91,8 +92,7 @@ def read_profile(path: Path, zone: ZoneInfo) -> LoadProfile:
         if error.errno == errno.EFBIG:
             text = _("%(path)s is too large") % {"path": path}
             raise GatewayError(text, hint=_("one year is enough")) from error
-        text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": in_words(error.strerror or "")}
-        raise GatewayError(text, hint=_("look at the name and the rights of the file")) from error
+        raise unreadable(path, error.strerror or "") from error
     if content.startswith(_WORKBOOKS):
         text = _("%(path)s is an Excel workbook") % {"path": path}
         raise GatewayError(text, hint=_("open it in Excel or LibreOffice, and save it as CSV"))

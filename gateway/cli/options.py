@@ -33,18 +33,27 @@ MAX_GIVEN = 1024 * 1024
 """Bytes of a file that a person wrote, or of a certificate."""
 
 
+def unreadable(path: Path, why: str, hint: str = "") -> GatewayError:
+    """What is said of a file that cannot be read, `why` as the system says it; unless `hint` says otherwise
+    its name or rights may be wrong.
+    """
+    text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": in_words(why)}
+    return GatewayError(text, hint=hint or _("look at the name and the rights of the file"))
+
+
+def backwards(first: object, last: object) -> click.UsageError:
+    """What is said of a range that ends before it begins."""
+    text = _("--to is before --from (%(last)s, %(first)s): exchange the two")
+    return click.UsageError(text % {"last": last, "first": first})
+
+
 def given_bytes(path: Path, most: int = MAX_GIVEN) -> bytes:
     """What stands in a file that a command was given. Raises GatewayError."""
     try:
         return read_given(path, most)
     except OSError as error:
-        text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": in_words(error.strerror or "")}
-        hint = (
-            _("look whether it is the file that is meant")
-            if error.errno == errno.EFBIG
-            else _("look at the name and the rights of the file")
-        )
-        raise GatewayError(text, hint=hint) from error
+        hint = _("look whether it is the file that is meant") if error.errno == errno.EFBIG else ""
+        raise unreadable(path, error.strerror or "", hint) from error
 
 
 def given_text(path: Path) -> str:

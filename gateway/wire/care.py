@@ -19,6 +19,8 @@ ROOT_COMMANDS = ("config", "drivers", "update")
 """What changes the machine: only with a right clock, and only by submeter-apply."""
 MAX_COMMAND = 192 * 1024
 """Bytes of a message with a command."""
+MAX_PACKAGE = 256 * 1024 * 1024
+"""Bytes of a package that a gateway takes."""
 MAX_LIFE_MS = 24 * 3600 * 1000
 """A command is good for a day at most."""
 

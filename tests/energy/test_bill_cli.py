@@ -133,6 +133,17 @@ def test_days_that_the_history_does_not_have_are_no_bill_of_nothing(config, tmp_
     assert bills(tmp_path) == []
 
 
+def test_an_empty_history_is_told_as_that(config, tmp_path) -> None:
+    for file in tmp_path.glob("history.db*"):
+        file.unlink()
+    history = History(tmp_path, ISTANBUL)
+    history.save()
+    history.close()
+    done, _ = bill(config, "--t1", "5")
+    assert done.exit_code == 1
+    assert "no quarter hour has been computed yet → start the gateway" in str(done.exception)
+
+
 def test_a_day_is_refused_by_the_name_of_its_option(config) -> None:
     done = CliRunner().invoke(
         cli, ["--lang", "en", "bill", "-c", str(config), "--from", "1.10.2026", "--to", "2026-10-31"]

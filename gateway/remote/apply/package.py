@@ -17,12 +17,12 @@ from pathlib import Path
 from gateway.common.file_versions import read_object
 from gateway.common.files import put_in_place
 from gateway.errors import CommandRefused
+from gateway.wire.care import MAX_PACKAGE
 
 PACKAGE = "submeter-gateway"
 INCOMING = "incoming.deb"
 """Where submeter-install.path finds it."""
 SUFFIX = ".deb"
-MAX_SIZE = 256 * 1024 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _URL = re.compile(r"https?://\S{1,1000}")
 _CHUNK = 1 << 20
@@ -42,7 +42,7 @@ def signed_package(payload: str) -> SignedPackage:
     try:
         said = json.loads(payload)
         found = SignedPackage(said["url"], said["sha256"], said["size"])
-        good = _URL.fullmatch(found.url) and _DIGEST.fullmatch(found.sha256) and 0 < found.size <= MAX_SIZE
+        good = _URL.fullmatch(found.url) and _DIGEST.fullmatch(found.sha256) and 0 < found.size <= MAX_PACKAGE
     except (ValueError, RecursionError, TypeError, KeyError):
         good = None
     if not good or type(found.size) is not int:
