@@ -151,6 +151,18 @@ class Row:
     line: int = 0
 
     @property
+    def numbers(self) -> int | None:
+        """How many numbers its registers can show, those below 0 left out; None where the type does not say
+        it.
+        """
+        if self.type.startswith("bcd"):
+            return int(10 ** (4 * self.words))
+        if self.type[0] not in "us" or not self.words:
+            return None
+        signed = self.type[0] == "s" or self.sign_bit is not None
+        return int(2 ** ((self.mask.bit_count() or 16 * self.words) - signed))
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """Every span that must be read to know the value."""
         return tuple(dict.fromkeys(self._spans()))

@@ -153,7 +153,7 @@ class Daemon:
         self.journal.on_late = self._late
         self.learnt = await asyncio.to_thread(Learnt, Path(config.journal.directory) / LEARNT_FILE)
         self._copy = RegisterCopy(Path(config.journal.directory))
-        self.energy = EnergyWorker(self.journal, self.clock, self.config, self._commit_beside)
+        self.energy = EnergyWorker(self.journal, self.clock, self._loaded, self._commit_beside)
         carried = merge(self.journal.carried, await asyncio.to_thread(self._copy.load))
         self.assembly = self._assemble(self._loaded, carried)
 
@@ -337,7 +337,7 @@ class Daemon:
         assembly.slots.inherit(old.slots)
         assembly.delivered_before, assembly.newest_uptime = old.delivered(), old.newest_uptime
         self._loaded, self.assembly = loaded, assembly
-        self.energy.configure(config)
+        self.energy.configure(loaded)
         self.trend.keep(going_on)
         self.backlog_speed.keep({uplink.name for uplink in config.uplinks})
         for change in changes:

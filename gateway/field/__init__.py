@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from gateway.field.health import BusHealth, MeterHealth, PollState
     from gateway.field.learnt import LEARNT_FILE, Learnt
+    from gateway.field.meter.counters import ENERGY_UNITS, energy_ratio
     from gateway.field.meter.decode import decode
     from gateway.field.meter.planner import Read
     from gateway.field.meter.poll import Replies
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.field.worker import BusWorker
 
 _HOMES = {
+    "ENERGY_UNITS": "meter.counters",
     "LEARNT_FILE": "learnt",
     "BusForecast": "forecast",
     "BusHealth": "health",
@@ -60,6 +62,7 @@ _HOMES = {
     "Replies": "meter.poll",
     "carried_count": "pulses.register",
     "decode": "meter.decode",
+    "energy_ratio": "meter.counters",
     "forecast_bus": "forecast",
     "frames": "port.rtu",
     "has_right_crc": "port.transport",
@@ -81,6 +84,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ENERGY_UNITS",
     "LEARNT_FILE",
     "BusForecast",
     "BusHealth",
@@ -101,6 +105,7 @@ __all__ = [
     "Replies",
     "carried_count",
     "decode",
+    "energy_ratio",
     "forecast_bus",
     "frames",
     "has_right_crc",

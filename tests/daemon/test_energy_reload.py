@@ -10,9 +10,11 @@ from datetime import date
 
 import pytest
 
+from gateway.catalogue import load_text
 from gateway.config import parse_config
 from gateway.daemon import describe
 from gateway.daemon.actions import DaemonActions
+from gateway.daemon.changes import Loaded
 from gateway.daemon.energy import EnergyWorker, worker
 from gateway.daemon.energy.opening import open_projection
 from gateway.energy import GRAIN
@@ -43,15 +45,23 @@ class Clock:
         return self.wall(), self.uptime()
 
 
-def config(directory, *, zone="Europe/Istanbul", parent="null", ct=1, vt=1, more=""):
+def config(directory, *, zone="Europe/Istanbul", parent="null", ct=1, vt=1, values="primary", more=""):
     return parse_config(
         f"gateway: {{id: g, timezone: {zone}}}\n"
         "buses: [{name: plant, type: tcp, host: 127.0.0.1}]\n"
         "meters:\n"
-        f"  - {{id: main, bus: plant, driver: eastron-sdm630, address: 1, ct: {ct}, vt: {vt}}}\n"
+        f"  - {{id: main, bus: plant, driver: eastron-sdm630, address: 1, ct: {ct}, vt: {vt},\n"
+        f"     values: {values}}}\n"
         f"  - {{id: hvac, bus: plant, driver: eastron-sdm630, address: 2, parent: {parent}}}\n"
         f"journal: {{directory: {directory}}}\n" + more
     )
+
+
+def loaded(directory, *, table="", **more):
+    """`table` of the meters, where one is needed."""
+    text = f'maker: A\nmodel: B\nverified: simulator\nsource: "one"\n{table}'
+    drivers = {"eastron-sdm630": load_text(text, "eastron-sdm630")} if table else {}
+    return Loaded(config(directory, **more), drivers, {})
 
 
 class Site:
@@ -60,7 +70,7 @@ class Site:
     def __init__(self, directory) -> None:
         self.clock = Clock()
         self.journal = Journal.open(directory, gateway="g", clock=self.clock, uplinks=[])
-        self.energy = EnergyWorker(self.journal, self.clock, config(directory), self.commit)
+        self.energy = EnergyWorker(self.journal, self.clock, loaded(directory), self.commit)
         self.directory = directory
         self.published: dict = {}
         self.findings: list = []
@@ -128,7 +138,7 @@ async def site(tmp_path, monkeypatch):
 
 async def reload(site, **changes) -> None:
     before = site.energy._projection
-    site.energy.configure(config(site.directory, **changes))
+    site.energy.configure(loaded(site.directory, **changes))
     async with asyncio.timeout(200):
         while site.energy._projection in {before, None}:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -161,7 +171,7 @@ async def test_what_is_under_way_at_a_reload_comes_once(site) -> None:
             site.energy.offer(under_way)
             await asyncio.sleep(0.02)
     before = site.energy._projection
-    site.energy.configure(config(site.directory, zone="Europe/Berlin"))
+    site.energy.configure(loaded(site.directory, zone="Europe/Berlin"))
     async with asyncio.timeout(200):
         while site.energy._projection in {before, None}:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -223,7 +233,7 @@ async def test_what_does_not_concern_it_leaves_the_engine_alone(site) -> None:
     await site.poll(20)
     await site.caught_up()
     before = site.energy._projection
-    found = config(site.directory, more="building: {area: 77, service: {name: Firma}}\n")
+    found = loaded(site.directory, more="building: {area: 77, service: {name: Firma}}\n")
     site.energy.configure(found)
     await site.poll(5)
     await site.caught_up()
@@ -270,7 +280,7 @@ def woken_at_the_end_of_a_round(site, monkeypatch, wake) -> None:
 async def test_a_reload_at_the_end_of_a_round_is_not_slept_through(site, monkeypatch) -> None:
     await site.caught_up()
     before = site.energy._projection
-    other = config(site.directory, zone="Europe/Berlin")
+    other = loaded(site.directory, zone="Europe/Berlin")
     woken_at_the_end_of_a_round(site, monkeypatch, lambda: site.energy.configure(other))
     await site.poll(1)
     async with asyncio.timeout(200):
@@ -297,11 +307,53 @@ def test_the_engine_begins_without_what_only_the_page_needs(tmp_path, monkeypatc
     for name in ("_rules", "_temperatures"):
         monkeypatch.setattr(describe, name, lambda *_: pytest.fail("it was read"))
     with_file = config(tmp_path, more="building: {temperatures: /none.csv, pv: [{meter: hvac}]}\n")
-    opened = open_projection(with_file, oldest=None)
+    opened = open_projection(Loaded(with_file, {}, {}), oldest=None)
     with contextlib.closing(opened.history):
         assert opened.history.sums.meters == BuildingMeters(("main",), (("hvac", "auto"),))
     with pytest.raises(pytest.fail.Exception):
         describe.building_facts(with_file)
+
+
+U16 = "registers: |\n  0 u16 active_energy_import {} slow\n"
+NEWER = """variants:
+  - name: newer
+    when: {address: 9, type: u16, values: [2]}
+    registers: |
+      0 u32 active_energy_import kWh slow
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "ratio", "kind"),
+    [
+        (U16.format("kWh"), 1, "rollover"),
+        (U16.format("0.1kWh"), 10, "rollover"),
+        (U16.format("kWh"), 2, "reset"),  # 131 072 kWh
+        (U16.format("kWh").replace("u16", "bcd32"), 1, "reset"),
+        (U16.format("kWh").replace("u16", "float32"), 1, "reset"),
+        (U16.format("kWh") + NEWER, 1, "reset"),  # which of them it is only the meter says
+    ],
+)
+async def test_the_table_says_where_a_register_begins_again(site, table, ratio, kind) -> None:
+    """It stood at 99 % of what a u16 of kWh can show, and came back from an outage at less than 1 %."""
+    await site.caught_up()
+    before = site.energy._projection
+    site.energy.configure(
+        loaded(site.directory, table=table, ct=ratio, values="secondary", zone="Europe/Berlin")
+    )
+    async with asyncio.timeout(200):
+        while site.energy._projection in {before, None}:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await site.poll(20, lambda minute: 64_900_000 + 1_000 * minute)
+    site.clock.now += 40 * 60 * MINUTE
+    await site.poll(20, lambda minute: 500_000 + 1_000 * (minute % 100))
+    await site.drained()
+    told = [
+        each for each in site.findings if each["meter"] == "main" and each["check"] in {"rollover", "reset"}
+    ]
+    assert [(each["check"], each.get("assumed")) for each in told] == [
+        (kind, False if kind == "rollover" else None)
+    ]
 
 
 async def test_a_history_that_cannot_be_written_is_a_trouble_until_it_can(site, monkeypatch) -> None:

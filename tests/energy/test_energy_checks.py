@@ -73,6 +73,14 @@ def test_4_a_leap_is_faster_than_a_megawatt_and_twenty_times_the_habit(gain, cau
         (Context(WH), 989_999, 0, None),
         (Context(WH), 999.9, 0.1, (200 * GRAIN, True)),
         (Context(WH, (10**7 * KWH,)), 999_999.9, 0.1, None),
+        (Context(WH, end=65_536 * KWH), 65_535, 1, (2 * KWH, False)),
+        (Context(WH, end=65_536 * KWH), 65_536, 1, None),  # no register of that type shows it
+        (
+            Context(WH, end=65_536 * KWH),
+            9_999.9,
+            0.1,
+            (200 * GRAIN, True),
+        ),  # its display ends before its type
     ],
 )
 def test_2_rollover(context, before, after, expected) -> None:
@@ -80,6 +88,13 @@ def test_2_rollover(context, before, after, expected) -> None:
         context, HABIT, round(before * 1000) * GRAIN, round(after * 1000) * GRAIN, elapsed=MINUTE, step=GRAIN
     )
     assert found == expected
+
+
+@pytest.mark.parametrize(("before", "gain"), [(60_000, 6_036), (58_982, None)])
+def test_2_the_end_of_its_type_is_known_however_far_it_went_on(before, gain) -> None:
+    context, away = Context(WH, end=65_536 * KWH), 40 * 60 * MINUTE
+    found = rollover(context, HABIT, before * KWH, 500 * KWH, elapsed=away, step=KWH)
+    assert found == (gain and (gain * KWH, False))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from fractions import Fraction
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,9 +17,11 @@ from zoneinfo import ZoneInfo
 
 from gateway.config import Config, Meter
 from gateway.daemon import later
+from gateway.daemon.changes import Loaded
 from gateway.daemon.describe import energy_meters
 from gateway.errors import GatewayError, HistoryError
-from gateway.model import Reading, Sealed
+from gateway.field import ENERGY_UNITS, energy_ratio
+from gateway.model import QUANTITIES, Reading, Sealed
 from gateway.status.energy.facts import BuildingFacts
 from gateway.wire import decode
 
@@ -34,14 +37,19 @@ INPUT: Final = 400
 """V between lines at the terminals of a meter, at most: behind voltage transformers it is 100."""
 Committing = tuple[Sealed, list[Reading] | None]
 """A committed batch, and the readings of which it was made where they are at hand."""
+RegisterEnds = Mapping[tuple[str, str], Fraction]
+"""Meter and quantity → what a register would show after the last number of its type, in the vocabulary's
+unit.
+"""
 _YEARS: Final = (-2, 1)
 """Of public holidays, around this one."""
 
 
-def open_projection(config: Config, *, oldest: int | None, distrust: str = "") -> Projection:
+def open_projection(loaded: Loaded, *, oldest: int | None, distrust: str = "") -> Projection:
     """Open the history, or its copy, or make a new one. `oldest`: UTC in ms at which the journal begins;
     `distrust`: what is wrong with the file although it does not contradict itself. Raises HistoryError.
     """
+    config, ends = loaded.config, _register_ends(loaded)
     energy, history = later.energy, later.history
     zone = ZoneInfo(config.gateway.timezone)
     opened = history.History(Path(config.journal.directory), energy.Calendar(zone), distrust=distrust)
@@ -63,7 +71,7 @@ def open_projection(config: Config, *, oldest: int | None, distrust: str = "") -
         for each in config.meters
         if each.enabled
     ]
-    return history.Projection(opened, lambda *register: _context(config, *register), meters)
+    return history.Projection(opened, lambda *register: _context(config, ends, *register), meters)
 
 
 def _building(config: Config) -> BuildingMeters:
@@ -77,8 +85,30 @@ def _country(config: Config) -> str:
     return config.building.tariff.partition("-")[0].upper()
 
 
-def concerns(config: Config, year: int) -> tuple[object, ...]:
-    """What of a configuration an opened engine stands on; another one of it needs another engine."""
+def _register_ends(loaded: Loaded) -> RegisterEnds:
+    """Where the meters' counters begin again by their tables: of those whose unit no other register says, and
+    of which all firmware variants say the same.
+    """
+    found: dict[tuple[str, str], set[Fraction]] = {}
+    for meter in loaded.config.meters:
+        driver = loaded.drivers.get(meter.driver)
+        variants = () if driver is None else driver.variants
+        for row in () if driver is None else (*driver.rows, *(row for each in variants for row in each.rows)):
+            quantity = QUANTITIES.get(row.name)
+            if quantity is None or quantity.kind != "counter":
+                continue
+            plain = row.numbers is not None and row.times is None and row.scale_at is None
+            ratio = energy_ratio(meter) if quantity.unit in ENERGY_UNITS else 1.0
+            end = Fraction(row.numbers or 0) * Fraction(str(abs(row.factor))) * Fraction(str(ratio))
+            found.setdefault((meter.id, row.name), set()).add(end if plain else Fraction(0))
+    return {register: end for register, (end, *others) in found.items() if end and not others}
+
+
+def concerns(loaded: Loaded, year: int) -> tuple[object, ...]:
+    """What of a configuration and its tables an opened engine stands on; another one of it needs another
+    engine.
+    """
+    config = loaded.config
     meters = [
         (each.id, each.enabled, each.parent, each.class_, each.ct_class, each.ct, each.ct_primary, each.vt)
         for each in config.meters
@@ -86,11 +116,12 @@ def concerns(config: Config, year: int) -> tuple[object, ...]:
     building = config.building
     plants = [(plant.meter, plant.yield_) for plant in building.pv]
     return (
-        config.gateway.timezone, _country(config), building.contract_kw, building.jump, year, meters, plants
+        config.gateway.timezone, _country(config), building.contract_kw, building.jump, year, meters, plants,
+        _register_ends(loaded),
     )  # fmt: skip
 
 
-def _context(config: Config, meter: str, quantity: str) -> Context:
+def _context(config: Config, ends: RegisterEnds, meter: str, quantity: str) -> Context:
     """What is known of a register: the primary current of its transformers is a bound of what can flow;
     behind voltage transformers that is as many times more.
     """
@@ -98,8 +129,10 @@ def _context(config: Config, meter: str, quantity: str) -> Context:
     raised = 1.0 if found is None else found.vt
     least, most = (None, None) if found is None else _primary(found)
     contract = config.building.contract_kw
+    unit, end = later.energy.base_unit(quantity), ends.get((meter, quantity))
     return later.energy.Context(
-        later.energy.base_unit(quantity),
+        unit,
+        end=None if end is None else int(end * 10**unit.digits * later.energy.GRAIN),
         ct_primary=most,
         ct_least=least,
         voltage=round(INPUT * max(1.0, raised)),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.common.wait import wait_for_event
-from gateway.config import Config
+from gateway.daemon.changes import Loaded
 from gateway.daemon.energy.nightly import NightlyCopy
 from gateway.daemon.energy.opening import Committing, committed, concerns, open_projection, parts_of
 from gateway.daemon.energy.progress import EnergyProgress
@@ -72,10 +72,10 @@ class EnergyWorker:
     """
 
     def __init__(
-        self, journal: Journal, clock: Clock, config: Config, commit: Callable[[Draft], Awaitable[None]]
+        self, journal: Journal, clock: Clock, loaded: Loaded, commit: Callable[[Draft], Awaitable[None]]
     ) -> None:
-        self._journal, self._clock, self._config = journal, clock, config
-        self._zone = ZoneInfo(config.gateway.timezone)
+        self._journal, self._clock, self._loaded = journal, clock, loaded
+        self._zone = ZoneInfo(loaded.config.gateway.timezone)
         self._commit = commit
         self._thread = ThreadPoolExecutor(1, "energy")
         self._projection: Projection | None = None
@@ -131,12 +131,12 @@ class EnergyWorker:
         """Intervals that wait to be published."""
         return self._behind
 
-    def configure(self, config: Config) -> None:
+    def configure(self, loaded: Loaded) -> None:
         """What a reload brought. Where it changes the days, the tree or the bounds of registers, the engine
         goes on as a new one.
         """
-        self._config, self._holiday_year = config, 0
-        self._zone = ZoneInfo(config.gateway.timezone)
+        self._loaded, self._holiday_year = loaded, 0
+        self._zone = ZoneInfo(loaded.config.gateway.timezone)
         self._woken.set()
         self._called.set()
 
@@ -238,8 +238,8 @@ class EnergyWorker:
         while any(not damaged.done for damaged in self._journal.stats().damaged):  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(AGAIN)
         oldest = self._journal.stats().oldest_t0
-        self._concerns = concerns(self._config, datetime.now(self._zone).year)
-        open_it = functools.partial(open_projection, self._config, oldest=oldest, distrust=self._distrust)
+        self._concerns = concerns(self._loaded, datetime.now(self._zone).year)
+        open_it = functools.partial(open_projection, self._loaded, oldest=oldest, distrust=self._distrust)
         self._projection = projection = await self._in_thread(open_it)
         self._distrust = ""
         if self._ended is not None:
@@ -266,7 +266,7 @@ class EnergyWorker:
             self._woken.clear()
             self._called.clear()
             year = datetime.now(self._zone).year
-            if year != self._holiday_year and concerns(self._config, year) != self._concerns:
+            if year != self._holiday_year and concerns(self._loaded, year) != self._concerns:
                 log.info("energy: the engine goes on with another configuration, or in another year")
                 await self._in_thread(self._save)
                 self._ended = self._projection
@@ -390,5 +390,6 @@ class EnergyWorker:
                 continue
             with contextlib.suppress(GatewayError):
                 await self._commit(Draft())
-            rates = [uplink.backlog_rate or DEFAULT_RATE for uplink in self._config.uplinks]
+            config = self._loaded.config
+            rates = [uplink.backlog_rate or DEFAULT_RATE for uplink in config.uplinks]
             await asyncio.sleep(10.0 / max(rates, default=DEFAULT_RATE))

@@ -54,6 +54,8 @@ class Context:
     """Times the last measured interval beyond which one is told; what that is, a site decides."""
     ct_least: int | None = None
     """A; where the secondary side is not known, `ct_primary` is the most that it can be, this the least."""
+    end: int | None = None
+    """The number (grains) after the last one of its type; its display may begin again earlier."""
     most: int = field(init=False)
     """Base units an hour. 1.2·√3·U·I of the current transformer's primary."""
 
@@ -130,11 +132,12 @@ def rollover(
     """Check 2: the gain over the register's end, and whether its width had to be assumed; None: that is no
     rollover.
 
-    With a known modulus M: before > 0.9·M, after < 0.1·M, gain possible. Without: M = 10^3 … 10^12 of the
+    With a known modulus M, or one of its type: before > 0.9·M, after < 0.1·M, gain possible. Else, where no
+    modulus is known: M = 10^3 … 10^12 of the
     unit or of the register's steps, or 2^32 steps, both within 1 % of the end, and the gain no faster than
     what this register is known to do.
     """
-    for modulus in context.moduli:
+    for modulus in (*context.moduli, *([] if context.end is None else [context.end])):
         full, of = FULL
         gain = after - before + modulus
         if (

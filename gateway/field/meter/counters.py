@@ -44,6 +44,8 @@ torn high word, whatever a load may draw.
 """
 _DECIMAL = range(5, 13)
 """Digits of registers that start again after 99999 or more, whatever their words could hold."""
+ENERGY_UNITS = frozenset({"kWh", "kvarh", "kVAh"})
+"""Of counters that transformer ratios multiply."""
 _FLOAT_HALF = 1 / 256
 """Share of a float's value that its high word moves it by at least."""
 
@@ -157,7 +159,7 @@ class CounterMemory:
             else (_WORD - _NEAR) * unit
         )
         quantity = QUANTITIES.get(name)
-        energy = quantity is not None and quantity.unit in {"kWh", "kvarh", "kVAh"}
+        energy = quantity is not None and quantity.unit in ENERGY_UNITS
         return _Register(tuple(sorted(moduli)), leap, energy, value, at)
 
 
@@ -192,12 +194,10 @@ def _counts(row: Row) -> bool:
 def _moduli(row: Row) -> list[int]:
     """Raw numbers after the last one that a register can show."""
     decimal: list[int] = [10**digits for digits in _DECIMAL]
-    if row.type.startswith("bcd"):
-        return [10 ** (4 * row.words), *decimal]
-    if row.type[0] in "us" and row.words:
-        bits = (row.mask.bit_count() or 16 * row.words) - (row.type[0] == "s" or row.sign_bit is not None)
-        return [1 << bits, *(modulus for modulus in decimal if modulus < 1 << bits)]
-    return decimal
+    numbers = row.numbers
+    if numbers is None:
+        return decimal
+    return [numbers, *(modulus for modulus in decimal if modulus < numbers)]
 
 
 def _judge(register: _Register, value: float, at: int) -> tuple[bool, str]:
