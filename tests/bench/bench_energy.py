@@ -51,7 +51,7 @@ START = 1_795_219_200_000
 SAVES_BEFORE, SAVES = 192, 960
 """Two days before, by which the WAL has wrapped, and ten measured ones."""
 YEAR = 365 * 96
-VIEWS = ("/", "/energy?lang=tr", "/energy?span=year", "/reactive", "/quality", "/api/v1/status")
+VIEWS = ("/", "/energy?lang=tr", "/energy?year=2026", "/reactive", "/quality", "/api/v1/status")
 RATE = 20.0
 TURNS = 10
 """Times without and with visitors in turn: what else the machine does is in both alike."""

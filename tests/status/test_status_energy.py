@@ -17,7 +17,7 @@ from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
 from gateway.energy import Calendar
-from gateway.history import HistoryReader
+from gateway.history import History, HistoryReader
 from gateway.status.energy import charts, today
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of, parse
@@ -512,3 +512,58 @@ async def test_what_costs_money_outranks_a_lesser_warning(tmp_path) -> None:
     assert "2 things need you." in home
     assert "A reactive charge is coming" in home
     assert "city" in home.split("61.4")[0], "the platform is told beside it"
+
+
+async def test_a_peak_above_the_contract_is_a_thing_to_see_to(tmp_path) -> None:
+    make_history(tmp_path, NOW, 20)
+    building = Building(CALM)
+    building.history = energy_history(tmp_path, contract_kw=12.0)
+    async with client(building) as http:
+        shown = Page((await http.get("/?lang=en")).text).text
+        turkish = Page((await http.get("/?lang=tr")).text).text
+    assert "One thing needs you." in shown or "things need you." in shown
+    assert re.search(r"The contracted power of 12 kW was passed: \d+ kW on", shown)
+    assert "12 kW sözleşme gücü aşıldı" in turkish
+    building.history = energy_history(tmp_path, contract_kw=1200.0)
+    async with client(building) as http:
+        assert "contracted power" not in Page((await http.get("/?lang=en")).text).text
+
+
+async def test_a_suspect_peak_proves_no_passing_of_the_contract(tmp_path) -> None:
+    make_history(tmp_path, NOW, 20)
+    history = History(tmp_path, Calendar(ZONE))
+    for day in range(1, 22):
+        for start in history.calendar.quarters(date(2026, 11, day)):
+            placed = history.place(("main", "active_energy_import"), start, make=False)
+            if placed is not None and start < NOW:
+                key, row, index = placed
+                row.put(index, row.values[index], "s", corrected=True)
+                history.touched(key, row)
+    history.save()
+    history.close()
+    building = Building(CALM)
+    building.history = energy_history(tmp_path, contract_kw=12.0)
+    async with client(building) as http:
+        assert "contracted power" not in Page((await http.get("/?lang=en")).text).text
+
+
+@pytest.mark.parametrize(("kw", "told"), [(6.2, True), (5.8, False)])
+async def test_a_base_load_that_rose_on_a_closed_day_is_told(tmp_path, kw, told) -> None:
+    """Sunday 22 November beside the closed days of the four weeks before it, at 5 kW."""
+    monday = NOW + 2 * 86_400_000
+    history = History(tmp_path, Calendar(ZONE))
+    for number in range(31):
+        day = date(2026, 10, 23) + timedelta(number)
+        for start in history.calendar.quarters(day):
+            key, row, index = history.place(("main", "active_energy_import"), start, make=True)
+            row.put(index, round((kw if day == date(2026, 11, 22) else 5.0) * 250), "m", corrected=False)
+            history.touched(key, row)
+    history.save()
+    history.close()
+    building = Building(replace(CALM, taken=monday))
+    building.history = energy_history(tmp_path, meters=METERS[:1])
+    async with client(building) as http:
+        for page in ("/?lang=en", "/energy?month=2026-11&lang=en"):
+            text = Page((await http.get(page)).text).text
+            assert "never switched off" in text
+            assert ("more than on the closed days before" in text) is told

@@ -19,7 +19,7 @@ from status_building import CALM, METERS, NOW, Building, electric, meter
 from test_status_page import Page, client
 
 from gateway.energy import Calendar
-from gateway.history import BillComparison, BilledAmount, HistoryReader, bills, keep_bill
+from gateway.history import BillComparison, BilledAmount, History, HistoryReader, bills, keep_bill
 from gateway.status.energy import quality
 from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures import DayQuality, Figures
@@ -337,26 +337,53 @@ def test_each_day_of_a_month_has_the_square_of_its_worst_and_a_title() -> None:
         DayQuality(date(2026, 11, 2), 96, 95, 95),
         DayQuality(date(2026, 11, 3), 96, 96, 95),
         DayQuality(date(2026, 11, 4), 0, 0, 0),
+        DayQuality(date(2026, 11, 5), 96, 96, 90, suspect=1),
     ]
     month = quality._month(first, days, Locale("en", "Europe/Istanbul", NOW))
-    assert (month.says, month.level) == ("1 day incomplete, 1 day partly estimated", "bad")
+    assert (month.says, month.level) == (
+        "1 day incomplete, 1 day partly suspect, 1 day partly estimated",
+        "bad",
+    )
     assert 'viewBox="0 0 140 120"' in month.svg
     squares = re.findall(r'<rect class="(q\d)" x="([\d.]+)" y="([\d.]+)" width="(\d+)"', month.svg)
-    assert squares[:4] == [
+    assert squares[:5] == [
         ("q0", "126.5", "6.5", "7"),
         ("q2", "3", "23", "14"),
         ("q3", "23", "23", "14"),
         ("q3", "46.5", "26.5", "7"),
+        ("q3", "63", "23", "14"),
     ]
     assert len(squares) == 30
     assert re.findall(r'<path class="(q\w)" d="([^"]+)"', month.svg) == [
         ("qx", "M5 25L15 35M15 25L5 35"),
         ("q1", "M23 37L37 23L37 37Z"),
+        ("q1", "M63 37L77 23L77 37Z"),
     ]
     titles = re.findall(r"<title>(.+?)</title>", month.svg)
     assert [title.partition(": ")[2] for title in titles] == [
-        "measured", "incomplete", "partly estimated, total exact",
+        "measured", "incomplete", "partly estimated, total exact", "partly suspect",
     ]  # fmt: skip
+
+
+async def test_of_a_day_with_a_suspect_quarter_hour_no_sum_is_called_exact(tmp_path) -> None:
+    make_history(tmp_path, NOW, 20)
+    history = History(tmp_path, Calendar(ZONE))
+    start = next(iter(history.calendar.quarters(date(2026, 11, 12))))
+    key, row, index = history.place(("main", "active_energy_import"), start, make=True)
+    row.put(index, row.values[index], "s", corrected=True)
+    history.touched(key, row)
+    history.save()
+    history.close()
+    building = Building(CALM)
+    building.history = energy_history(tmp_path)
+    text = await text_of(building, "/energy?from=2026-11-10&to=2026-11-14&lang=en")
+    assert "A dot above a bar: a part of it is estimated or suspect." in text
+    assert "partly suspect" in text
+    text = await text_of(building, "/quality?lang=en")
+    assert "Thursday 12 November Ana sayaç 0.2 h estimated or suspect" in text
+    async with client(building) as http:
+        rows = table(await http.get("/api/v1/report?month=2026-11&format=csv&lang=en"))
+    assert [row["Day"] for row in rows if row["Quality"] == "suspect"] == ["Thursday 12 November"]
 
 
 def alike(first: date, kinds: Callable[[date], str], half: frozenset[date] = frozenset()) -> Any:

@@ -264,6 +264,11 @@ async def test_breaches_of_several_months_are_one_open_point(tmp_path) -> None:
     assert text.count("a reactive limit was passed") == 1
     assert "August, September, October 2026: a reactive limit was passed; look whether" in text
     assert text.count("November 2026: a limit of reactive energy is passed so far") == 1
+    # A year has one breach that may be disregarded, however many the configuration names.
+    building.history = energy_history(tmp_path, meters=METERS[:1], forgiven=("2026-08", "2026-09"))
+    text = await text_of(building, "/report/2026?lang=en")
+    assert "September, October 2026: a reactive limit was passed; look whether" in text
+    assert text.count("inductive passed, forgiven") == 1
 
 
 async def test_of_a_building_that_only_feeds_in_the_report_says_why_it_is_empty(tmp_path) -> None:

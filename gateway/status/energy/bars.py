@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from types import MappingProxyType
 
 from gateway.energy import BuildingSeries
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Bar
 from gateway.status.energy.figures import Figures, SumsByDay, ValuesByDay
 from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.quality import unmeasured_days
 from gateway.status.energy.shown import (
     HOUR,
     KWH,
@@ -133,7 +135,7 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     keys = bars_of(period)
     before, beside_of = _compared_bars(figures, period, meter, keys)
     figures.forget_years(period)
-    marked = estimated_days(figures, period, meter)
+    marked = unmeasured_days(figures, period, meter, f)
     lacking = {key for key in keys if _known(groups, key) < quarters_due(figures, period, key)}
     columns, rows = [], []
     names = band_names(figures, period.first, f)
@@ -142,7 +144,7 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         parts = mine.bands if mine else {}
         label = bar_name(period, key, f)
         beside = beside_of.get(key)
-        estimated = mine is not None and key[0] in marked
+        doubt = marked.get(key[0], "") if mine is not None else ""
         gone = key in lacking and key[0] >= began
         columns.append(
             Bar(
@@ -152,14 +154,14 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
                 if beside is not None
                 else "",
                 tick(period, key, f),
-                "q2" if gone else "w0" if estimated else "",
+                "q2" if gone else "w0" if doubt else "",
             )
         )
         if mine or gone:
             cells = [measure.amount(parts[name], f) if name in parts else "" for name in sorted(names)]
             cells.append(measure.amount(mine.total, f) if mine else "")
             compared = measure.amount(beside, f) if beside is not None else ""
-            said = _of_bar(known=mine is not None, lacking=key in lacking, estimated=estimated, f=f)
+            said = _of_bar(known=mine is not None, lacking=key in lacking, doubt=doubt, f=f)
             rows.append((label, *cells, compared, said if marked or lacking else ""))
     bands = (names[name] for name in sorted(names))
     sum_head, beside_head = (
@@ -187,25 +189,30 @@ def _known(groups: BarSums, key: tuple[date, int]) -> int:
     return groups[key].known if key in groups else 0
 
 
-def _of_bar(*, known: bool, lacking: bool, estimated: bool, f: Locale) -> str:
+def _of_bar(*, known: bool, lacking: bool, doubt: str, f: Locale) -> str:
     """How far a bar can be trusted, in words."""
     _ = f.gettext
     if lacking:
         return _("incomplete") if known else _("missing")
-    return _("partly estimated, total exact") if estimated else _("measured")
+    return doubt or _("measured")
 
 
-def _signs(columns: Sequence[Bar], marked: Collection[date], f: Locale) -> Iterator[str]:
+def _signs(columns: Sequence[Bar], marked: Mapping[date, str], f: Locale) -> Iterator[str]:
     """What the signs above the bars mean; so many bars have none."""
     _ = f.gettext
+    suspect = _("partly suspect") in marked.values()
     if len(columns) > _MOST_LINES:
-        if marked:
+        if suspect:
+            yield _("A part of it is estimated or suspect. The table says which.")
+        elif marked:
             yield _("A part of it is estimated; the sum is exact. The table says which.")
         return
     signs = {bar.sign for bar in columns}
     if "q2" in signs:
         yield _("A ring above a bar: data is missing there.")
-    if "w0" in signs:
+    if "w0" in signs and suspect:
+        yield _("A dot above a bar: a part of it is estimated or suspect. The table says which.")
+    elif "w0" in signs:
         yield _("A dot above a bar: a part of it is estimated; the sum is exact.")
 
 
@@ -268,13 +275,13 @@ def hours_table(
     period: Period,
     parts: Sequence[tuple[str, WhByBar]],
     f: Locale,
-    marked: Collection[date] = (),
+    marked: Mapping[date, str] = MappingProxyType({}),
     lacking: Collection[date] = (),
     *,
     measure: Measure = KWH,
 ) -> DataTable:
     """Hours of several days: a line for a day and part (its name, base units by bar), a column for each
-    hour; days that are estimated in part are `marked`, others are `lacking` an hour or more.
+    hour; days that are estimated or suspect in part are `marked`, others are `lacking` an hour or more.
     """
     _ = f.gettext
     rows = []
@@ -283,8 +290,7 @@ def hours_table(
             mine = [sums.get((day, hour)) for hour in range(24)]
             if any(value is not None for value in mine):
                 when = f"{f.short_day(day)} {f.short_weekday(day.weekday())}"
-                estimated = _("partly estimated, total exact") if day in marked else ""
-                said = (when, name, _("incomplete") if day in lacking else estimated)
+                said = (when, name, _("incomplete") if day in lacking else marked.get(day, ""))
                 cells = ["" if value is None else measure.amount(value, f) for value in mine]
                 total = measure.amount(sum(value or 0 for value in mine), f)
                 rows.append((", ".join(part for part in said if part), total, *cells))
@@ -338,20 +344,6 @@ def before_name(period: Period, f: Locale) -> str:
     if period.step == "month":
         return _("the same month a year before")
     return _("the same weekday four weeks before")
-
-
-def estimated_days(figures: Figures, period: Period, meter: str) -> set[date]:
-    """Days of bars with a quarter hour that was not measured, of the building's registers or of the meter."""
-    last = min(period.last, figures.today)
-    counters = [(each.id, figures.counter(each)) for each in figures.facts.roots]
-    found: set[date] = set()
-    for register in [figures.register_of(meter)] if meter else counters:
-        if register is not None and register[1]:
-            sums = figures.sums(*register, period.first, last)
-            found |= {day for day, one in sums.items() if one.estimated or one.suspect}
-    if period.step == "month":
-        return {day.replace(day=1) for day in found}
-    return found
 
 
 def band_names(figures: Figures, day: date, f: Locale) -> dict[str, str]:

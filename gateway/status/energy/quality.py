@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from gateway.status.energy.charts import draw_figure, draw_rect, draw_stretched, draw_text
 from gateway.status.energy.figures import DayQuality, Figures
-from gateway.status.energy.period import month_of
+from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.shown import Choice, DataTable, Picture, downloads
 from gateway.status.words.language import Locale
 
@@ -82,7 +82,7 @@ def quality_view(figures: Figures, f: Locale) -> QualityView:
     for meter, days in by_meter.items():
         view.meters.append(_meter(meter.label, meter.id, days, f))
         for day in days:
-            if day.kind in {"missing", "estimated"}:
+            if day.kind in {"missing", "suspect", "estimated"}:
                 view.days.append((f.day(day.day), meter.label, _hours(day, f)))
     order = {f.day(day): -number for number, day in enumerate(sorted(worst))}
     view.days.sort(key=lambda row: order[row[0]])
@@ -92,7 +92,7 @@ def quality_view(figures: Figures, f: Locale) -> QualityView:
 
 def _worst(meters: list[list[DayQuality]]) -> dict[date, DayQuality]:
     """Of each day the worst that any meter has."""
-    order = ("future", "measured", "estimated", "missing")
+    order = ("future", "measured", "estimated", "suspect", "missing")
     found: dict[date, DayQuality] = {}
     for days in meters:
         for day in days:
@@ -113,10 +113,15 @@ def _month(first: date, days: list[DayQuality], f: Locale) -> CalendarMonth:
         kind = by_day[day].kind if day in by_day else "future"
         cells.append(_square(kind, x, y, f"{f.day(day)}: {_kind(kind, f)}"))
     missing = sum(each.kind == "missing" for each in days)
+    suspect = sum(each.kind == "suspect" for each in days)
     estimated = sum(each.kind == "estimated" for each in days)
     words = []
     if missing:
         words.append(ngettext("%(n)s day incomplete", "%(n)s days incomplete", missing) % {"n": missing})
+    if suspect:
+        words.append(
+            ngettext("%(n)s day partly suspect", "%(n)s days partly suspect", suspect) % {"n": suspect}
+        )
     if estimated:
         words.append(
             ngettext("%(n)s day partly estimated", "%(n)s days partly estimated", estimated)
@@ -136,7 +141,7 @@ def _square(kind: str, x: int, y: int, title: str) -> str:
     inside = f"<title>{title}</title>"
     if kind == "measured":
         return f'<rect class="q0" x="{x + 6.5}" y="{y + 6.5}" width="7" height="7">{inside}</rect>'
-    if kind == "estimated":
+    if kind in {"estimated", "suspect"}:
         half = f"M{x + 3} {y + 17}L{x + 17} {y + 3}L{x + 17} {y + 17}Z"
         return (
             f'<rect class="q3" x="{x + 3}" y="{y + 3}" width="14" height="14">{inside}</rect>'
@@ -156,6 +161,7 @@ def _kind(kind: str, f: Locale) -> str:
     return {
         "measured": _("measured"),
         "estimated": _("partly estimated, total exact"),
+        "suspect": _("partly suspect"),
         "missing": _("incomplete"),
         "future": _("nothing to be known"),
     }[kind]
@@ -167,9 +173,16 @@ def _hours(day: DayQuality, f: Locale) -> str:
         return _("lost with a damaged file")
     if day.missing:
         return _("%(hours)s h missing") % {"hours": f.number(day.missing / 4, 1)}
-    return _("%(hours)s h estimated, the total is exact") % {
-        "hours": f.number((day.expected - day.measured) / 4, 1)
-    }
+    return _not_measured(day.expected - day.measured, f, suspect=day.suspect > 0)
+
+
+def _not_measured(quarters: int, f: Locale, *, suspect: bool) -> str:
+    """How long was estimated; the sum of what is `suspect` may be wrong."""
+    _ = f.gettext
+    hours = {"hours": f.number(quarters / 4, 1)}
+    if suspect:
+        return _("%(hours)s h estimated or suspect") % hours
+    return _("%(hours)s h estimated, the total is exact") % hours
 
 
 def _meter(label: str, meter: str, days: list[DayQuality], f: Locale) -> MeterQuality:
@@ -182,8 +195,28 @@ def _meter(label: str, meter: str, days: list[DayQuality], f: Locale) -> MeterQu
         estimated = sum(max(0, day.expected - day.measured) for day in days)
         says = _("nothing is missing") if expected else _("nothing is known yet")
         if estimated:
-            says = _("%(hours)s h estimated, the total is exact") % {"hours": f.number(estimated / 4, 1)}
+            says = _not_measured(estimated, f, suspect=any(day.suspect for day in days))
     return MeterQuality(label, meter, measured_share(days, f), says, "bad" if missing else "ok")
+
+
+def unmeasured_days(figures: Figures, period: Period, meter: str, f: Locale) -> dict[date, str]:
+    """Days of bars with a quarter hour that was not measured, of the building's registers or of the meter:
+    what is said of them.
+    """
+    _ = f.gettext
+    last = min(period.last, figures.today)
+    counters = [(each.id, figures.counter(each)) for each in figures.facts.roots]
+    found: dict[date, str] = {}
+    for register in [figures.register_of(meter)] if meter else counters:
+        if register is not None and register[1]:
+            sums = figures.sums(*register, period.first, last)
+            for day, one in sums.items():
+                bar = day.replace(day=1) if period.step == "month" else day
+                if one.suspect:
+                    found[bar] = _("partly suspect")
+                elif one.estimated:
+                    found.setdefault(bar, _("partly estimated, total exact"))
+    return found
 
 
 def measured_share(days: Sequence[DayQuality], f: Locale) -> str:

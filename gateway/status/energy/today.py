@@ -26,6 +26,8 @@ from gateway.status.words.language import Locale
 DAY = 96
 _CURVE_HEIGHT = 220
 _LIKE_DAYS = 4
+_CLOSED_WITHIN = 28
+"""Days before a closed day in which others are looked for."""
 
 
 def compared(figures: Figures, period: Period, meter: str, sums: SumsByDay, f: Locale) -> str:
@@ -215,6 +217,27 @@ def today_curve(
     comparison = _today_says(figures, meter, f)
     axis = _("%(unit)s, mean of a quarter hour") % said
     return Picture(comparison, svg, DataTable(heads, tuple(rows)), axis, notes)
+
+
+def base_load_of(figures: Figures, meter: str) -> tuple[building_load.BaseLoad | None, bool]:
+    """Yesterday's base load, of a meter or of the building, and whether it has risen: on a closed day,
+    against the closed days before it.
+    """
+    yesterday = figures.today - timedelta(1)
+    open_days = figures.facts.open_days
+
+    def base_on(day: date, *, closed: bool) -> building_load.BaseLoad | None:
+        values = figures.quarters(figures.of(meter, day, day))
+        return building_load.base_load(values, figures.calendar, closed=closed)
+
+    closed = building_load.is_closed(yesterday, figures.calendar, open_days)
+    base = base_on(yesterday, closed=closed)
+    if base is None or not closed:
+        return base, False
+    before = (yesterday - timedelta(back) for back in range(_CLOSED_WITHIN, 0, -1))
+    closed_days = (day for day in before if building_load.is_closed(day, figures.calendar, open_days))
+    like = [base_on(day, closed=True) for day in closed_days]
+    return base, building_load.has_risen(base.power, [each.power for each in like if each is not None])
 
 
 def _in(measure: Measure, values: Sequence[float | None]) -> list[float | None]:

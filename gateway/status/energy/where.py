@@ -34,6 +34,7 @@ from gateway.status.energy.shown import (
     tick,
     unit,
 )
+from gateway.status.energy.today import base_load_of
 from gateway.status.words.language import Locale
 
 _MANY, _FIRST = 12, 8
@@ -252,16 +253,14 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         power = sum_in_short(measure.flow(found.power, 0, f), whole=whole)
         name = _("Peak") if figures.is_electricity else _("Highest")
         view.facts.append((name, f"{power} {measure.rate}", when + more))
-    day = figures.today - timedelta(1)
-    closed = building_load.is_closed(day, figures.calendar, facts.open_days)
-    base = building_load.base_load(
-        figures.quarters(figures.of(meter, day, day)), figures.calendar, closed=closed
-    )
+    base, has_risen = base_load_of(figures, meter)
     if base is not None and base.power:
         share = {"share": f.of_whole(base.share)}
         name, text = _("Base load"), _("never switched off: %(share)s of yesterday") % share
         if not figures.is_electricity:
             name, text = _("Never less"), _("also at night: %(share)s of yesterday") % share
+        if has_risen:
+            text += "; " + _("more than on the closed days before")
         view.facts.append((name, f"{measure.flow(base.power, 1, f)} {measure.rate}", text))
     if meter:
         _cost(view, figures, meter, drawn, f, whole=whole)

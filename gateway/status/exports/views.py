@@ -133,7 +133,8 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
 
 def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[CellValue, ...]]:
     rules = figures.facts.rules
-    for line in since_began(report_lines(figures, period)):
+    lines = since_began(report_lines(figures, period))
+    for line in lines:
         co2 = grid_co2(figures, [line])
         bands = line.bands or {}
         grid = None if line.used is None else line.used - (line.from_sun or 0)
@@ -147,7 +148,7 @@ def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[
             line.peak[1] / 1000 if line.peak else None,
             _local(figures, line.peak[0]) if line.peak else None,
             *(None if each is None else each / 1000 for each in kinds),
-            verdict(figures, line, f)[0] if period.span == "year" else None,
+            verdict(figures, line, lines, f)[0] if period.span == "year" else None,
             toe(figures, line) if rules and line.used is not None else None,
             co2.tonnes if co2 else None,
             line.measured / line.expected if line.expected else None,
@@ -157,6 +158,7 @@ def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[
 
 def _quality_of(line: ReportLine, f: Locale) -> str:
     letters = ("m" if line.measured else "") + ("e" if line.known > line.measured else "")
+    letters += "s" if line.suspect else ""
     return quality_words(letters, complete=line.known >= line.expected, f=f)
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from gateway.energy import Calendar, building_load
+from gateway.energy import Calendar
 from gateway.errors import HistoryError
 from gateway.status.energy.facts import EnergyHistory
 from gateway.status.energy.figures import QUARTER, Figures, total
@@ -18,7 +18,13 @@ from gateway.status.energy.month import about, month_forecast
 from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, reactive_view
 from gateway.status.energy.shown import Picture, changed, kw, kwh, sum_in_words
-from gateway.status.energy.today import first_comparison, loads_of_today, today_curve, usual_today
+from gateway.status.energy.today import (
+    base_load_of,
+    first_comparison,
+    loads_of_today,
+    today_curve,
+    usual_today,
+)
 from gateway.status.energy.where import peak_of
 from gateway.status.screen.power import NO_SOURCES, PowerSources, beside_usual, power_now, power_sources
 from gateway.status.snapshot import Snapshot
@@ -111,7 +117,7 @@ def _home(history: EnergyHistory, now: Snapshot, language: str) -> HomeEnergy:
                 sources,
                 _an_hour_ago(figures, now.taken),
                 loads.usual(f.slot(now.taken)) if loads else None,
-                tuple(_jobs(reactive, f)),
+                tuple(_jobs(figures, reactive, f)),
                 today_curve(figures, "", loads, f, _HEIGHT),
                 tuple(shown),
                 tuple(rows),
@@ -207,12 +213,30 @@ def _month(figures: Figures, f: Locale) -> HomeFigure | None:
     return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?month={period.first:%Y-%m}")
 
 
-def _jobs(reactive: ReactiveView, f: Locale) -> list[Notice]:
+def _jobs(figures: Figures, reactive: ReactiveView, f: Locale) -> list[Notice]:
     """A charge that is coming, and can still be kept away or kept small."""
-    if reactive.level != "bad":
-        return []
-    whom = f.gettext("Tell the maintenance firm: the compensation does not keep up.")
-    return [Notice("bad", f"{reactive.title}.", f"{reactive.lead} {whom}", "/reactive")]
+    found = [_contract_passed(figures, f)]
+    if reactive.level == "bad":
+        whom = f.gettext("Tell the maintenance firm: the compensation does not keep up.")
+        found.append(Notice("bad", f"{reactive.title}.", f"{reactive.lead} {whom}", "/reactive"))
+    return [each for each in found if each is not None]
+
+
+def _contract_passed(figures: Figures, f: Locale) -> Notice | None:
+    """The month's peak above the contracted power; a day with a suspect quarter hour proves nothing."""
+    _ = f.gettext
+    period, most = month_of(figures.today), figures.facts.contract_kw
+    found = figures.peak("", period.first, figures.today)
+    if found is None or not most or found.power <= most * 1000:
+        return None
+    day = figures.calendar.place(found.start)[0]
+    if any(each.suspect for root in figures.facts.roots for each in figures.quality(root, day, day)):
+        return None
+    text = _("The contracted power of %(most)s kW was passed: %(kw)s kW on %(when)s.")
+    said = {"most": f.number(most, 0), "kw": f.number(found.power / 1000, 0)}
+    action = _("It may cost extra: look what ran at that time, or have the contract raised.")
+    said["when"] = f"{f.short_day(day)} {f.time(found.start)}"
+    return Notice("bad", text % said, action, f"/energy?month={period.first:%Y-%m}#peak")
 
 
 def _rows(figures: Figures, reactive: ReactiveView, f: Locale) -> list[tuple[str, str, str, str]]:
@@ -266,11 +290,10 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
             more = _("from the grid") + f", {more}"
         power = f.number(found.power / 1000, 0 if found.power >= 10_000 else 1)
         rows.append((_("Peak"), f"{power} kW", more, f"{address}#peak"))
-    day = figures.today - timedelta(1)
-    closed = building_load.is_closed(day, figures.calendar, figures.facts.open_days)
-    base = building_load.base_load(figures.quarters(figures.used(day, day)), figures.calendar, closed=closed)
+    base, has_risen = base_load_of(figures, "")
     if base is not None and base.power:
         more = _("yesterday, never switched off: %(share)s of the day") % {"share": f.of_whole(base.share)}
+        more += "; " + _("more than on the closed days before") if has_risen else ""
         rows.append((_("At night"), f"{f.number(base.power / 1000, 1)} kW", more, f"{address}#night"))
     return rows
 

@@ -44,6 +44,7 @@ class ReportLine:
     expected: int = 0
     known: int = 0
     measured: int = 0
+    suspect: int = 0
     before: int | None = None
     begins_within: bool = False
 
@@ -110,6 +111,7 @@ def total_of(lines: list[ReportLine], period: Period) -> ReportLine:
         expected=sum(line.expected for line in lines),
         known=sum(line.known for line in lines),
         measured=sum(line.measured for line in lines),
+        suspect=sum(line.suspect for line in lines),
         begins_within=bool(lines) and lines[0].first > period.first,
     )
 
@@ -221,18 +223,23 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         peak=(peak.start, peak.power) if peak else None,
         expected=quarters.expected,
         known=quarters.known,
-        measured=sum(measured for _, measured in quality),
+        measured=sum(measured for _, measured, _ in quality),
+        suspect=sum(suspect for *_, suspect in quality),
     )
 
 
-def _known(figures: Figures, first: date, last: date) -> dict[date, tuple[int, int]]:
-    """Of each day the quarter hours that are known and measured, of the main meter that has the fewest."""
-    found: dict[date, tuple[int, int]] = {}
+def _known(figures: Figures, first: date, last: date) -> dict[date, tuple[int, int, int]]:
+    """Of each day the quarter hours that are known and measured, of the main meter that has the fewest, and
+    those that are suspect, of the one that has the most.
+    """
+    found: dict[date, tuple[int, int, int]] = {}
     for root in figures.facts.roots:
         if figures.counter(root):
             for day in figures.quality(root, first, last):
-                known, measured = found.get(day.day, (day.known, day.measured))
-                found[day.day] = (min(known, day.known), min(measured, day.measured))
+                known, measured, suspect = found.get(day.day, (day.known, day.measured, day.suspect))
+                found[day.day] = (
+                    min(known, day.known), min(measured, day.measured), max(suspect, day.suspect)
+                )  # fmt: skip
     return found
 
 
@@ -242,5 +249,5 @@ def _used_if_whole(figures: Figures, first: date, last: date) -> int | None:
         return None
     days = [first + timedelta(number) for number in range((last - first).days + 1)]
     expected = sum(len(figures.calendar.quarters(day)) for day in days)
-    known = sum(known for known, _ in _known(figures, first, last).values())
+    known = sum(known for known, *_ in _known(figures, first, last).values())
     return total(figures.series_sums("used", first, last).values()) if known >= expected * ENOUGH else None

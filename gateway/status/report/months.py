@@ -198,7 +198,7 @@ def record_table(
         if reactive_known:
             cells += [_ratio(line.inductive, line.drawn, f), _ratio(line.capacitive, line.drawn, f)]
             if period.span == "year":
-                word, bad = verdict(figures, line, f) if not whole else ("", False)
+                word, bad = verdict(figures, line, lines, f) if not whole else ("", False)
                 cells.append(word)
                 if bad:
                     marked.add(place)
@@ -229,12 +229,26 @@ def breaches(figures: Figures, line: ReportLine) -> list[tuple[str, float, float
     return found
 
 
-def forgiven(figures: Figures, line: ReportLine) -> bool:
-    """Whether the distributor has disregarded the month's breach."""
-    return f"{line.first:%Y-%m}" in figures.facts.forgiven
+def forgiven(figures: Figures, line: ReportLine, lines: Sequence[ReportLine]) -> bool:
+    """Whether the distributor has disregarded the month's breach: the configuration names it, and no more
+    breaches of its year before it than the rules allow. `lines` are the report's.
+    """
+    facts = figures.facts
+    if f"{line.first:%Y-%m}" not in facts.forgiven or facts.rules is None or facts.installed_kva is None:
+        return False
+    limits = facts.rules.reactive(facts.installed_kva, line.first)
+    before = [
+        each
+        for each in lines
+        if each.first < line.first
+        and each.first.year == line.first.year
+        and f"{each.first:%Y-%m}" in facts.forgiven
+        and breaches(figures, each)
+    ]
+    return limits is not None and len(before) < limits.value.forgiven_per_year
 
 
-def verdict(figures: Figures, line: ReportLine, f: Locale) -> tuple[str, bool]:
+def verdict(figures: Figures, line: ReportLine, lines: Sequence[ReportLine], f: Locale) -> tuple[str, bool]:
     """What became of a month's reactive energy, and whether it costs."""
     _ = f.gettext
     facts = figures.facts
@@ -251,7 +265,7 @@ def verdict(figures: Figures, line: ReportLine, f: Locale) -> tuple[str, bool]:
         return _("kept") if line.complete else _("kept, with gaps"), False
     words = {"inductive": _("inductive"), "capacitive": _("capacitive")}
     passed = ", ".join(words[kind] for kind, _ratio, _limit in found)
-    if forgiven(figures, line):
+    if forgiven(figures, line, lines):
         return _("%(kind)s passed, forgiven") % {"kind": passed}, False
     if line.last >= figures.today:
         return _("%(kind)s passed so far") % {"kind": passed}, True

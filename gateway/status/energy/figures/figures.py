@@ -19,12 +19,15 @@ _DAYS_BACK: Final = 28
 
 @dataclass(frozen=True, slots=True)
 class DayQuality:
-    """Of a local day: quarter hours that should be there by now, are known, were measured."""
+    """Of a local day: quarter hours that should be there by now, are known, were measured; those that are
+    `suspect`, so that the sum may be wrong.
+    """
 
     day: date
     expected: int
     known: int
     measured: int
+    suspect: int = 0
     lost: bool = False
 
     @property
@@ -34,11 +37,13 @@ class DayQuality:
 
     @property
     def kind(self) -> str:
-        """measured, estimated, missing, or future: the worst that holds."""
+        """measured, estimated, suspect, missing, or future: the worst that holds."""
         if not self.expected:
             return "future"
         if self.missing:
             return "missing"
+        if self.suspect:
+            return "suspect"
         return "measured" if self.measured >= self.expected else "estimated"
 
 
@@ -230,8 +235,8 @@ class Figures(SumFigures):
                 expected = self.due(day)
             one = sums.get(day)
             gone = any(since <= day <= until for since, until in lost)
-            measured = one.measured if one else 0
-            found.append(DayQuality(day, expected, one.intervals if one else 0, measured, gone))
+            known, measured, suspect = (one.intervals, one.measured, one.suspect) if one else (0, 0, 0)
+            found.append(DayQuality(day, expected, known, measured, suspect, gone))
             day += timedelta(1)
         return found
 
