@@ -15,7 +15,7 @@ Trust = Literal["kernel", "rtc", "system"]
 
 STEP_MS = 500
 """Wall time that moves against CLOCK_BOOTTIME by more than this between two looks has been stepped."""
-MOMENT_MS, LOOKS = 50, 4
+MOMENT_MS, TRIES = 50, 4
 """Longest time between two readings of CLOCK_BOOTTIME that are one moment, and how often one is looked for: a
 program that is held up between reading one clock and the other must not take the pause for a step.
 """
@@ -200,7 +200,7 @@ class Clock:
 
     def moment(self) -> tuple[int, int]:
         """Both clocks, in ms, as of one moment: wall time and CLOCK_BOOTTIME."""
-        for _ in range(LOOKS):
+        for _ in range(TRIES):
             before, wall, uptime = self.uptime(), self.wall(), self.uptime()
             if uptime - before <= MOMENT_MS:
                 break
