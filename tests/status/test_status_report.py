@@ -238,6 +238,8 @@ async def test_a_breach_is_in_the_record_and_a_forgiven_one_is_called_that(build
     assert "the reactive limit passed, and forgiven" in text
     assert "inductive passed, forgiven" in text
     assert "November 2026: a" not in text
+    text = await text_of(building, "/report/2026-11?lang=en")  # each of its days by itself
+    assert "a limit of reactive energy is passed so far" not in text
 
 
 async def test_of_a_month_of_which_little_is_known_no_breach_is_told(tmp_path) -> None:

@@ -13,7 +13,7 @@ from gateway.status.exports.energy import energy_tables, meters_table, quality_w
 from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 from gateway.status.report.evidence import grid_co2
 from gateway.status.report.lines import ReportLine, main_meter, reactive_registers, report_lines, since_began
-from gateway.status.report.months import name_of_line, toe, verdict
+from gateway.status.report.months import forgiven, name_of_line, toe, verdict
 from gateway.status.words.language import Locale
 
 VIEWS: Final = ("energy", "tree", "reactive", "quality", "report")
@@ -134,6 +134,7 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
 def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[CellValue, ...]]:
     rules = figures.facts.rules
     lines = since_began(report_lines(figures, period))
+    excused = forgiven(figures, lines)
     for line in lines:
         co2 = grid_co2(figures, [line])
         bands = line.bands or {}
@@ -148,7 +149,7 @@ def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[
             line.peak[1] / 1000 if line.peak else None,
             _local(figures, line.peak[0]) if line.peak else None,
             *(None if each is None else each / 1000 for each in kinds),
-            verdict(figures, line, lines, f)[0] if period.span == "year" else None,
+            verdict(figures, line, excused, f)[0] if period.span == "year" else None,
             toe(figures, line) if rules and line.used is not None else None,
             co2.tonnes if co2 else None,
             line.measured / line.expected if line.expected else None,

@@ -190,7 +190,8 @@ def open_points(
         text = _("Measuring began on %(day)s: nothing is known of the days before it.")
         found.append(text % {"day": f.day(span[0], year=True)})
     found += _data_points(figures, period, f)
-    passed = [line for line in lines if breaches(figures, line) and not forgiven(figures, line, lines)]
+    excused = forgiven(figures, lines)
+    passed = [line for line in lines if breaches(figures, line) and line.first not in excused]
     over = [line.first for line in passed if line.last < figures.today]
     if period.span == "year" and over:
         text = _("%(month)s: a reactive limit was passed; look whether the bill has it.")

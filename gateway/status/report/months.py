@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Final
 
@@ -189,7 +189,7 @@ def record_table(
         heads += [_("Inductive"), _("Capacitive")]
         heads += [_("Reactive limits")] if period.span == "year" else []
     parts = [column([(line.bands or {}).get(name) for line in lines], _KWH) for name in bands]
-    rows, marked = [], set()
+    rows, marked, excused = [], set(), forgiven(figures, lines)
     for place, line in enumerate([*lines, total]):
         whole = line is total
         cells = [name_of_period(period, f) if whole else name_of_line(line, period, f)]
@@ -198,7 +198,7 @@ def record_table(
         if reactive_known:
             cells += [_ratio(line.inductive, line.drawn, f), _ratio(line.capacitive, line.drawn, f)]
             if period.span == "year":
-                word, bad = verdict(figures, line, lines, f) if not whole else ("", False)
+                word, bad = verdict(figures, line, excused, f) if not whole else ("", False)
                 cells.append(word)
                 if bad:
                     marked.add(place)
@@ -229,27 +229,33 @@ def breaches(figures: Figures, line: ReportLine) -> list[tuple[str, float, float
     return found
 
 
-def forgiven(figures: Figures, line: ReportLine, lines: Sequence[ReportLine]) -> bool:
-    """Whether the distributor has disregarded the month's breach: the configuration names it, and no more
-    breaches of its year before it than the rules allow. `lines` are the report's.
+def forgiven(figures: Figures, lines: Sequence[ReportLine]) -> set[date]:
+    """On which days lines begin, months or days of one, of a month whose breach the distributor has
+    disregarded: no more of a year than the rules allow.
     """
     facts = figures.facts
-    if f"{line.first:%Y-%m}" not in facts.forgiven or facts.rules is None or facts.installed_kva is None:
-        return False
-    limits = facts.rules.reactive(facts.installed_kva, line.first)
-    before = [
-        each
-        for each in lines
-        if each.first < line.first
-        and each.first.year == line.first.year
-        and f"{each.first:%Y-%m}" in facts.forgiven
-        and breaches(figures, each)
-    ]
-    return limits is not None and len(before) < limits.value.forgiven_per_year
+    if facts.rules is None or facts.installed_kva is None:
+        return set()
+    months: dict[date, reactive.ReactiveMonth] = {}
+    most = facts.rules.reactive(facts.installed_kva, figures.today)
+    for line in lines:
+        limits = facts.rules.reactive(facts.installed_kva, line.first)
+        if limits is not None and line.drawn and breaches(figures, line):
+            bounds = (limits.value.inductive, limits.value.capacitive)
+            kinds = (line.inductive or 0, line.capacitive or 0)
+            first = line.first.replace(day=1)
+            months.setdefault(first, reactive.ReactiveMonth(first, line.drawn, *kinds, bounds))
+    if most is None:
+        return set()
+    judged = reactive.forgiveness([*months.values()], facts.forgiven, most.value.forgiven_per_year)
+    excused = {month.first for month, state in judged if state == "forgiven"}
+    return {line.first for line in lines if line.first.replace(day=1) in excused}
 
 
-def verdict(figures: Figures, line: ReportLine, lines: Sequence[ReportLine], f: Locale) -> tuple[str, bool]:
-    """What became of a month's reactive energy, and whether it costs."""
+def verdict(figures: Figures, line: ReportLine, excused: Collection[date], f: Locale) -> tuple[str, bool]:
+    """What became of a month's reactive energy, and whether it costs; months that begin on `excused` days do
+    not.
+    """
     _ = f.gettext
     facts = figures.facts
     if line.inductive is None or line.capacitive is None:
@@ -265,7 +271,7 @@ def verdict(figures: Figures, line: ReportLine, lines: Sequence[ReportLine], f: 
         return _("kept") if line.complete else _("kept, with gaps"), False
     words = {"inductive": _("inductive"), "capacitive": _("capacitive")}
     passed = ", ".join(words[kind] for kind, _ratio, _limit in found)
-    if forgiven(figures, line, lines):
+    if line.first in excused:
         return _("%(kind)s passed, forgiven") % {"kind": passed}, False
     if line.last >= figures.today:
         return _("%(kind)s passed so far") % {"kind": passed}, True

@@ -230,7 +230,8 @@ def _record_title(
             parts.append(_("Peak %(kw)s kW on %(when)s") % said)
     if period.span == "year" and total.inductive is not None and figures.facts.installed_kva is not None:
         passed = [line for line in lines if breaches(figures, line)]
-        costly = [line for line in passed if not forgiven(figures, line, lines)]
+        excused = forgiven(figures, passed)
+        costly = [line for line in passed if line.first not in excused]
         if costly:
             text = ngettext(
                 "reactive limit passed in %(n)s month", "reactive limit passed in %(n)s months", len(costly)
