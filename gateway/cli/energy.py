@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from click.core import ParameterSource
 
 from gateway.cli.energy_file import FileRow, ReadingsFile
 from gateway.cli.energy_history import print_history
-from gateway.cli.energy_text import EnergyReport
+from gateway.cli.energy_text import EnergyReport, print_outcome
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
-from gateway.energy import GRAIN, Calendar, Context, Finding, Interval, MeterSeries, base_unit, shown
+from gateway.energy import GRAIN, Calendar, Context, Finding, Interval, MeterSeries, base_unit
 from gateway.errors import GatewayError
 from gateway.host import CONFIG
 from gateway.model import QUANTITIES
@@ -208,7 +207,8 @@ def _print_file(file: Path, options: _Options, *, as_json: bool) -> None:
         for meter, rows in groupby(readings.rows(), lambda row: row.meter):
             outcomes = _outcomes(meter, rows, options)
             if as_json:
-                _print_json(meter, outcomes)
+                for quantity, outcome in outcomes:
+                    print_outcome(meter, quantity, outcome)
             else:
                 _print_text(meter, outcomes, options)
 
@@ -224,18 +224,6 @@ def _outcomes(
             yield from series.swap(swaps.pop())
         yield from series.take(row.quantity, row.t, row.value)
     yield from series.close()
-
-
-def _print_json(meter: str, outcomes: Iterator[tuple[str, Interval | Finding]]) -> None:
-    for quantity, outcome in outcomes:
-        line: dict[str, object]
-        if isinstance(outcome, Interval):
-            line = {"meter": meter, "quantity": quantity, "start": outcome.start, "seconds": outcome.seconds}
-            line |= {"value": outcome.value, "quality": outcome.quality, "version": outcome.version}
-        else:
-            line = {"event": outcome.kind, "meter": meter, "quantity": quantity, "t": outcome.t}
-            line |= {name: shown(value) for name, value in outcome.amounts.items()} | dict(outcome.facts)
-        print(json.dumps(line, ensure_ascii=False))
 
 
 def _print_text(meter: str, outcomes: Iterator[tuple[str, Interval | Finding]], options: _Options) -> None:

@@ -1,14 +1,16 @@
-"""What the engine made of a meter's registers, for a terminal of 60 columns: a line per day, then what was
-found.
+"""What the engine made of a meter's registers: for a terminal of 60 columns a line per day, then what was
+found; for programs a line of JSON each.
 """
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
+from gateway.cli import later
 from gateway.cli.language import N_, _, figure, ngettext
 from gateway.cli.prose import said, wrapped
 from gateway.energy import Finding, Interval, base_unit
@@ -16,63 +18,41 @@ from gateway.model import QUANTITIES
 
 MOST_EVENTS = 20
 """Of each register; --json gives them all."""
-_GRAIN_DIGITS = 12
 _RECENT = 8
 """Intervals whose next version may come."""
 
-WORDS = {
-    "gap": N_("no reading until %(until)s, %(failed_reads)s failed: %(shape)s"),
-    "rollover": N_("the register rolled over from %(from)s to %(to)s, after %(modulus)s"),
-    "assumed": N_(
-        "the register rolled over from %(from)s to %(to)s, after %(modulus)s as is assumed → give --digits "
-        "or --width"
-    ),
-    "reset": N_(
-        "the register began anew: %(to)s after %(from)s; what flowed between is not counted → if the meter "
-        "was exchanged, give --swap"
-    ),
-    "returned": N_("the register was only away: %(to)s after %(from)s"),
-    "swap": N_("another register from here on; the old one ended at %(closed)s"),
-    "glitch": N_("one read of %(register)s beside %(before)s: dropped"),
-    "negative_step": N_("the register ran backwards from %(from)s to %(to)s"),
-    "impossible_rate": N_("the register gained more than can flow: %(from)s, then %(to)s"),
-    "leap": N_(
-        "the register leapt from %(from)s to %(to)s and then went on as before → if the meter was "
-        "exchanged, give --swap"
-    ),
-    "in_doubt": N_("%(to)s after %(from)s: not used until more readings tell what it is"),
-    "frozen": N_(
-        "the register stood still though the power makes %(expected)s in a quarter hour → look at the meter"
-    ),
-    "incoherent": N_(
-        "the register gained %(register)s in an hour, the power read makes %(power)s → compare registers, "
-        "scale and transformer ratio"
-    ),
-    "spike": N_(
-        "the highest quarter hour of the day, %(highest)s, is %(percent)s %% above the third highest"
-    ),
-    "unusual_day": N_("%(sum)s on this day, %(usual)s on days like it"),
-    "sum": N_("the quarter hours of the day are %(apart)s apart from the register's %(register)s"),
-    "jump": N_("%(value)s after %(before)s: %(percent)s %% more or less"),
-    "duplicate": N_("two readings of one time: %(kept)s is kept, %(dropped)s is not"),
-    "out_of_order": N_("a reading older than the one before it: not used"),
-    "resolution": N_(
-        "the register moves in steps of %(step)s, which is more than a quarter hour brings: no figure is "
-        "finer than that"
-    ),
+ACTIONS = {
+    "assumed": N_("give --digits or --width"),
+    "reset": N_("if the meter was exchanged, give --swap"),
+    "leap": N_("if the meter was exchanged, give --swap"),
+    "frozen": N_("look at the meter"),
+    "incoherent": N_("compare registers, scale and transformer ratio"),
 }
-"""What each event says; amounts carry their unit."""
-_SHAPES = {"line": N_("a straight line"), "like_days": N_("the shape of like days")}
+"""What is to be done where readings come from a file."""
+
+
+def print_outcome(meter: str, quantity: str, outcome: Interval | Finding) -> None:
+    """A line of JSON for an interval or a finding of a register; of a meter `quantity` is empty."""
+    line: dict[str, object]
+    if isinstance(outcome, Interval):
+        line = {"meter": meter, "quantity": quantity, "start": outcome.start, "seconds": outcome.seconds}
+        line |= {"value": outcome.value, "quality": outcome.quality, "version": outcome.version}
+    else:
+        line = {"event": outcome.kind, "meter": meter, "quantity": quantity, "t": outcome.t}
+        line |= outcome.evidence()
+    print(json.dumps(line, ensure_ascii=False))
 
 
 class EnergyReport:
     """Gathers the intervals and findings of one register; `lines` prints them."""
 
-    def __init__(self, meter: str, quantity: str, zone: tzinfo) -> None:
-        self._title = f"{meter} · {quantity}"
+    def __init__(self, meter: str, quantity: str, zone: tzinfo, actions: Mapping[str, str] = ACTIONS) -> None:
+        """`quantity`: empty for what was found of the meter as a whole. `actions`: by kind of finding."""
+        self._meter, self._title = meter, f"{meter} · {quantity}" if quantity else meter
         self._zone = zone
-        self._unit = QUANTITIES[quantity].unit or _("pulses")
-        self._digits = base_unit(quantity).digits
+        self._actions = actions
+        self._unit = quantity and (QUANTITIES[quantity].unit or _("pulses"))
+        self._digits = base_unit(quantity).digits if quantity else 0
         self._days: dict[str, dict[str, int]] = {}
         self._newest: OrderedDict[int, Interval] = OrderedDict()
         self._first: Interval | None = None
@@ -106,7 +86,9 @@ class EnergyReport:
     def lines(self) -> Iterator[str]:
         """The days, their sum, and what was found."""
         yield from wrapped(self._title)
-        if self._first is None or self._last is None:
+        if not self._unit:
+            pass  # of the meter there are no intervals
+        elif self._first is None or self._last is None:
             yield from said(_("no whole quarter hour between its readings"), "  ")
         else:
             until = self._last.start + self._last.seconds * 1000
@@ -148,14 +130,10 @@ class EnergyReport:
             yield from said(_("… and %(n)s more: --json gives every one") % {"n": self._more}, "  ")
 
     def _event(self, finding: Finding) -> str:
-        words: dict[str, object] = dict(finding.facts)
-        words |= {name: f"{self._amount(value)} {self._unit}" for name, value in finding.amounts.items()}
-        if "until" in words:
-            words["until"] = self._time(int(finding.facts["until"]))
-        if "shape" in words:
-            words["shape"] = _(_SHAPES[str(words["shape"])])
-        kind = "assumed" if words.get("assumed") else finding.kind
-        return self._time(finding.t) + " " + _(WORDS[kind]) % words
+        said = later.status.checks.sentence(finding, self._amount, self._time, figure, _)
+        action = self._actions.get("assumed" if finding.facts.get("assumed") else finding.kind, "")
+        action = action and _(action) % {"meter": self._meter}
+        return f"{self._time(finding.t)} {said}" + (f" → {action}" if action else "")
 
     def _time(self, t: int) -> str:
         return datetime.fromtimestamp(t // 1000, self._zone).strftime("%Y-%m-%d %H:%M")
@@ -164,5 +142,4 @@ class EnergyReport:
         return figure(f"{Decimal(f'{whole}E-{self._digits}'):.{self._digits}f}")
 
     def _amount(self, grains: int) -> str:
-        text = f"{Decimal(f'{grains}E-{self._digits + _GRAIN_DIGITS}'):f}"
-        return figure(text.rstrip("0").rstrip(".") if "." in text else text)
+        return f"{figure(later.status.checks.decimal_amount(grains, self._digits))} {self._unit}"

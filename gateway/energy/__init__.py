@@ -16,7 +16,7 @@ from gateway.energy.building import (
 )
 from gateway.energy.calendar import Calendar
 from gateway.energy.checks.meter import Plausibility, from_future
-from gateway.energy.checks.register import Context, Finding
+from gateway.energy.checks.register import Context, Finding, KeptFinding
 from gateway.energy.day_sum import HOURS, DaySum, day_sum, sum_of_quarters
 from gateway.energy.engine.edges import QUARTER, shares
 from gateway.energy.engine.intervals import IEC_61968_9, Memory, Past, next_version
@@ -51,6 +51,7 @@ __all__ = [
     "DaySum",
     "Finding",
     "Interval",
+    "KeptFinding",
     "Manifest",
     "Memory",
     "MeterSeries",

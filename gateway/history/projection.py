@@ -32,16 +32,16 @@ from gateway.energy import (
     shown,
     tree,
 )
-from gateway.history.history import SURE, History
-from gateway.history.register_events import correction, exchange, exchanges
-from gateway.history.tree_watch import QUANTITY, TreeWatch
+from gateway.history.events.findings import CHECK, Findings
+from gateway.history.events.register_events import correction, exchange, exchanges
+from gateway.history.events.tree_watch import QUANTITY, TreeWatch
+from gateway.history.history import History
 from gateway.history.values import (
     COUNTERS,
     DenseReadings,
     ReadingOrEvent,
     UsedNames,
     dumped,
-    finding_key,
     in_grains,
     loaded,
     packed_polls,
@@ -58,9 +58,6 @@ FUTURE: Final = 3_600_000
 """ms that a reading may be younger than the first of its batch."""
 HELD: Final = 20_000
 """Readings of an unsynced boot that wait for its clock; beyond that every second one is let go."""
-FINDINGS: Final = 5_000
-"""Findings that wait to be told; beyond that the oldest are let go."""
-CHECK: Final = "energy_check"
 MANIFEST: Final = "manifest"
 _FORMAT: Final = "meters 2"
 """Meters in another form are not understood."""
@@ -117,9 +114,7 @@ class Projection:
         poll.
         """
         self._watches: dict[str, Plausibility] = {}
-        self._findings: dict[str, Event] = {}
-        self._under_way: dict[str, float] = {}
-        """Findings that were given to be published, and when (s, monotonic)."""
+        self._findings = Findings(history.known("findings"))
         self._polls = unpacked_polls(history.known("polls"))
         self.epoch, self.seq = history.watermark
         self.newest = 0
@@ -167,6 +162,8 @@ class Projection:
         self._tree_day = day
         for meter, finding in self._tree.findings(day - timedelta(1)):
             self._tell(meter, [(QUANTITY, finding)])
+        for meter, kind in self._tree.lasting:
+            self._findings.lasts(meter, QUANTITY, [kind], self.newest)
 
     @staticmethod
     def _in_time(reading: Reading, batch: Committed) -> bool:
@@ -184,8 +181,7 @@ class Projection:
 
     def _hear(self, event: Event) -> None:
         if event.kind == CHECK:
-            self._findings.pop(finding_key(event.fields), None)
-            self._under_way.pop(finding_key(event.fields), None)
+            self._findings.published(event.fields)
         elif event.kind == MANIFEST and (manifest := Manifest.told(event.fields)):
             self.history.manifest_published(manifest)
 
@@ -304,21 +300,13 @@ class Projection:
         """Intervals tell the history themselves; findings become events."""
         for quantity, outcome in outcomes:
             if isinstance(outcome, Finding):
-                fields: dict[str, Any] = {"check": outcome.kind, "meter": meter, "quantity": quantity}
-                amounts = {name: shown(value) for name, value in outcome.amounts.items()}
-                fields |= {"t": outcome.t} | amounts | dict(outcome.facts)
-                self._findings[finding_key(fields)] = Event(CHECK, 0, fields)
-                if len(self._findings) > FINDINGS:
-                    del self._findings[next(iter(self._findings))]
+                self._findings.add(meter, quantity, outcome)
 
     # ── giving out ──
 
     def findings(self, uptime: int, now: float, most: int) -> Iterator[Event]:
         """Findings to publish, the oldest first; what is given counts as under way (`now`: monotonic s)."""
-        for key, event in list(self._findings.items())[:most]:
-            if now - self._under_way.get(key, -SURE) >= SURE:
-                self._under_way[key] = now
-                yield Event(event.kind, uptime, event.fields)
+        return self._findings.offers(uptime, now, most)
 
     def resolutions(self) -> dict[str, dict[str, int | float]]:
         """Meter → quantity → the register's step in base units, of those whose step is more than a quarter
@@ -346,7 +334,7 @@ class Projection:
     def continue_from(self, before: Projection) -> None:
         """What another one of the same process and file gave to be published is under way here too."""
         self.history.offered.update(before.history.offered)
-        self._under_way.update(before.under_way)
+        self._findings.know_under_way(before.under_way)
 
     def learn(self, states: Mapping[str, dict[str, Any]]) -> None:
         """Go on with the registers of meters as another engine knew them (MeterSeries.state, by meter)."""
@@ -358,7 +346,7 @@ class Projection:
     @property
     def under_way(self) -> dict[str, float]:
         """Findings that were given to be published, and when (s, monotonic)."""
-        return self._under_way
+        return self._findings.under_way
 
     def save(self) -> None:
         """Write days and what is known in one commit. Raises HistoryError."""
@@ -368,13 +356,24 @@ class Projection:
             "offsets": self._offsets,
             "held": {boot: [dumped(each) for each in held] for boot, held in self._held.items()},
             **self._dense.state(),
-            "findings": [event.fields for event in self._findings.values()],
+            "findings": self._findings.waiting(),
             "newest": self.newest,
             "tree": self._tree_day and self._tree_day.isoformat(),
         }
         packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 6)
         watermark = f"{self.epoch} {self.seq}".encode()
-        self.history.save(engine=packed, watermark=watermark, polls=packed_polls(self._polls))
+        self._note_what_lasts()
+        known = {"engine": packed, "watermark": watermark, "polls": packed_polls(self._polls)}
+        self.history.save(**known, **self._findings.packed())
+        self._findings.saved()
+
+    def _note_what_lasts(self) -> None:
+        for meter, watch in self._watches.items():
+            self._findings.lasts(meter, "", watch.lasting, self.newest)
+        for meter, series in self._meters.items():
+            for quantity in series.quantities:
+                if (counter := series.series(quantity)) is not None:
+                    self._findings.lasts(meter, quantity, counter.lasting, self.newest)
 
     def _restore(self, packed: bytes) -> None:
         try:
@@ -387,7 +386,7 @@ class Projection:
             self._offsets = state["offsets"]
             self._held = {boot: deque(map(loaded, held)) for boot, held in state["held"].items()}
             self._dense.restore(state)
-            self._findings = {finding_key(fields): Event(CHECK, 0, fields) for fields in state["findings"]}
+            self._findings.wait_for(state["findings"])
             self.newest = state["newest"]
             self._tree_day = date.fromisoformat(state["tree"]) if state["tree"] else None
         except (zlib.error, ValueError, LookupError, TypeError) as error:

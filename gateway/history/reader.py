@@ -17,11 +17,13 @@ from gateway.energy import (
     Calendar,
     DaySum,
     Interval,
+    KeptFinding,
     Manifest,
     PollHours,
 )
 from gateway.errors import HistoryError
 from gateway.history.day import Day
+from gateway.history.events.findings import unpacked_findings
 from gateway.history.schema import FILE, SUMS, VERSION, translate
 from gateway.history.sums import BUILDING, building_until, of_day, until_of
 from gateway.history.values import unpacked_polls
@@ -214,8 +216,15 @@ class HistoryReader:
 
     def polls(self, meter: str) -> PollHours:
         """How a meter answered, hour by hour, of the last week."""
-        rows = self._rows("SELECT value FROM known WHERE name = 'polls'")
-        return unpacked_polls(rows[0][0] if rows else None).of(meter)
+        return unpacked_polls(self._known("polls")).of(meter)
+
+    def findings(self) -> list[KeptFinding]:
+        """The newest findings of each meter, by the time at which they were so last."""
+        return unpacked_findings(self._known("findings"))
+
+    def _known(self, name: str) -> bytes | None:
+        rows = self._rows("SELECT value FROM known WHERE name = ?", name)
+        return rows[0][0] if rows else None
 
     def holidays(self) -> dict[date, Holiday]:
         """The known public holidays."""

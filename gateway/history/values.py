@@ -49,11 +49,6 @@ def counters_of(reading: Reading) -> frozenset[str]:
     return used_names(tuple(reading.values)).counters
 
 
-def finding_key(fields: Mapping[str, Any]) -> str:
-    """What tells one finding from another."""
-    return json.dumps([fields.get(name) for name in ("check", "meter", "quantity", "t")])
-
-
 def in_grains(name: str, value: float) -> int | None:
     """A value as it was rounded, exactly; None for what no register shows."""
     unit, text = _unit(name), repr(value)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gateway.status.technician.window import WINDOW_SECONDS, TechnicianDesk, TechnicianWindow
     from gateway.status.verdict import judge
     from gateway.status.waiting import create_waiting
-    from gateway.status.words import notices, sentences
+    from gateway.status.words import checks, notices, sentences
     from gateway.status.words.errors import has_words, in_words
     from gateway.status.words.labels import Words
     from gateway.status.words.language import DOMAIN, LANGUAGES, LOCALES, Locale, choose, translation
@@ -71,7 +71,7 @@ _HOMES = {
     "DOMAIN": "words.language",
     "LOCALES": "words.language",
 }
-_MODULES = {"notices": "words.notices", "sentences": "words.sentences"}
+_MODULES = {"checks": "words.checks", "notices": "words.notices", "sentences": "words.sentences"}
 
 __all__ = [
     "DOMAIN",
@@ -105,6 +105,7 @@ __all__ = [
     "ValueView",
     "Words",
     "as_json",
+    "checks",
     "choose",
     "create_control",
     "create_page",

@@ -16,13 +16,15 @@ from click.testing import CliRunner
 
 from gateway.cli import cli
 from gateway.cli.energy import command
-from gateway.cli.energy_text import WORDS
-from gateway.energy import Calendar, Interval
+from gateway.energy import Calendar, Finding, Interval
 from gateway.history import History
+from gateway.history.events.findings import Findings
+from gateway.status.words.checks import SENTENCES
 
 HEAD = "meter,quantity,t,value\n"
 T0 = 1_795_219_200_000
 QUARTER = 900_000
+DAY = 96 * QUARTER
 
 
 def write(path, rows, head=HEAD):
@@ -408,8 +410,36 @@ def test_the_example_of_the_documentation_is_true(tmp_path) -> None:
     assert call("--from", file, "--json").stdout == DOC.split("```json\n")[1].split("```")[0]
 
 
+def test_the_gateways_findings_are_printed_with_its_intervals(tmp_path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"gateway: {{id: g}}\njournal: {{directory: {tmp_path}}}\n")
+    history = History(tmp_path, Calendar(ZoneInfo("Europe/Istanbul")))
+    for k in range(10 * 96):
+        interval = Interval("main", "active_energy_import", T0 + k * QUARTER, 250, "m")
+        history.past("main", "active_energy_import").put(interval, corrected=False)
+    findings, kwh = Findings(), 10**15
+    findings.add("main", "active_energy_import", Finding("reset", T0 + 9 * DAY, {"from": 5 * kwh, "to": 0}))
+    findings.add("main", "", Finding("wiring", T0 + DAY, {}, {"what": "l2", "value": "-0.31"}))
+    findings.add("main", "active_energy_import", Finding("glitch", T0 + DAY, {"register": 0, "before": kwh}))
+    findings.lasts("main", "", ["wiring"], T0 + 9 * DAY)
+    history.save(**findings.packed())
+    text = " ".join(call("-c", config).stdout.split())
+    assert "began anew: 0 kWh after 5 kWh" in text
+    assert "→ If the meter was exchanged: submeter swap main." in text
+    assert "phase L2 works against the others" in text, "it lasts"
+    assert "dropped" not in text, "it was before the seven days"
+    assert "dropped" in call("-c", config, "--day", "2026-11-22").stdout
+    events = [line for line in parsed(call("-c", config, "--json")) if "event" in line]
+    reset = {"event": "reset", "meter": "main", "quantity": "active_energy_import", "t": T0 + 9 * DAY}
+    assert reset | {"from": 5000, "to": 0} in events
+    assert {(each["event"], each["quantity"]) for each in events} == {
+        ("reset", "active_energy_import"),
+        ("wiring", ""),
+    }
+
+
 def test_every_event_and_option_is_documented() -> None:
-    for kind in set(WORDS) - {"assumed"}:
+    for kind in SENTENCES:
         assert f"`{kind}`" in DOC
     for word in {word for option in command.params for word in option.opts} - {"--lang"}:
         assert f"`{word}" in DOC or f" {word}" in DOC

@@ -1,12 +1,13 @@
 """Main against sub meters in the history: told when it has lasted, once, and not before."""
 
 import json
+from contextlib import closing
 
 import pytest
 from history_gateway import ISTANBUL, QUARTER, T0, Gateway
 
 from gateway.energy.tree import TreeMeter
-from gateway.history import BuildingMeters
+from gateway.history import BuildingMeters, HistoryReader
 
 KINDS = {"over_count", "transformer_ratio", "negative_use"}
 METERS = (TreeMeter("main"), TreeMeter("hvac", "main"), TreeMeter("light", "main"))
@@ -50,6 +51,19 @@ def test_a_sub_meter_that_counts_double_is_told_once(tmp_path) -> None:
     gateway.kill()
     gateway.drain()
     assert [each for each in gateway.told() if each[0] in KINDS] == told
+
+
+def test_what_lasts_is_kept_as_lasting_and_what_is_over_as_over(tmp_path) -> None:
+    gateway = Building(tmp_path)
+    gateway.run(16, 2.0, since=4)
+    gateway.save()
+    gateway.kill()
+    with closing(HistoryReader(tmp_path)) as reader:
+        kept = {(each.meter, each.finding.kind): each for each in reader.findings()}
+    lasting = [kept["main", "over_count"], kept["hvac", "transformer_ratio"]]
+    assert all(each.seen - each.finding.t > 5 * 96 * QUARTER for each in lasting)
+    assert 1.95 < float(lasting[1].finding.facts["factor"]) < 2.05
+    assert "spike" not in {kind for _, kind in kept} or kept["hvac", "spike"].seen < lasting[1].seen
 
 
 def test_right_ratios_and_two_bad_days_are_left_alone(tmp_path) -> None:

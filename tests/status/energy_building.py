@@ -13,8 +13,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.config.rules import load_rules
-from gateway.energy import Calendar, DatedRules, PollCounts
+from gateway.energy import Calendar, DatedRules, Finding, PollCounts
 from gateway.history import History, HistoryReader, bills
+from gateway.history.events.findings import Findings
 from gateway.history.values import packed_polls
 from gateway.model import Reading
 from gateway.status.energy.facts import BuildingFacts, EnergyHistory, EnergyMeter
@@ -140,6 +141,18 @@ HOLIDAYS = [
     (date(2026, 10, 28).toordinal(), "Cumhuriyet Bayramı arifesi", "Eve of Republic Day", True),
     (date(2026, 10, 29).toordinal(), "Cumhuriyet Bayramı", "Republic Day", False),
 ]
+
+
+def keep_findings(directory: Path, now: int, *found: tuple[str, str, Finding, int]) -> None:
+    """The checks found something: meter, quantity, finding, and for how many hours it has been over."""
+    findings = Findings()
+    for meter, quantity, finding, _ in found:
+        findings.add(meter, quantity, finding)
+    for meter, quantity, finding, hours in found:
+        findings.lasts(meter, quantity, [finding.kind], now - hours * 3_600_000)
+    history = History(directory, Calendar(ZONE))
+    history.save(**findings.packed())
+    history.close()
 
 
 def energy_history(directory: Path, **more) -> EnergyHistory:

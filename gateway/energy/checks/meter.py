@@ -196,6 +196,11 @@ class Plausibility:
         if amps and self._primary:
             yield from self._size(t, max(amps), self._primary)
 
+    @property
+    def lasting(self) -> list[str]:
+        """Kinds of what was said and is still so."""
+        return [kind for kind, run in self._runs.items() if run >= PERSIST]
+
     def _size(self, t: int, amps: float, primary: float) -> Iterator[Finding]:
         week = t // WEEK
         if self._week is not None and week != self._week:

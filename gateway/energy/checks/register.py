@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any, Final, NamedTuple
 
-from gateway.energy.engine.units import GRAIN, GRAIN_DIGITS, BaseUnit, fits
+from gateway.energy.engine.units import GRAIN, GRAIN_DIGITS, BaseUnit, fits, shown
 
 FULL: Final = (9, 10)
 """A register of known width rolls over from above this share of it to below the rest."""
@@ -80,6 +80,10 @@ class Finding:
     amounts: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, int | str | bool] = field(default_factory=dict)
 
+    def evidence(self) -> dict[str, Any]:
+        """What it rests on, as it is published: amounts in base units, beside the facts."""
+        return {name: shown(value) for name, value in self.amounts.items()} | dict(self.facts)
+
     def state(self) -> list[Any]:
         """As JSON values."""
         return [self.kind, self.t, dict(self.amounts), dict(self.facts)]
@@ -88,6 +92,18 @@ class Finding:
     def restored(cls, state: list[Any]) -> Finding:
         """What `state` gave."""
         return cls(*state)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFinding:
+    """A finding of a register, or (where `quantity` is empty) of a meter. `seen`: when it was so last, ms
+    UTC.
+    """
+
+    meter: str
+    quantity: str
+    finding: Finding
+    seen: int
 
 
 class Rate(NamedTuple):

@@ -92,6 +92,11 @@ class Series:
         return len(self._still) >= FROZEN
 
     @property
+    def lasting(self) -> list[str]:
+        """Kinds of what was found and is still so."""
+        return ["frozen"] * self.stands_still + ["incoherent"] * self._apart
+
+    @property
     def resolution(self) -> int | None:
         """The register's step (grains) when it is more than a quarter hour brings on average; None otherwise,
         or not known yet.

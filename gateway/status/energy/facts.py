@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         DatedRules,
         DaySum,
         Interval,
+        KeptFinding,
         Manifest,
         PollHours,
     )
@@ -135,6 +136,9 @@ class EnergyReader(Protocol):
 
     def polls(self, meter: str) -> PollHours:
         """How a meter answered, hour by hour, of the last week."""
+
+    def findings(self) -> Sequence[KeptFinding]:
+        """The newest findings of each meter, by the time at which they were so last."""
 
     def holidays(self) -> Mapping[date, PublicDay]:
         """The known public holidays."""

@@ -98,11 +98,12 @@ class Picture:
 @dataclass(frozen=True, slots=True)
 class MeterLately:
     """What the page of a meter says of the last days: periods, what it counted in them, the addresses of
-    their views; how it answered.
+    their views; how it answered; what the checks found: when, of which register, what.
     """
 
     use: tuple[tuple[str, str, str], ...] = ()
     polls: Picture | None = None
+    found: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

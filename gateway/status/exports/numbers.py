@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import date
 from typing import Any, Final
 
-from gateway.energy import base_unit
+from gateway.energy import QUARTER, base_unit
 from gateway.errors import HistoryError
 from gateway.status.energy.facts import EnergyHistory, EnergyMeter
 from gateway.status.energy.figures import Figures, total
@@ -145,7 +145,17 @@ def _quality(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object
         f"{_text(meter.id)}:{_text(_days_of(figures, meter, period.first, last))}"
         for meter in figures.facts.meters
     )
-    return {**_days(period), "meters": _joined(meters, "{}")}
+
+    def day(t: int) -> date:
+        return figures.calendar.place(t // QUARTER * QUARTER)[0]
+
+    found = [
+        {"check": each.finding.kind, "meter": each.meter, "quantity": each.quantity, "t": each.finding.t}
+        | {"seen": each.seen, **each.finding.evidence()}
+        for each in figures.findings
+        if day(each.finding.t) <= last and day(each.seen) >= period.first
+    ]
+    return {**_days(period), "meters": _joined(meters, "{}"), "findings": found}
 
 
 def _days_of(figures: Figures, meter: EnergyMeter, first: date, last: date) -> list[dict[str, object]]:

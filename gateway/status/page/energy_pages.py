@@ -19,6 +19,7 @@ from gateway.status.page import render
 from gateway.status.page.answers import Packed, pack
 from gateway.status.report import view as report
 from gateway.status.snapshot import Snapshot
+from gateway.status.words import check_notices
 from gateway.status.words.errors import in_words
 from gateway.status.words.language import Locale
 
@@ -84,7 +85,8 @@ def _lately(history: EnergyHistory, now: Snapshot, meter: str, language: str) ->
         with closing(history.open()) as reader:
             figures = figures_of(history, reader, now)
             polls = polls_of_week(figures, meter, f) if view and view.bus else None
-            return MeterLately(tuple(meter_use(figures, meter, f)), polls)
+            found = check_notices.of_meter(figures.findings, meter, f)
+            return MeterLately(tuple(meter_use(figures, meter, f)), polls, found)
     except HistoryError:
         return MeterLately()
 

@@ -28,6 +28,7 @@ from gateway.status.energy.today import (
 from gateway.status.energy.where import peak_of
 from gateway.status.screen.power import NO_SOURCES, PowerSources, beside_usual, power_now, power_sources
 from gateway.status.snapshot import Snapshot
+from gateway.status.words import check_notices
 from gateway.status.words.language import Locale
 from gateway.status.words.notices import Notice
 
@@ -69,9 +70,9 @@ class BuildingNow:
 @dataclass(frozen=True, slots=True)
 class HomeEnergy:
     """Of the first screen. `rows`, and `more` of them of the month: name, what holds, a word more, address;
-    `others` are other periods. `jobs` is what somebody should see to, because it will cost money. `sources`
-    say what is used at this moment; `hour_ago` is the mean of that quarter hour, in kW, `usual` the
-    lowest and highest mean of like days at this hour.
+    `others` are other periods. `jobs` is what somebody should see to: it will cost money, or makes
+    figures wrong. `sources` say what is used at this moment; `hour_ago` is the mean of that quarter
+    hour, in kW, `usual` the lowest and highest mean of like days at this hour.
     """
 
     sources: PowerSources = NO_SOURCES
@@ -214,12 +215,14 @@ def _month(figures: Figures, f: Locale) -> HomeFigure | None:
 
 
 def _jobs(figures: Figures, reactive: ReactiveView, f: Locale) -> list[Notice]:
-    """A charge that is coming, and can still be kept away or kept small."""
+    """A charge that is coming, and can still be kept away or kept small; what makes the figures wrong."""
     found = [_contract_passed(figures, f)]
     if reactive.level == "bad":
         whom = f.gettext("Tell the maintenance firm: the compensation does not keep up.")
         found.append(Notice("bad", f"{reactive.title}.", f"{reactive.lead} {whom}", "/reactive"))
-    return [each for each in found if each is not None]
+    labels = {meter.id: meter.label for meter in figures.facts.meters}
+    wrong = check_notices.jobs(figures.findings, labels, figures.end, f)
+    return [each for each in (*found, *wrong) if each is not None]
 
 
 def _contract_passed(figures: Figures, f: Locale) -> Notice | None:

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from gateway.common.templates import templates
 from gateway.status.energy.shown import MeterLately
+from gateway.status.findings import Level
 from gateway.status.page.chart import hour
 from gateway.status.page.home import HomeEnergy, building_now
 from gateway.status.page.overview import overview, single
@@ -176,12 +177,13 @@ def fragment(  # noqa: PLR0917 - what a page is made of
 
 
 def _with_jobs(headline: notices.Notice, energy: HomeEnergy, others: int, f: Locale) -> notices.Notice:
-    """No all-clear, and no lesser warning, while something waits that costs money."""
+    """No all-clear, and no lesser warning, while something waits that costs money or makes figures wrong."""
     if headline.level == "bad" or not energy.jobs:
         return headline
     number = len(energy.jobs) + others
     text = f.ngettext("One thing needs you.", "%(n)s things need you.", number)
-    return notices.Notice("bad", text % {"n": number})
+    level: Level = "bad" if any(job.level == "bad" for job in energy.jobs) else "warn"
+    return notices.Notice(level, text % {"n": number})
 
 
 def _said(text: str, f: Locale) -> Markup:

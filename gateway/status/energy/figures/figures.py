@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
 
-from gateway.energy import EXPORT, QUARTER, Calendar, PollHours, netting, tree
+from gateway.energy import EXPORT, QUARTER, Calendar, KeptFinding, PollHours, netting, tree
 from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
 from gateway.status.energy.figures.quarters import ValuesByDay
 from gateway.status.energy.figures.sums import SumFigures, total
@@ -243,6 +243,11 @@ class Figures(SumFigures):
     def polls(self, meter: str) -> PollHours:
         """How a meter answered, hour by hour, of the last week."""
         return self._reader.polls(meter)
+
+    @cached_property
+    def findings(self) -> Sequence[KeptFinding]:
+        """What the checks found lately, by the time at which it was so last."""
+        return self._reader.findings()
 
     # ---- the sun
 

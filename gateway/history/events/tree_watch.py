@@ -28,27 +28,38 @@ class TreeWatch:
         self._history = history
         self._calendar = history.calendar
         self._meters = meters
+        self.lasting: list[tuple[str, str]] = []
+        """Meter and kind of what is so on the day that was looked at last, new or not."""
 
     def findings(self, day: date) -> Iterator[tuple[str, Finding]]:
         """What there is to tell of a day, by meter."""
+        self.lasting = []
         start, flows = self._calendar.quarters(day)[0], _Flows(self._history)
         meters = _with_plants(self._meters, flows.plants)
         days = [day - timedelta(back) for back in range(PERSIST + 1)]
         *lasting, before = [_over(meters, flows, each) for each in days]
         for name, rest in lasting[0].items():
-            if name not in before and all(name in each for each in lasting):
+            if all(name in each for each in lasting):
+                self.lasting.append((name, "over_count"))
                 amounts = {"rest": rest.rest, "band": rest.band, "metered": rest.metered}
                 grains = {what: value * GRAIN for what, value in amounts.items()}
-                yield name, Finding("over_count", start, grains)
+                if name not in before:
+                    yield name, Finding("over_count", start, grains)
         now, *earlier, first = [self._negative(flows, each) for each in days]
-        if now is not None and all(earlier) and first is None:
-            below, hours = now
-            yield flows.roots[0], Finding("negative_use", start, {"rest": below * GRAIN}, {"hours": hours})
+        if now is not None and all(earlier):
+            self.lasting.append((flows.roots[0], "negative_use"))
+            if first is None:
+                below, hours = now
+                amounts = {"rest": below * GRAIN}
+                yield flows.roots[0], Finding("negative_use", start, amounts, {"hours": hours})
         for meter in meters:
             found = self._suspicion(meters, flows, meter, days[0])
-            if found is not None and self._suspicion(meters, flows, meter, days[1]) is None:
-                pairs = ", ".join(f"{configured}/{installed}" for configured, installed in found.pairs[:5])
-                facts = {"factor": f"{found.factor:.3f}", "pairs": pairs}
+            if found is None:
+                continue
+            self.lasting.append((meter.id, "transformer_ratio"))
+            pairs = ", ".join(f"{configured}/{installed}" for configured, installed in found.pairs[:5])
+            facts = {"factor": f"{found.factor:.3f}", "pairs": pairs}
+            if self._suspicion(meters, flows, meter, days[1]) is None:
                 yield meter.id, Finding("transformer_ratio", start, {}, facts)
 
     def _suspicion(
