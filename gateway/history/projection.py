@@ -363,7 +363,8 @@ class Projection:
         packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 6)
         watermark = f"{self.epoch} {self.seq}".encode()
         self._note_what_lasts()
-        known = {"engine": packed, "watermark": watermark, "polls": packed_polls(self._polls)}
+        steps = json.dumps(self.resolutions(), separators=(",", ":")).encode()
+        known = {"engine": packed, "watermark": watermark, "polls": packed_polls(self._polls), "steps": steps}
         self.history.save(**known, **self._findings.packed())
         self._findings.saved()
 

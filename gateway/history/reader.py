@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +22,7 @@ from gateway.energy import (
     KeptFinding,
     Manifest,
     PollHours,
+    Register,
 )
 from gateway.errors import HistoryError
 from gateway.history.day import Day
@@ -221,6 +224,16 @@ class HistoryReader:
     def findings(self) -> list[KeptFinding]:
         """The newest findings of each meter, by the time at which they were so last."""
         return unpacked_findings(self._known("findings"))
+
+    def steps(self) -> dict[Register, int]:
+        """The step of each register, in whole base units, where a quarter hour brings less than one."""
+        try:
+            told = json.loads(self._known("steps") or b"{}")
+            return {
+                (meter, name): ceil(step) for meter, names in told.items() for name, step in names.items()
+            }
+        except (ValueError, AttributeError, TypeError):
+            return {}
 
     def _known(self, name: str) -> bytes | None:
         rows = self._rows("SELECT value FROM known WHERE name = ?", name)

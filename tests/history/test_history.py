@@ -267,6 +267,8 @@ def test_a_register_in_steps_of_ten_kwh_says_so_and_loses_nothing(tmp_path) -> N
         gateway.uptime += 60_000
     gateway.drain()
     assert gateway.projection.resolutions() == {"m": {"active_energy_import": 10_000}}
+    gateway.save()
+    assert HistoryReader(tmp_path).steps() == {("m", "active_energy_import"): 10_000}
     assert gateway.platform.total() == 190_000
     assert {quality for _, quality in gateway.platform.newest().values()} == {"m"}
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         KeptFinding,
         Manifest,
         PollHours,
+        Register,
     )
 
 
@@ -139,6 +140,9 @@ class EnergyReader(Protocol):
 
     def findings(self) -> Sequence[KeptFinding]:
         """The newest findings of each meter, by the time at which they were so last."""
+
+    def steps(self) -> Mapping[Register, int]:
+        """The step of each register, in whole base units, where a quarter hour brings less than one."""
 
     def holidays(self) -> Mapping[date, PublicDay]:
         """The known public holidays."""

@@ -156,8 +156,10 @@ class DayLoads:
 
 
 def loads_of_today(figures: Figures, meter: str) -> DayLoads | None:
-    """Today and its like days; None when nothing of today is known."""
+    """Today and its like days; None when nothing of today is known, or a quarter hour tells no power."""
     day = figures.today
+    if figures.step_of(meter):
+        return None
     mine = _powers(figures, meter, day)
     if all(value is None for value in mine):
         return None
@@ -223,6 +225,8 @@ def base_load_of(figures: Figures, meter: str) -> tuple[building_load.BaseLoad |
     """Yesterday's base load, of a meter or of the building, and whether it has risen: on a closed day,
     against the closed days before it.
     """
+    if figures.step_of(meter):
+        return None, False
     yesterday = figures.today - timedelta(1)
     open_days = figures.facts.open_days
 

@@ -219,15 +219,38 @@ def peak_of(figures: Figures, period: Period, meter: str = "") -> building_load.
     # Of the others that day is enough, and what led to it.
     day = figures.calendar.place(found.start)[0]
     near = figures.drawn(day - timedelta(1), day)
-    rules = figures.facts.rules
-    row = rules.demand_minutes(period.first) if rules else None
     below = {
         each.label: figures.quarters(figures.of(each.id, day - timedelta(1), day))
         for each in figures.facts.meters
         if each.parent and not each.generates
     }
-    told = building_load.peak(figures.quarters(near), below, row.value if row else 15)
+    told = building_load.peak(figures.quarters(near), below, figures.demand_minutes(period.first))
     return told if told and told.start == found.start else found
+
+
+def not_measured(letter: str, f: Locale) -> str:
+    """What follows a quarter hour of this quality; empty where it was measured."""
+    match letter:
+        case "s":
+            return f.gettext("; this quarter hour is suspect")
+        case "e":
+            return f.gettext("; this quarter hour is estimated")
+        case "d":
+            return f.gettext("; this quarter hour was edited by a person")
+        case _:
+            return ""
+
+
+def too_coarse(figures: Figures, meter: str, f: Locale) -> str:
+    """Why there is no power by the quarter hour."""
+    measure = measure_of(figures.quantity, f)
+    value = measure.value(figures.step_of(meter))
+    step = f.number(value, next((places for places in range(3) if round(value, places) == value), 3))
+    text = f.gettext(
+        "The peak, the base load and the course of the day are not shown: a register counts in steps of "
+        "%(step)s, and a quarter hour brings less than one."
+    )
+    return text % {"step": f"{step} {measure.unit}"}
 
 
 def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:
@@ -244,7 +267,8 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         when = f"{f.day(figures.calendar.place(found.start)[0])} {f.time(found.start)}"
         if facts.plants and not meter:
             when = _("from the grid") + f", {when}"
-        more = _("; %(meter)s rose most") % {"meter": found.meter} if found.meter else ""
+        more = not_measured(figures.peak_quality(meter, found.start), f)
+        more += _("; %(meter)s rose most") % {"meter": found.meter} if found.meter else ""
         if facts.contract_kw and not meter:
             more += "; " + _("%(share)s of the contracted %(kw)s kW") % {
                 "share": f.of_whole(found.power / 1000 / facts.contract_kw),
@@ -253,6 +277,8 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         power = sum_in_short(measure.flow(found.power, 0, f), whole=whole)
         name = _("Peak") if figures.is_electricity else _("Highest")
         view.facts.append((name, f"{power} {measure.rate}", when + more))
+    if figures.step_of(meter):
+        view.missing.append(too_coarse(figures, meter, f))
     base, has_risen = base_load_of(figures, meter)
     if base is not None and base.power:
         share = {"share": f.of_whole(base.share)}

@@ -190,7 +190,13 @@ def _report(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]
                 "bands": dict(line.bands) if line.bands is not None else None,
                 "inductive": line.inductive,
                 "capacitive": line.capacitive,
-                "peak": {"start": line.peak[0], "power": line.peak[1]} if line.peak else None,
+                "peak": {
+                    "start": line.peak[0],
+                    "power": line.peak[1],
+                    "quality": figures.peak_quality("", line.peak[0]),
+                }
+                if line.peak
+                else None,
                 "expected": line.expected,
                 "known": line.known,
                 "measured": line.measured,

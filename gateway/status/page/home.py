@@ -25,7 +25,7 @@ from gateway.status.energy.today import (
     today_curve,
     usual_today,
 )
-from gateway.status.energy.where import peak_of
+from gateway.status.energy.where import not_measured, peak_of
 from gateway.status.screen.power import NO_SOURCES, PowerSources, beside_usual, power_now, power_sources
 from gateway.status.snapshot import Snapshot
 from gateway.status.words import check_notices
@@ -149,7 +149,9 @@ def building_now(energy: HomeEnergy, now: Snapshot, f: Locale) -> BuildingNow | 
 
 
 def _an_hour_ago(figures: Figures, now: int) -> float | None:
-    """Mean kW of the building's quarter hour of an hour ago."""
+    """Mean kW of the building an hour ago; None where it is not known, or a quarter hour tells no power."""
+    if figures.step_of(""):
+        return None
     start = (now - _HOUR) // QUARTER * QUARTER
     day = figures.calendar.place(start)[0]
     value = figures.quarters(figures.used(day, day)).get(start)
@@ -226,15 +228,15 @@ def _jobs(figures: Figures, reactive: ReactiveView, f: Locale) -> list[Notice]:
 
 
 def _contract_passed(figures: Figures, f: Locale) -> Notice | None:
-    """The month's peak above the contracted power; a day with a suspect quarter hour proves nothing."""
+    """The month's peak above the contracted power; what was not measured proves nothing."""
     _ = f.gettext
     period, most = month_of(figures.today), figures.facts.contract_kw
     found = figures.peak("", period.first, figures.today)
     if found is None or not most or found.power <= most * 1000:
         return None
-    day = figures.calendar.place(found.start)[0]
-    if any(each.suspect for root in figures.facts.roots for each in figures.quality(root, day, day)):
+    if figures.peak_quality("", found.start) in {"s", "e"}:
         return None
+    day = figures.calendar.place(found.start)[0]
     text = _("The contracted power of %(most)s kW was passed: %(kw)s kW on %(when)s.")
     said = {"most": f.number(most, 0), "kw": f.number(found.power / 1000, 0)}
     action = _("It may cost extra: look what ran at that time, or have the contract raised.")
@@ -289,6 +291,7 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
         day = figures.calendar.place(found.start)[0]
         more = f"{f.short_day(day)} {f.time(found.start)}"
         more += f", {found.meter}" if found.meter else ""
+        more += not_measured(figures.peak_quality("", found.start), f)
         if figures.facts.plants:
             more = _("from the grid") + f", {more}"
         power = f.number(found.power / 1000, 0 if found.power >= 10_000 else 1)

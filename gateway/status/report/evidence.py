@@ -11,7 +11,7 @@ from gateway.status.energy.facts import BilledAmountLike, BillLike, EnergyMeter
 from gateway.status.energy.figures import EnergyEmission, Figures
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import kwh, sum_in_short, sum_in_words
-from gateway.status.energy.where import rest_without
+from gateway.status.energy.where import rest_without, too_coarse
 from gateway.status.report.lines import ReportLine
 from gateway.status.report.months import at_least_note, breaches, forgiven, share
 from gateway.status.report.shown import BillShown, ReportTable
@@ -200,6 +200,8 @@ def open_points(
     for line in passed[len(over) :]:
         text = _("%(month)s: a limit of reactive energy is passed so far; its page says what can be saved.")
         found.append(text % {"month": f.month(line.first)})
+    if figures.step_of(""):
+        found.append(too_coarse(figures, "", f))
     found += _missing_facts(figures, f)
     if not bills:
         found.append(

@@ -25,6 +25,9 @@ _BAND_ORDER: Final = ("t1", "t2", "t3")
 _KWH: Final = 1000
 """Wh that a column of energy is printed in: one number of decimals, so that it adds up."""
 _MILLION: Final = 10**6
+_MARK: Final = " *"
+_NOT_MEASURED: Final = frozenset("sed")
+"""Letters of quality."""
 
 
 def picture(lines: list[ReportLine], period: Period, f: Locale) -> Picture:
@@ -204,6 +207,8 @@ def record_table(
                     marked.add(place)
         rows.append(tuple(cells))
     notes = [_("The bands are those of the energy drawn from the grid.")] if bands else []
+    if any(cell.endswith(_MARK) for row in rows for cell in row):
+        notes.append(_("*: this quarter hour was not measured: it is estimated, suspect or edited."))
     return ReportTable(tuple(heads), tuple(rows[:-1]), rows[-1], tuple(notes), frozenset(marked))
 
 
@@ -309,7 +314,8 @@ def _peak_cells(figures: Figures, line: ReportLine, f: Locale) -> list[str]:
         return ["", ""]
     start, power = line.peak
     day: date = figures.calendar.place(start)[0]
-    return [f.number(power / 1000, 0 if power >= 10_000 else 1), f"{f.short_day(day)} {f.time(start)}"]
+    mark = _MARK if figures.peak_quality("", start) in _NOT_MEASURED else ""
+    return [f.number(power / 1000, 0 if power >= 10_000 else 1), f"{f.short_day(day)} {f.time(start)}{mark}"]
 
 
 def _ratio(amount: int | None, drawn: int | None, f: Locale) -> str:

@@ -247,13 +247,26 @@ class SumFigures(QuarterFigures):
 
     # ---- the highest
 
+    def demand_minutes(self, day: date) -> int:
+        """Over how long a demand is the mean."""
+        row = self.facts.rules.demand_minutes(day) if self.facts.rules else None
+        return row.value if row else 15
+
+    def peak_quality(self, meter: str, start: int) -> str:
+        """How a demand that begins then was measured: the worst letter of its quarter hours."""
+        minutes = self.demand_minutes(self.calendar.place(start)[0])
+        return self.quality_at(meter, start, max(1, minutes * 60_000 // QUARTER))
+
     def peak(self, meter: str, first: date, last: date) -> building_load.DemandPeak | None:
-        """The highest demand of a meter, or of what the building drew."""
-        rules = self.facts.rules
-        row = rules.demand_minutes(first) if rules else None
-        if row is not None and row.value * 60_000 != QUARTER:
+        """The highest demand of a meter, or of what the building drew; None also where the step of a register
+        is more than a quarter hour brings.
+        """
+        minutes = self.demand_minutes(first)
+        if self.step_of(meter):
+            return None
+        if minutes * 60_000 != QUARTER:
             days = self.of(meter, first, last) if meter else self.drawn(first, last)
-            return building_load.peak(self.quarters(days), {}, row.value)
+            return building_load.peak(self.quarters(days), {}, minutes)
         sums = self.sums_of(meter, first, last) if meter else self.series_sums("drawn", first, last)
         best: building_load.DemandPeak | None = None
         for day, one in sums.items():
