@@ -249,7 +249,8 @@ class SumFigures(QuarterFigures):
 
     def demand_minutes(self, day: date) -> int:
         """Over how long a demand is the mean."""
-        row = self.facts.rules.demand_minutes(day) if self.facts.rules else None
+        rules = self.facts.rules
+        row = rules.demand_minutes(day) if rules else None
         return row.value if row else 15
 
     def peak_quality(self, meter: str, start: int) -> str:
