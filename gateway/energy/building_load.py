@@ -101,9 +101,14 @@ def compare(
             break
     if len(sums) < LEAST:
         return None
+    mean = sum(sums) // len(sums)
+    return DayComparison(sum(own[slot] for slot in slots), mean, deviation(sums), len(sums))
+
+
+def deviation(sums: Sequence[int]) -> int:
+    """The median absolute deviation of the sums of like days."""
     middle = median(sums)
-    deviation = round(median(abs(each - middle) for each in sums))
-    return DayComparison(sum(own[slot] for slot in slots), sum(sums) // len(sums), deviation, len(sums))
+    return round(median(abs(each - middle) for each in sums))
 
 
 def peak(

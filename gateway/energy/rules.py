@@ -36,6 +36,7 @@ class Tariff:
     until_month: int = 3
     prices: Mapping[str, float] = field(default_factory=dict)
     reactive_price: float | None = None
+    reactive_currency: str = ""
     currency: str = ""
 
     @property
@@ -171,5 +172,6 @@ def _tariff(row: Mapping[str, Any]) -> Tariff:
         until_month=old.get("until_month", 3),
         prices={name: price for name, price in prices.items() if name != "currency"},
         reactive_price=reactive.get("kvarh"),
+        reactive_currency=str(reactive.get("currency", "")),
         currency=str(prices.get("currency", "")),
     )

@@ -142,7 +142,7 @@ def gateway_config(
     """
     lines = [
         "# Written by `submeter demo`: a small public building on simulated meters.",
-        f"gateway: {{id: {GATEWAY}, name: Demo Belediye Binası, timezone: Europe/Istanbul, "
+        f"gateway: {{id: {GATEWAY}, name: Demo Belediye Binası (simülasyon), timezone: Europe/Istanbul, "
         f"commit_interval: {pace.commit}}}",
         "clock: {trust: system}",
         "buses:",

@@ -60,6 +60,15 @@ class BuildingFacts:
     temperatures: Mapping[date, float] = field(default_factory=dict)
     """Local day → mean outdoor temperature, °C."""
 
+    def is_exempt(self, day: date) -> bool:
+        """Whether nothing is paid for reactive energy: the configuration says so, or so little is installed
+        that its connection is below the least one that pays.
+        """
+        if self.exempt or self.rules is None or self.installed_kva is None:
+            return self.exempt
+        limits = self.rules.reactive(self.installed_kva, day)
+        return limits is not None and self.installed_kva <= limits.value.exempt_kw
+
     @property
     def roots(self) -> tuple[EnergyMeter, ...]:
         """The meters at the top of the tree, plants aside: together they are the building."""

@@ -66,9 +66,9 @@ def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
     _ = f.gettext
     view = ReactiveView()
     facts = figures.facts
-    if facts.exempt:
+    if facts.is_exempt(figures.today):
         view.title = _("This building pays nothing for reactive energy")
-        view.lead = _("The configuration says `building.exempt: true`.")
+        view.lead = _why_exempt(figures, f)
         return view
     if facts.installed_kva is None or facts.rules is None:
         view.title = _("Whether there will be a reactive charge cannot be said yet")
@@ -105,12 +105,25 @@ def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
         text = _("Nothing is known of %(hours)s h of this month: what they took is in none of these numbers.")
         view.notes.append(text % {"hours": f.number(view.quarters.missing_hours, 1)})
     if view.kinds:
+        view.notes += _billed(figures, view.kinds, f)
         view.gauge = gauge([(kind.name, kind.budget) for kind in view.kinds], f)
     _headline(view, f)
     _past(view, figures, roots[0].id, (registers.inductive, registers.capacitive), f)
     view.downloads = downloads("reactive", "", f) if view.kinds else []
     view.notes.append(_("By our meter; the bill is the distributor's."))
     return view
+
+
+def _why_exempt(figures: Figures, f: Locale) -> str:
+    facts = figures.facts
+    if facts.exempt or facts.rules is None or facts.installed_kva is None:
+        return f.gettext("The configuration says `building.exempt: true`.")
+    limits = facts.rules.reactive(facts.installed_kva, figures.today)
+    text = f.gettext("%(kva)s kVA are installed: up to %(most)s kW nothing is charged (%(source)s).")
+    said = {"kva": f.number(facts.installed_kva, 0)}
+    if limits is not None:
+        said |= {"most": f.number(limits.value.exempt_kw, 0), "source": limits.source}
+    return text % said
 
 
 def _why(reason: reactive.Reason, f: Locale) -> str:
@@ -254,6 +267,36 @@ def _headline(view: ReactiveView, f: Locale) -> None:
         "Tell the maintenance firm: the compensation does not keep up (%(kind)s %(ratio)s of %(limit)s)."
     )
     view.call = call % said
+
+
+def _billed(figures: Figures, kinds: list[ReactiveKind], f: Locale) -> list[str]:
+    """What a month that passes a limit is billed for, as far as it is expected now, and in money where the
+    tariff has a price.
+    """
+    if len(kinds) < 2 or any(kind.since for kind in kinds):  # of one nobody knows
+        return []
+    active = max(kind.budget.active_expected for kind in kinds)
+    amounts = [kind.budget.reactive_expected for kind in kinds]
+    limits = (kinds[0].budget.limit, kinds[1].budget.limit)
+    amount = reactive.charged(amounts[0], amounts[1], active, limits)
+    if not amount:
+        return []
+    said = {"kvarh": kwh(amount, f), "money": _money(figures, amount, f)}
+    return [
+        f.gettext(
+            "Once a limit is passed all of it is billed, not what is above: %(kvarh)s kvarh are "
+            "expected%(money)s."
+        )
+        % said
+    ]
+
+
+def _money(figures: Figures, varh: int, f: Locale) -> str:
+    """What reactive energy costs by today's tariff, to follow an amount; empty where it has no price."""
+    tariff = figures.tariff(figures.today)
+    if tariff is None or tariff.reactive_price is None:
+        return ""
+    return f", {f.number(varh / 1000 * tariff.reactive_price, 0)} {tariff.reactive_currency}"
 
 
 def _past(view: ReactiveView, figures: Figures, meter: str, quantities: tuple[str, str], f: Locale) -> None:

@@ -100,7 +100,8 @@ def _day_compared(figures: Figures, day: date, meter: str, f: Locale) -> str:
     )
     text = by_now if day == figures.today else whole
     measure = measure_of(figures.quantity, f)
-    amount = f"{measure.amount(mean, f)} {measure.unit}"
+    apart = f" ± {measure.amount(building_load.deviation(sums), f)}" if len(sums) > 1 else ""
+    amount = f"{measure.amount(mean, f)}{apart} {measure.unit}"
     said = text % {"change": changed(now, mean, f), "n": len(sums), "amount": amount}
     quarters = figures.known_of(figures.sums_of(meter, day, day), day, day)
     if not quarters.whole:

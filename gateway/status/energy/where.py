@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from gateway.energy import building_load, netting
+from gateway.energy import building_load, consumption, netting
 from gateway.status.energy import charts
 from gateway.status.energy.bars import WhByBar, bars_of, bars_of_series, hours_table
 from gateway.status.energy.charts import Bar, Numbers
@@ -186,8 +186,15 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
             "kwh": amount,
             "share": f.of_whole(max(0.0, share)),
         }
+    notes = [_("Hollow: fed to the grid.")]
+    drawn = total(figures.series_sums("drawn", period.first, last).values())
+    covered = netting.self_sufficiency(gave, out, drawn)
+    if whole and covered is not None and covered > 0:
+        notes.append(
+            _("%(share)s of what the building used came from the sun.") % {"share": f.of_whole(covered)}
+        )
     table = _sun_table(period, given, used, fed, f)
-    view.sun = Picture(title, svg, table, unit(period, f), (_("Hollow: fed to the grid."),))
+    view.sun = Picture(title, svg, table, unit(period, f), tuple(notes))
 
 
 def _sun_table(period: Period, given: WhByBar, used: WhByBar, fed: WhByBar, f: Locale) -> DataTable:
@@ -298,7 +305,7 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         said = sum_in_short(f.number(amount, 1 if unit == "t" else 0), whole=whole)
         view.facts.append(("CO₂", f"{said} {unit}", "; ".join(co2.sources)))
     if facts.area:
-        per = sum_in_short(f.number(used / 1000 / facts.area, 1), whole=known.whole)
+        per = sum_in_short(f.number(consumption.per_area(used, facts.area), 1), whole=known.whole)
         view.facts.append((_("Per square metre"), f"{per} kWh/m²", ""))
     else:
         view.missing.append(_("kWh per m² stands here once `building.area` is written."))
@@ -362,4 +369,18 @@ def _netting(figures: Figures, period: Period, last: date, f: Locale) -> list[st
     if not known.whole:
         text = _("Without the %(hours)s h of which nothing is known.")
         found.append(text % {"hours": f.number(known.missing_hours, 1)})
+    if hourly.grid > monthly.grid:
+        text = _(
+            "Within each hour %(kwh)s kWh less are set against each other than over the month: what is used "
+            "while the sun gives need not be drawn."
+        )
+        found.append(text % {"kwh": kwh(hourly.grid - monthly.grid, f)})
+    rules = figures.facts.rules
+    row = rules.netting(last) if rules else None
+    if row is not None:
+        by_hour = _("Since %(day)s energy is netted within each hour (%(source)s).")
+        text = (
+            by_hour if row.value == "hour" else _("Since %(day)s it is netted over the month (%(source)s).")
+        )
+        found.append(text % {"day": f.day(row.valid_from, year=True), "source": row.source})
     return found

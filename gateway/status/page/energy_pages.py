@@ -17,6 +17,7 @@ from gateway.status.energy.shown import MeterLately
 from gateway.status.exports.query import Query, WrongQuery, figures_of, period_of, subject_of, today_of
 from gateway.status.page import render
 from gateway.status.page.answers import Packed, pack
+from gateway.status.page.home import preparing
 from gateway.status.report import view as report
 from gateway.status.snapshot import Snapshot
 from gateway.status.words import check_notices
@@ -169,7 +170,7 @@ def _report(history: EnergyHistory, figures: Figures, name: str, now: Snapshot, 
 def _nothing(history: EnergyHistory | None, f: Locale) -> str:
     _ = f.gettext
     if history is not None and history.progress < 1:
-        title = _("The past is being prepared: %(share)s") % {"share": f.percent(history.progress)}
+        title = preparing(history, f)
         text = _("It is made from the readings that are kept; nothing has to be done.")
     else:
         title = _("Nothing is known of the energy yet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -84,6 +84,8 @@ class HomeEnergy:
     rows: tuple[tuple[str, str, str, str], ...] = ()
     more: tuple[tuple[str, str, str, str], ...] = ()
     others: tuple[tuple[str, str], ...] = ()
+    preparing: str = ""
+    """That the past is being made from what is kept, and how far that is."""
 
 
 @dataclass(slots=True)
@@ -98,8 +100,16 @@ class HomeCache:
         if kept is not None and 0 <= now.taken - kept[0] < KEPT:
             return kept[1]
         made = HomeEnergy() if history is None else _home(history, now, language)
+        if history is not None and history.progress < 1:
+            made = replace(made, preparing=preparing(history, Locale(language, now.timezone, now.taken)))
         self._kept[language] = (now.taken, made)
         return made
+
+
+def preparing(history: EnergyHistory, f: Locale) -> str:
+    """How far the past is made from what is kept."""
+    share = {"share": f.percent(history.progress)}
+    return f.gettext("The past is being prepared: %(share)s") % share
 
 
 def _home(history: EnergyHistory, now: Snapshot, language: str) -> HomeEnergy:
@@ -178,7 +188,7 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
         usually = _("as usual (%(change)s)") % {"change": near}
         says = _("%(change)s usual") % {"change": word} if usual.is_unusual else usually
         below = _("by now usually %(now)s, the whole day %(day)s kWh") % {
-            "now": kwh(usual.mean, f),
+            "now": f"{kwh(usual.mean, f)} ± {kwh(usual.deviation, f)}",
             "day": kwh(mean, f),
         }
     elif not like:

@@ -306,7 +306,7 @@ def sources(figures: Figures, lines: Sequence[ReportLine], f: Locale) -> list[st
         if tariff:
             found.append(_("Hours of the tariff: %(source)s.") % {"source": tariff})
         limits = rules.reactive(facts.installed_kva, day) if facts.installed_kva is not None else None
-        if limits is not None and not facts.exempt:
+        if limits is not None and not facts.is_exempt(day):
             found.append(_("Reactive limits: %(source)s.") % {"source": limits.source})
     found.append(_("By our meters: sums are differences of their registers; the bill is the distributor's."))
     return list(dict.fromkeys(found))

@@ -217,7 +217,7 @@ def breaches(figures: Figures, line: ReportLine) -> list[tuple[str, float, float
     none of a month of which too little is known.
     """
     facts = figures.facts
-    if facts.exempt or facts.installed_kva is None or facts.rules is None:
+    if facts.is_exempt(line.first) or facts.installed_kva is None or facts.rules is None:
         return []
     if not line.drawn or not line.is_telling:
         return []
@@ -265,7 +265,7 @@ def verdict(figures: Figures, line: ReportLine, excused: Collection[date], f: Lo
     facts = figures.facts
     if line.inductive is None or line.capacitive is None:
         return "", False
-    if facts.exempt:
+    if facts.is_exempt(line.first):
         return _("exempt"), False
     if facts.installed_kva is None or facts.rules is None or reactive_registers(figures) is None:
         return "", False

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
+from gateway.energy import consumption
 from gateway.status.energy.facts import BillLike
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of, parse, year_of
@@ -183,7 +184,7 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
     text = _("%(toe)s TOE") % {"toe": short(oil, 1)} if oil else ""
     found = [LeadFigure(_("Used in all"), mwh, "MWh", text)]
     if figures.facts.area:
-        per = short(used / 1000 / figures.facts.area, 1)
+        per = short(consumption.per_area(used, figures.facts.area), 1)
         text = _("%(area)s m² of floor") % {"area": f.number(figures.facts.area, 0)}
         found.append(LeadFigure(_("Per square metre"), per, "kWh/m²", text))
     co2 = grid_co2(figures, lines)

@@ -1,0 +1,110 @@
+"""What the rules say is on the page with its source: netting, who pays for reactive energy and how much. And
+how far days that are alike lie apart.
+"""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+from energy_building import RULES, energy_history, make_history
+from status_building import CALM, NOW, Building
+from test_status_page import Page, client
+
+from gateway.config.rules import load_rules
+from gateway.energy import DatedRules, reactive
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("history")
+    make_history(path, NOW, 40)
+    return path
+
+
+async def text_of(directory, address: str, **more) -> str:
+    building = Building(CALM)
+    building.history = energy_history(directory, **more)
+    async with client(building) as browser:
+        return Page((await browser.get(address)).text).text
+
+
+async def test_the_sun_says_which_netting_holds_and_what_it_costs(directory) -> None:
+    page = await text_of(directory, "/energy?month=2026-11&lang=en")
+    numbers = dict(re.findall(r"Netted (within each hour|over the month): ([\d,.]+) kWh drawn", page))
+    hour, month = (float(numbers[name].replace(",", "")) for name in ("within each hour", "over the month"))
+    less = re.search(r"Within each hour ([\d,.]+) kWh less are set against each other", page)
+    assert less
+    assert float(less[1].replace(",", "")) == pytest.approx(hour - month, abs=1)
+    assert "Since Thursday 2 April 2026 energy is netted within each hour (RG 33212" in page
+    covered = re.search(r"(\d+)% of what the building used came from the sun", page)
+    assert covered
+    assert 0 < int(covered[1]) < 100
+    turkish = await text_of(directory, "/energy?month=2026-11&lang=tr")
+    assert "2 Nisan 2026 Perşembe gününden beri mahsuplaşma her saat içinde yapılır" in turkish
+
+
+async def test_a_month_before_the_new_rule_is_netted_by_the_old_one(directory) -> None:
+    rows = deepcopy(dict(load_rules(RULES)))
+    rows["netting"] = [dict(row) for row in rows["netting"] if row["over"] == "month"]
+    page = await text_of(directory, "/energy?month=2026-11&lang=en", rules=DatedRules(rows))
+    assert "it is netted over the month" in page
+
+
+@pytest.mark.parametrize(("kva", "exempt"), [(9.0, True), (9.5, False)])
+async def test_who_has_little_power_pays_nothing_for_reactive_energy(directory, kva, exempt) -> None:
+    page = await text_of(directory, "/reactive?lang=en", installed_kva=kva)
+    assert ("9 kVA are installed: up to 9 kW nothing is charged (EPDK" in page) == exempt
+    assert ("This building pays nothing for reactive energy" in page) == exempt
+    report = await text_of(directory, "/report/2026?lang=en", installed_kva=kva)
+    assert ("exempt" in report) == exempt
+
+
+@pytest.mark.parametrize("price", [None, 1.5])
+async def test_all_of_what_passed_a_limit_is_billed_and_said_in_money_where_it_has_a_price(
+    directory, price
+) -> None:
+    rows = deepcopy(dict(load_rules(RULES)))
+    if price is not None:
+        rows["tariffs"] = {
+            name: [{**row, "reactive": {"currency": "TRY", "kvarh": price}} for row in each]
+            for name, each in rows["tariffs"].items()
+        }
+    page = await text_of(directory, "/reactive?lang=en", rules=DatedRules(rows))
+    said = re.search(r"not what is above: ([\d,.]+) kvarh are expected(?:, ([\d,.]+) TRY)?\.", page)
+    assert said
+    kvarh = float(said[1].replace(",", ""))
+    assert (said[2] is None) == (price is None)
+    if said[2]:
+        assert float(said[2].replace(",", "")) == pytest.approx(kvarh * 1.5, rel=0.01)
+
+
+async def test_a_month_within_its_limits_is_billed_nothing(directory) -> None:
+    rows = deepcopy(dict(load_rules(RULES)))
+    wide = [{"from_kva": 0, "inductive": 90, "capacitive": 90}]
+    rows["reactive"] = [{**row, "classes": wide} for row in rows["reactive"]]
+    assert "not what is above" not in await text_of(directory, "/reactive?lang=en", rules=DatedRules(rows))
+
+
+def test_the_larger_of_two_kinds_that_passed_is_billed() -> None:
+    assert reactive.charged(210, 160, 1000, (20, 15)) == 210
+    assert reactive.charged(200, 160, 1000, (20, 15)) == 160
+    assert reactive.charged(200, 150, 1000, (20, 15)) == 0
+
+
+async def test_how_far_like_days_lie_apart_is_said(directory) -> None:
+    home = await text_of(directory, "/?lang=en")
+    assert re.search(r"by now usually [\d,.]+ ± [\d,.]+, the whole day", home)
+    day = await text_of(directory, "/energy?day=2026-11-19&lang=en")
+    assert re.search(r"the mean of the last \d like days: [\d,.]+ ± [\d,.]+ kWh", day)
+
+
+async def test_the_first_screen_says_that_the_past_is_being_made(directory) -> None:
+    building = Building(CALM)
+    for progress, told in ((0.34, True), (1.0, False)):
+        building.history = replace(energy_history(directory), progress=progress)
+        async with client(building) as browser:
+            page = Page((await browser.get("/?lang=en")).text).text
+        assert ("The past is being prepared: 34%." in page) == told
