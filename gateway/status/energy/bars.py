@@ -1,4 +1,4 @@
-"""The bars of a period: one for each quarter hour, hour, day or month, stacked by band of the tariff."""
+"""The bars of a period: one for each quarter hour, hour, day, month or year, in the bands of the tariff."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.energy import BuildingSeries
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Bar
 from gateway.status.energy.figures import Figures, SumsByDay, ValuesByDay
-from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.period import LONG, Period, year_before
 from gateway.status.energy.quality import unmeasured_days
 from gateway.status.energy.shown import (
     HOUR,
@@ -59,7 +59,7 @@ class BarSum:
 
 
 BarSums = dict[tuple[date, int], BarSum]
-"""By the day of a bar (a month's first), and its slot in the day."""
+"""By the first day of a bar, and its slot in the day."""
 
 
 WhByBar = Mapping[tuple[date, int], int]
@@ -83,9 +83,9 @@ def bars_of_series(figures: Figures, period: Period, series: BuildingSeries) -> 
 
 
 def grouped(figures: Figures, period: Period, days: SumsByDay) -> BarSums:
-    """Daily sums as bars of hours, days or months."""
+    """Daily sums as bars of hours, days, months or years."""
     found: BarSums = {}
-    months: dict[date, SumsByDay] = {}
+    longer: dict[date, SumsByDay] = {}
     for day, one in days.items():
         if period.step == "hour":
             names = figures.band_hours(day)
@@ -95,9 +95,9 @@ def grouped(figures: Figures, period: Period, days: SumsByDay) -> BarSums:
         elif period.step == "day":
             found[day, 0] = BarSum(figures.bands({day: one}), one.intervals)
         else:
-            months.setdefault(day.replace(day=1), {})[day] = one
-    for month, held in months.items():
-        found[month, 0] = BarSum(figures.bands(held), sum(one.intervals for one in held.values()))
+            longer.setdefault(period.bar_of(day), {})[day] = one
+    for first, held in longer.items():
+        found[first, 0] = BarSum(figures.bands(held), sum(one.intervals for one in held.values()))
     return found
 
 
@@ -119,10 +119,8 @@ def bars_of(period: Period) -> list[tuple[date, int]]:
             return [(day, slot) for day in days for slot in range(DAY)]
         case "hour":
             return [(day, hour) for day in days for hour in range(24)]
-        case "day":
-            return [(day, 0) for day in days]
-        case "month":
-            return list(dict.fromkeys((day.replace(day=1), 0) for day in days))
+        case "day" | "month" | "year":
+            return list(dict.fromkeys((period.bar_of(day), 0) for day in days))
 
 
 def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Picture:
@@ -178,7 +176,7 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     ) % {"period": name_of(period, f), "unit": measure.unit, "n": len(keys)}
     svg = charts.bars(columns, height=_BAR_HEIGHT, says=says, number=measure.amounts(f))
     if before:
-        days = {key[0] for key in beside_of} if period.step != "month" else ()
+        days = () if period.step in LONG else {key[0] for key in beside_of}
         said = _("Short line: %(what)s.") % {"what": before_name(period, f)}
         notes[:0] = [" ".join([said, *holidays_beside(figures, days, _FOUR_WEEKS, f)])]
     axis = unit(period, f, measure.unit)
@@ -219,8 +217,8 @@ def _signs(columns: Sequence[Bar], marked: Mapping[date, str], f: Locale) -> Ite
 def quarters_due(figures: Figures, period: Period, key: tuple[date, int]) -> int:
     """How many quarter hours of a bar should be known by now."""
     day, slot = key
-    if period.step == "month":
-        first, last = max(day, period.first), min(month_of(day).last, period.last)
+    if period.step in LONG:
+        first, last = max(day, period.first), min(period.end_of_bar(day), period.last)
         return figures.known_of({}, first, last).expected
     due = figures.due(day)
     wide = {"quarter": 1, "hour": HOUR}.get(period.step, 0)
@@ -317,18 +315,21 @@ def _stacked(
 def _compared_bars(
     figures: Figures, period: Period, meter: str, keys: list[tuple[date, int]]
 ) -> tuple[bool, dict[tuple[date, int], int]]:
-    """Base units that each bar is beside: of the weekday four weeks before, of the month a year before."""
+    """Base units that each bar is beside: of the weekday four weeks before, of a month or a year that of the
+    year before, as far as the period has it.
+    """
     if len(keys) > _MOST_LINES:
         return False, {}
-    if period.step == "month":
-        shifted = {key: (key[0].replace(year=key[0].year - 1), 0) for key in keys}
+    if period.step in LONG:
+        shifted = {key: (year_before(key[0]), 0) for key in keys}
+        first, last = year_before(period.first), min(year_before(period.last), figures.today)
     else:
-        shifted = {key: (key[0] - timedelta(_FOUR_WEEKS), key[1]) for key in keys}
-    days = [day for day, _ in shifted.values()]
-    last = min(max(days), figures.today - timedelta(1))
-    if period.step == "month":
-        last = min(max(days) + timedelta(30), figures.today)
-    those = Period("range", min(days), last, period.step)
+        back = timedelta(_FOUR_WEEKS)
+        shifted = {key: (key[0] - back, key[1]) for key in keys}
+        first, last = period.first - back, min(period.last - back, figures.today - timedelta(1))
+    if last < first:
+        return False, {}
+    those = Period("range", first, last, period.step)
     other = bars_of_meter(figures, those, meter)
     found = {}
     for key, place in shifted.items():
@@ -341,6 +342,8 @@ def _compared_bars(
 def before_name(period: Period, f: Locale) -> str:
     """What the short line across each bar is."""
     _ = f.gettext
+    if period.step == "year":
+        return _("the year before it")
     if period.step == "month":
         return _("the same month a year before")
     return _("the same weekday four weeks before")

@@ -8,7 +8,7 @@ from datetime import timedelta
 from gateway.status.energy.bars import band_sums, main_picture
 from gateway.status.energy.figures import IMPORT, Figures, total
 from gateway.status.energy.month import heat_map, month_so_far, night_loads
-from gateway.status.energy.period import MOST_BARS, SPANS, STEPS, Period, PeriodKind, Step, month_of
+from gateway.status.energy.period import MOST_BARS, SPANS, Period, PeriodKind, Step, month_of
 from gateway.status.energy.quality import measured_share
 from gateway.status.energy.shown import (
     Choice,
@@ -137,6 +137,7 @@ def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: L
         "hour": _("hour"),
         "day": _("day"),
         "month": _("month"),
+        "year": _("year"),
     }
     span = figures.span
     before, after = period.moved(-1), period.moved(1)
@@ -152,7 +153,7 @@ def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: L
         which = f"&meter={meter}" if meter else ""
         which += f"&quantity={other}" if other else ""
         view.spans.append(Choice(names[kind], f"/energy?{kind}={text}{which}", kind == period.span))
-    for step in STEPS[period.span] if period.days <= MOST_BARS else ("month",):
+    for step in period.steps:
         href = f"/energy?{period.query(meter, step, other)}"
         view.steps.append(Choice(steps[step], href, step == period.step))
     for place, each in enumerate(has if len(has) > 1 else ()):

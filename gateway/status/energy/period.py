@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Final, Literal
 
 PeriodKind = Literal["day", "week", "month", "year", "range"]
-Step = Literal["quarter", "hour", "day", "month"]
+Step = Literal["quarter", "hour", "day", "month", "year"]
 
 SPANS: Final[tuple[PeriodKind, ...]] = ("day", "week", "month", "year")
 STEPS: Final[Mapping[PeriodKind, tuple[Step, ...]]] = {
@@ -17,9 +17,12 @@ STEPS: Final[Mapping[PeriodKind, tuple[Step, ...]]] = {
     "week": ("hour", "day"),
     "month": ("hour", "day"),
     "year": ("day", "month"),
-    "range": ("day", "month"),
+    "range": ("hour", "day", "month", "year"),
 }
-"""What a span can be cut into; the first choice is the last one but for a day."""
+"""What a span can be cut into, a range of many days not into hours."""
+LONG: Final = frozenset({"month", "year"})
+"""Steps of many days."""
+MOST_DAYS_OF_HOURS: Final = 31
 _USUAL: Final[Mapping[PeriodKind, Step]] = {
     "day": "hour",
     "week": "day",
@@ -61,6 +64,34 @@ class Period:
                 return f"{self.first:%Y}"
             case _:
                 return str(self.first)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What a page cuts it into."""
+        if self.days > MOST_BARS:
+            return ("month", "year")
+        steps = STEPS[self.span]
+        return tuple(step for step in steps if step != "hour" or self.days <= MOST_DAYS_OF_HOURS)
+
+    def bar_of(self, day: date) -> date:
+        """The first day of the bar that a day is in."""
+        match self.step:
+            case "year":
+                return day.replace(month=1, day=1)
+            case "month":
+                return day.replace(day=1)
+            case _:
+                return day
+
+    def end_of_bar(self, first: date) -> date:
+        """The last day of the bar that begins on a day."""
+        match self.step:
+            case "year":
+                return year_of(first.year).last
+            case "month":
+                return month_of(first).last
+            case _:
+                return first
 
     def __contains__(self, day: date) -> bool:
         return self.first <= day <= self.last
@@ -109,7 +140,10 @@ def parse(query: Mapping[str, str], today: date) -> Period:
         last = _day(query.get("to", query.get("from", "")))
         _check_order(first, last)
         usual = "day" if (last - first).days < MOST_BARS else "month"
-        return Period("range", first, last, _step("range", step or usual))
+        period = Period("range", first, last, _step("range", step or usual))
+        if period.step == "hour" and period.days > MOST_DAYS_OF_HOURS:
+            raise ValueError(f"by=hour goes with at most {MOST_DAYS_OF_HOURS} days: write by=day")
+        return period
     for span in SPANS:
         if span in query:
             return _of(span, query[span], _step(span, step))
@@ -151,6 +185,12 @@ def month_of(day: date, step: Step = "day") -> Period:
 def year_of(year: int, step: Step = "month") -> Period:
     """A calendar year."""
     return Period("year", date(year, 1, 1), date(year, 12, 31), step)
+
+
+def year_before(day: date) -> date:
+    """29 February has the 28th before it."""
+    leap = (day.month, day.day) == (2, 29)
+    return day.replace(year=day.year - 1, day=28 if leap else day.day)
 
 
 def _month(first: date, by: int) -> date:

@@ -211,7 +211,7 @@ def unmeasured_days(figures: Figures, period: Period, meter: str, f: Locale) -> 
         if register is not None and register[1]:
             sums = figures.sums(*register, period.first, last)
             for day, one in sums.items():
-                bar = day.replace(day=1) if period.step == "month" else day
+                bar = period.bar_of(day)
                 if one.suspect:
                     found[bar] = _("partly suspect")
                 elif one.estimated:

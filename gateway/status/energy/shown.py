@@ -282,20 +282,24 @@ def bar_name(period: Period, key: tuple[date, int], f: Locale) -> str:
             return hours if period.span == "day" else f"{f.day(day)} {hours}"
         case "day":
             return f.day(day)
-        case _:
+        case "month":
             return f.month(day)
+        case "year":
+            return str(day.year)
 
 
 def bar_head(period: Period, f: Locale) -> str:
     """What stands above the names of the bars."""
     _ = f.gettext
-    return {"day": _("Day"), "month": _("Month")}.get(period.step, _("Time"))
+    return {"day": _("Day"), "month": _("Month"), "year": _("Year")}.get(period.step, _("Time"))
 
 
 def tick(period: Period, key: tuple[date, int], f: Locale) -> str:
     """The label below a bar; most have none."""
     day, slot = key
     match (period.step, period.span):
+        case ("year", _):
+            return str(day.year)
         case ("quarter", _):
             return f"{slot // 4:02}" if slot % 24 == 0 else ""
         case ("hour", "day"):
@@ -335,5 +339,6 @@ def unit(period: Period, f: Locale, unit: str = "kWh") -> str:
         "hour": _("%(unit)s in an hour"),
         "day": _("%(unit)s in a day"),
         "month": _("%(unit)s in a month"),
+        "year": _("%(unit)s in a year"),
     }
     return words[period.step] % {"unit": unit}

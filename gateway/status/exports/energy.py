@@ -9,7 +9,7 @@ from typing import Final
 from gateway.status.energy.bars import band_names, bars_of, bars_of_meter, quarters_due
 from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures import EXPORT, QUARTER, Figures
-from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.period import Period, month_of, year_of
 from gateway.status.energy.shown import bar_name, measure_of
 from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 from gateway.status.words.language import Locale
@@ -31,7 +31,7 @@ def energy_tables(figures: Figures, period: Period, meter: str, f: Locale) -> li
 
 
 def bars_table(figures: Figures, period: Period, meter: str, f: Locale) -> ExportTable:
-    """A row for each bar since measuring began: hour, day or month, those without a value too."""
+    """A row for each bar since measuring began: hour, day, month or year, those without a value too."""
     _ = f.gettext
     names = band_names(figures, period.first, f)
     bands = [name for name in (*_BANDS, *sorted(names)) if name in names]
@@ -50,9 +50,8 @@ def bars_table(figures: Figures, period: Period, meter: str, f: Locale) -> Expor
 
 def _steps(period: Period, f: Locale) -> str:
     _ = f.gettext
-    return {"quarter": _("Quarter hours"), "hour": _("Hours"), "day": _("Days"), "month": _("Months")}[
-        period.step
-    ]
+    words = {"quarter": _("Quarter hours"), "hour": _("Hours"), "day": _("Days")}
+    return {**words, "month": _("Months"), "year": _("Years")}[period.step]
 
 
 def _bars(
@@ -64,7 +63,7 @@ def _bars(
         marks = _marks(figures, part, quality_letters(figures, meter, part.first, part.last))
         for key in bars_of(part):
             held, due = groups.get(key), quarters_due(figures, part, key)
-            last = part.last if period.step == "month" else key[0]
+            last = min(part.last, part.end_of_bar(key[0]))
             if held is None and (not due or (figures.span and last < figures.span[0])):
                 continue
             sums, known = (held.bands, held.known) if held else ({}, 0)
@@ -83,12 +82,15 @@ def _bars(
 
 
 def parts_of(period: Period, today: date) -> list[Period]:
-    """The period month by month, as far as it is not ahead: who writes a file needs no more at once."""
-    found, month = [], month_of(period.first)
-    while month.first <= min(period.last, today):
-        first, last = max(month.first, period.first), min(month.last, period.last, today)
+    """The period month by month, of years year by year, as far as it is not ahead: who writes a file needs no
+    more at once.
+    """
+    part = year_of(period.first.year) if period.step == "year" else month_of(period.first)
+    found = []
+    while part.first <= min(period.last, today):
+        first, last = max(part.first, period.first), min(part.last, period.last, today)
         found.append(Period(period.span, first, last, period.step))
-        month = month.moved(1)
+        part = part.moved(1)
     return found
 
 
@@ -97,11 +99,9 @@ def _marks(figures: Figures, period: Period, letters: dict[date, str]) -> dict[t
     found: dict[tuple[date, int], str] = {}
     for day, text in letters.items():
         match period.step:
-            case "month":
-                key = (day.replace(day=1), 0)
+            case "day" | "month" | "year":
+                key = (period.bar_of(day), 0)
                 found[key] = found.get(key, "") + text
-            case "day":
-                found[day, 0] = text
             case _:
                 wide = 1 if period.step == "quarter" else 4
                 for start, letter in zip(figures.calendar.quarters(day), text, strict=False):
