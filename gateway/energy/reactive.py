@@ -20,6 +20,8 @@ from gateway.energy.calendar import Calendar
 _AMBER: Final = 80
 """Per cent of the limit."""
 _LIKE: Final = 4
+_TELLING: Final = 0.75
+"""Part of a month that must be known to say whether it kept its limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,13 @@ def _mean(days: Sequence[ReactiveDay]) -> tuple[int, int]:
     if not days:
         return 0, 0
     return sum(each.active for each in days) // len(days), sum(each.reactive for each in days) // len(days)
+
+
+def is_telling(known: int, expected: int) -> bool:
+    """Whether enough quarter hours of a month are known to say if it kept its limits, which go by all of
+    it.
+    """
+    return known >= expected * _TELLING
 
 
 def is_breach(active: int, reactive: int, limit: float) -> bool:

@@ -7,14 +7,16 @@ from __future__ import annotations
 import re
 from copy import deepcopy
 from dataclasses import replace
+from datetime import date
 
 import pytest
-from energy_building import RULES, energy_history, make_history
+from energy_building import RULES, ZONE, energy_history, make_history
 from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
 from gateway.config.rules import load_rules
-from gateway.energy import DatedRules, reactive
+from gateway.energy import Calendar, DatedRules, reactive
+from gateway.history import History
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +110,47 @@ async def test_the_first_screen_says_that_the_past_is_being_made(directory) -> N
         async with client(building) as browser:
             page = Page((await browser.get("/?lang=en")).text).text
         assert ("The past is being prepared: 34%." in page) == told
+
+
+def breached(directory, last: int) -> None:
+    """Half as much inductive as active energy from 6 October to a day of it; the limit is 20 %."""
+    history = History(directory, Calendar(ZONE))
+    for number in range(6, last + 1):
+        for start in history.calendar.quarters(date(2026, 10, number)):
+            _, drawn, index = history.place(("main", "active_energy_import"), start, make=False)
+            key, row, _ = history.place(("main", "reactive_energy_q1"), start, make=False)
+            row.put(index, drawn.values[index] * number // 20, "m", corrected=True)
+            history.touched(key, row)
+    history.save()
+    history.close()
+
+
+async def test_a_breach_stands_with_the_days_that_made_it(tmp_path) -> None:
+    make_history(tmp_path, NOW, 70)
+    breached(tmp_path, 22)
+    page = await text_of(tmp_path, "/reactive?lang=en")
+    assert "one breach a year may be disregarded" in page
+    assert (
+        "Days above the limit (inductive): 17, the first 6 Oct, the last 22 Oct; most on 22 Oct: 110%."
+        in page
+    )
+    turkish = await text_of(tmp_path, "/reactive?lang=tr", forgiven=("2026-10",))
+    assert "17, ilki 6 Eki, sonuncusu 22 Eki; en çok 22 Eki: %110." in turkish
+    report = await text_of(tmp_path, "/report/2026?lang=en")
+    assert "inductive passed" in report
+
+
+async def test_page_and_report_judge_the_same_months(tmp_path) -> None:
+    """Ten days of October are missing: nobody knows what they took, so nobody says that it passed."""
+    make_history(
+        tmp_path, NOW, 70, gap=lambda meter, day: meter == "main" and day.month == 10 and day.day > 21
+    )
+    breached(tmp_path, 21)
+    page = await text_of(tmp_path, "/reactive?lang=en")
+    assert "October 2026" in page
+    assert "not known as a whole; 240" in page
+    assert "may be disregarded" not in page
+    assert "month before passed" not in page
+    report = await text_of(tmp_path, "/report/2026?lang=en")
+    assert report.count("not known as a whole") == 1
+    assert report.count("inductive passed") == 1, "November, which goes on"

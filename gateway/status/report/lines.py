@@ -16,8 +16,6 @@ _WEEKS: Final = timedelta(364)
 """A year of whole weeks: a day is compared with the same weekday a year before."""
 ENOUGH: Final = 0.99
 """Part of the quarter hours that must be known of two times that are compared."""
-_TELLING: Final = 0.75
-"""Part of a month that must be known to say whether it kept the reactive limits, which go by all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class ReportLine:
     @property
     def is_telling(self) -> bool:
         """Whether enough is known of it to say if it kept the reactive limits."""
-        return self.known >= self.expected * _TELLING
+        return reactive.is_telling(self.known, self.expected)
 
     @property
     def from_sun(self) -> int | None:

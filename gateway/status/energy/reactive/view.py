@@ -12,11 +12,11 @@ from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import IMPORT, Figures, KnownQuarters, by_day
 from gateway.status.energy.gauge import gauge, reactive_ratio
 from gateway.status.energy.period import month_of
+from gateway.status.energy.reactive.past import PastMonths, past_months
 from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh, sum_in_short, titles_of
 from gateway.status.words.language import Locale
 
 _HEIGHT = 220
-_MONTHS = 12
 _PAST = 62
 """Days before the month that tell what the coming days will be like."""
 
@@ -55,10 +55,8 @@ class ReactiveView:
     downloads: list[Choice] = field(default_factory=list)
     quarters: KnownQuarters | None = None
     """How much of this month is known."""
-    past: DataTable | None = None
-    """The whole months before, with what became of each."""
-    past_title: str = ""
-    past_notes: list[str] = field(default_factory=list)
+    past: PastMonths | None = None
+    """The whole months before."""
 
 
 def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
@@ -108,7 +106,7 @@ def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
         view.notes += _billed(figures, view.kinds, f)
         view.gauge = gauge([(kind.name, kind.budget) for kind in view.kinds], f)
     _headline(view, f)
-    _past(view, figures, roots[0].id, (registers.inductive, registers.capacitive), f)
+    view.past = past_months(figures, roots[0].id, (registers.inductive, registers.capacitive), f)
     view.downloads = downloads("reactive", "", f) if view.kinds else []
     view.notes.append(_("By our meter; the bill is the distributor's."))
     return view
@@ -297,113 +295,3 @@ def _money(figures: Figures, varh: int, f: Locale) -> str:
     if tariff is None or tariff.reactive_price is None:
         return ""
     return f", {f.number(varh / 1000 * tariff.reactive_price, 0)} {tariff.reactive_currency}"
-
-
-def _past(view: ReactiveView, figures: Figures, meter: str, quantities: tuple[str, str], f: Locale) -> None:
-    """The months before: which passed a limit, and which of those breaches cost nothing."""
-    _ = f.gettext
-    months = _whole_months(figures, meter, quantities)
-    rules, facts = figures.facts.rules, figures.facts
-    assert rules is not None
-    assert facts.installed_kva is not None
-    limits = rules.reactive(facts.installed_kva, figures.today)
-    if not months or limits is None:
-        return
-    words = {
-        "kept": _("kept"),
-        "passed": _("passed: a charge"),
-        "open": _("passed: may be disregarded"),
-        "forgiven": _("passed, forgiven"),
-        "too_many": _("passed; named as forgiven, but the year has no more"),
-        "unfounded": _("kept; named as forgiven all the same"),
-    }
-    judged = reactive.forgiveness(months, facts.forgiven, limits.value.forgiven_per_year)
-    rows, gaps = [], False
-    for month, state in reversed(judged):
-        ratios = [
-            f.percent(amount / month.active, 1) if month.active else ""
-            for amount in (month.inductive, month.capacitive)
-        ]
-        bounds = " · ".join(f.percent(limit / 100) for limit in month.limits)
-        last = month_of(month.first).last
-        known = figures.known_of(figures.sums(meter, IMPORT, month.first, last), month.first, last)
-        became = words[state]
-        if not known.whole:
-            became += "; " + _("%(hours)s h are not known") % {"hours": f.number(known.missing_hours, 1)}
-            gaps = True
-        drawn = sum_in_short(kwh(month.active, f), whole=known.whole)
-        rows.append((f.month(month.first), drawn, *ratios, bounds, became))
-        said = _evidence(month, state, limits.source, f)
-        if said:
-            view.past_notes.append(said)
-    heads = (
-        _("Month"),
-        _("Drawn, kWh"),
-        _("Inductive"),
-        _("Capacitive"),
-        _("Limits"),
-        _("What became of it"),
-    )
-    view.past = DataTable(heads, tuple(rows))
-    passed = sum(any(month.passed) for month, _state in judged)
-    view.past_title = (
-        f.ngettext("%(n)s month before passed a limit", "%(n)s months before passed a limit", passed)
-        % {"n": passed}
-        if passed
-        else _("All months before kept the limits, as far as they are known")
-        if gaps
-        else _("All months before kept the limits")
-    )
-
-
-def _evidence(month: reactive.ReactiveMonth, state: reactive.Forgiveness, source: str, f: Locale) -> str:
-    """What stands behind a breach that is, or may be, disregarded."""
-    _ = f.gettext
-    if state not in {"open", "forgiven"}:
-        return ""
-    kinds = zip(
-        (_("inductive"), _("capacitive")), month.passed, (month.inductive, month.capacitive), strict=True
-    )
-    amounts = ", ".join(
-        _("%(kind)s %(kvarh)s kvarh") % {"kind": name, "kvarh": kwh(amount, f)}
-        for name, passed, amount in kinds
-        if passed
-    )
-    said = {
-        "month": f.month(month.first),
-        "amounts": amounts,
-        "kwh": kwh(month.active, f),
-        "source": source,
-        "name": f"{month.first:%Y-%m}",
-    }
-    if state == "forgiven":
-        text = _(
-            "%(month)s: %(amounts)s to %(kwh)s kWh drawn; disregarded, as the configuration says "
-            "(%(source)s)."
-        )
-    else:
-        text = _(
-            "%(month)s: %(amounts)s to %(kwh)s kWh drawn; one breach a year may be disregarded "
-            "(%(source)s). Look at the bill; when it was, add %(name)s to `building.forgiven`."
-        )
-    return text % said
-
-
-def _whole_months(figures: Figures, meter: str, quantities: tuple[str, str]) -> list[reactive.ReactiveMonth]:
-    """Of the twelve months before this one those that the history knows, and from their first day."""
-    rules, facts = figures.facts.rules, figures.facts
-    found = []
-    month = month_of(figures.today)
-    for back in range(_MONTHS, 0, -1):
-        past = month.moved(-back)
-        limits = rules.reactive(facts.installed_kva or 0.0, past.first) if rules else None
-        if limits is None or figures.span is None or past.first < figures.span[0]:
-            continue
-        active, inductive, capacitive = (
-            figures.sum_of(meter, quantity, past.first, past.last) for quantity in (IMPORT, *quantities)
-        )
-        if not figures.counted(meter, IMPORT, past.first, past.last)[1]:
-            continue
-        bounds = (limits.value.inductive, limits.value.capacitive)
-        found.append(reactive.ReactiveMonth(past.first, active, inductive, capacitive, bounds))
-    return found
