@@ -96,6 +96,16 @@ def rests(
     return found
 
 
+def new_load(rest: int, usual: Sequence[int], band: int) -> int | None:
+    """Check 15, its other side: by how much more (Wh) no sub meter counts than on the days like it (two at
+    least), when that is beyond the band and more than half of the usual; else None.
+    """
+    if len(usual) < 2:  # one day is no habit
+        return None
+    more = rest - sum(usual) // len(usual)
+    return more if more > band and 2 * more > rest - more else None
+
+
 @dataclass(frozen=True, slots=True)
 class RatioSuspicion:
     """A sub meter counts `factor` times what flows; that is the ratio of a transformer of `configured` A to

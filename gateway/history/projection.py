@@ -14,7 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from operator import attrgetter
 from typing import Any, Final
 
@@ -100,8 +100,6 @@ class Projection:
         self.history = history
         self._calendar = history.calendar
         self._tree = TreeWatch(history, meters)
-        self._tree_day: date | None = None
-        """The newest local day whose tree was looked at."""
         self._context = context
         self._meters: dict[str, MeterSeries] = {}
         self._offsets: dict[str, int] = {}
@@ -157,10 +155,9 @@ class Projection:
     def _check_tree(self) -> None:
         """Once the last quarter hours of a local day are surely here."""
         day, slot = self._calendar.place(self.newest // QUARTER * QUARTER)
-        if not slot or day == self._tree_day or not self.newest:
+        if not slot or not self.newest or not self._tree.is_due(yesterday := day - timedelta(1)):
             return
-        self._tree_day = day
-        for meter, finding in self._tree.findings(day - timedelta(1)):
+        for meter, finding in self._tree.findings(yesterday):
             self._tell(meter, [(QUANTITY, finding)])
         for meter, kind in self._tree.lasting:
             self._findings.lasts(meter, QUANTITY, [kind], self.newest)
@@ -358,7 +355,7 @@ class Projection:
             **self._dense.state(),
             "findings": self._findings.waiting(),
             "newest": self.newest,
-            "tree": self._tree_day and self._tree_day.isoformat(),
+            **self._tree.state(),
         }
         packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 6)
         watermark = f"{self.epoch} {self.seq}".encode()
@@ -389,7 +386,7 @@ class Projection:
             self._dense.restore(state)
             self._findings.wait_for(state["findings"])
             self.newest = state["newest"]
-            self._tree_day = date.fromisoformat(state["tree"]) if state["tree"] else None
+            self._tree.restore(state)
         except (zlib.error, ValueError, LookupError, TypeError) as error:
             # The days stand; the registers are learnt again from the journal, as far as it goes back.
             log.warning(

@@ -243,12 +243,12 @@ def test_failed_reads_tell_of_their_gap() -> None:
     assert run(register)[1] == []
 
 
-def meter(register, power) -> list[tuple[str, Interval | Finding]]:
+def meter(register, power, quantity="active_energy_import") -> list[tuple[str, Interval | Finding]]:
     series = MeterSeries(lambda _: Context(WH), Calendar())
     found = []
     for k, value in enumerate(register):
         found += series.take("active_power", T0 + k * POLL, None if power is None else power * GRAIN)
-        found += series.take("active_energy_import", T0 + k * POLL, value * GRAIN)
+        found += series.take(quantity, T0 + k * POLL, value * GRAIN)
     return [each for _, each in [*found, *series.close()]]
 
 
@@ -268,6 +268,13 @@ def test_a_register_that_stands_still_under_load_is_suspect_from_its_first_inter
     best = newest(found)
     assert "".join(each.quality for each in best.values()) == "mmmssss" + "m" * (len(best) - 7)
     assert [each.version for each in best.values()][2:7] == [1, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(("power", "told"), [(1200, True), (-1200, False), (0, False)])
+def test_a_total_that_stands_still_is_judged_while_nothing_is_fed_in(power, told) -> None:
+    """Some totals add what is fed in, others take it off: both say nothing of a building that feeds in."""
+    found = meter(rising(46) + [500_900] * 60, power, "active_energy_total")
+    assert ("frozen" in [each.kind for each in found if isinstance(each, Finding)]) == told
 
 
 @pytest.mark.parametrize("power", [None, 0, -1200, 6])

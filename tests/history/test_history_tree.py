@@ -73,6 +73,65 @@ def test_right_ratios_and_two_bad_days_are_left_alone(tmp_path) -> None:
     assert ISTANBUL.place(T0)[0].day == 21
 
 
+class ForgottenBuilding(Building):
+    """From a day on something draws beside the sub meters; on single days some more."""
+
+    def run(self, days, extra=0, since=0, *, single=()) -> None:
+        wh = {"main": 5_000_000, "hvac": 1_000_000, "light": 700_000}
+        for k in range(days * 96):
+            self.uptime = k * QUARTER
+            day = k // 96
+            hvac, light = (4000 if k // 9 % 2 else 700), 900
+            wh["light"] += light
+            wh["hvac"] += hvac
+            wh["main"] += hvac + light + 300 + (extra if day >= since or day in single else 0)
+            self.commit([(meter, {"active_energy_import": value / 1000}) for meter, value in wh.items()])
+        self.drain()
+
+
+def loads(gateway: Building) -> list[tuple[str, str, int]]:
+    return [each for each in gateway.told() if each[0] == "unmetered_load"]
+
+
+def test_a_load_that_no_sub_meter_counts_is_told_on_its_third_day(tmp_path) -> None:
+    gateway = ForgottenBuilding(tmp_path)
+    gateway.run(24, 400, since=18)
+    # The third local day begins at 21:00 UTC of the day before.
+    assert loads(gateway) == [("unmetered_load", "main", 19)]
+    gateway.save()
+    with closing(HistoryReader(tmp_path)) as reader:
+        (one,) = [each for each in reader.findings() if each.finding.kind == "unmetered_load"]
+    amounts = {name: grains // 10**12 for name, grains in one.finding.amounts.items()}
+    assert amounts["usual"] == pytest.approx(300 * 96, rel=0.02)
+    assert amounts["rest"] == pytest.approx(700 * 96, rel=0.02)
+    assert one.seen - one.finding.t >= 2 * 96 * QUARTER
+
+
+@pytest.mark.parametrize(
+    ("days", "more"),
+    [
+        (24, {"extra": 120, "since": 18}),  # less than half of the usual
+        (24, {"extra": 400, "since": 99, "single": (18, 19, 21)}),  # two days in a row
+        (13, {"extra": 400, "since": 8}),  # nobody knows yet what is usual
+        (24, {"extra": 400, "since": 0}),  # that is what is usual
+    ],
+    ids=["little", "two days", "too early", "always"],
+)
+def test_what_is_no_new_load_is_left_alone(tmp_path, days, more) -> None:
+    gateway = ForgottenBuilding(tmp_path)
+    gateway.run(days, **more)
+    assert loads(gateway) == []
+
+
+def test_a_new_load_is_told_once_over_restarts(tmp_path) -> None:
+    gateway = ForgottenBuilding(tmp_path)
+    gateway.run(24, 400, since=18)
+    gateway.save()
+    gateway.kill()
+    gateway.drain()
+    assert len(loads(gateway)) == 1
+
+
 class SunBuilding(Gateway):
     """A roof that by day gives more than is used: then the main meter draws nothing and feeds in."""
 

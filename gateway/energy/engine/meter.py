@@ -18,11 +18,13 @@ from gateway.energy.engine.units import HOUR
 COMPANIONS: Final = {
     "active_energy_import": ("active_power", 1),
     "active_energy_export": ("active_power", -1),
+    "active_energy_total": ("active_power", 0),
     "apparent_energy": ("apparent_power", 1),
     "heat_energy": ("heat_power", 1),
     "volume": ("volume_flow", 1),
 }
-"""Counter → the gauge that is its rate, and which sign of it counts. Kept in grains an hour: kW as kWh,
+"""Counter → the gauge that is its rate, and which sign of it counts (0: how a total counts what is fed in
+differs from meter to meter; it is judged while nothing is). Kept in grains an hour: kW as kWh,
 m³/h as m³.
 """
 GAUGES: Final = {gauge: counter for counter, (gauge, _) in COMPANIONS.items()}
@@ -67,9 +69,13 @@ class Power:
         self._quarters = {start: sums for start, *sums in quarters}
 
     def energy(self, sign: int, start: int) -> int | None:
-        """Grains of one sign in a quarter hour; None unless it was read throughout."""
+        """Grains of one sign in a quarter hour, of none (0) where there is a negative part none at all; None
+        unless it was read throughout.
+        """
         sums = self._quarters.get(start)
-        return None if sums is None or sums[2] < QUARTER else sums[0 if sign > 0 else 1] // HOUR
+        if sums is None or sums[2] < QUARTER or (sign == 0 and sums[1]):
+            return None
+        return sums[1 if sign < 0 else 0] // HOUR
 
 
 class MeterSeries:

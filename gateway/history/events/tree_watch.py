@@ -1,14 +1,15 @@
-"""Main against sub meters, day by day (checks 15 and 16): who counts more than comes in, and whose
-transformer is another one than was configured; and grid against plants, which cannot use less than nothing.
+"""Main against sub meters, day by day (checks 15 and 16): who counts more than comes in, where a load was
+added that no sub meter counts, and whose transformer is another one than was configured; and grid against
+plants, which cannot use less than nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from math import gcd, isqrt
-from typing import Final
+from typing import Any, Final
 
 from gateway.energy import EXPORT, GRAIN, IMPORT, Finding, Register, consumption, counter_of, tree
 from gateway.history.history import History
@@ -17,6 +18,8 @@ QUANTITY: Final = IMPORT
 PERSIST: Final = 3
 """Days in a row."""
 WEEK: Final = 7
+_LIKE: Final = (7, 14, 21, 28)
+"""Days back to the same weekdays."""
 HOUR: Final = 4
 """Quarter hours."""
 
@@ -30,13 +33,36 @@ class TreeWatch:
         self._meters = meters
         self.lasting: list[tuple[str, str]] = []
         """Meter and kind of what is so on the day that was looked at last, new or not."""
+        self._day: date | None = None
+        """The day that was looked at last."""
+        self._rests: dict[str, dict[int, int]] = {}
+        """Meter → days (from 0001-01-01) of the last weeks → Wh that no sub meter counted."""
+        self._more: dict[str, int] = {}
+        """Meter → days in a row on which no sub meter counted clearly more than is usual."""
+
+    def is_due(self, day: date) -> bool:
+        """Whether it was not looked at before."""
+        return day != self._day
+
+    def state(self) -> dict[str, Any]:
+        """As JSON values."""
+        rests = {meter: [*days.items()] for meter, days in self._rests.items()}
+        after = self._day and (self._day + timedelta(1)).isoformat()
+        return {"tree": after, "rests": rests, "more": self._more}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know what `state` gave; an earlier version knew no rests."""
+        self._day = date.fromisoformat(state["tree"]) - timedelta(1) if state["tree"] else None
+        self._rests = {meter: dict(days) for meter, days in state.get("rests", {}).items()}
+        self._more = dict(state.get("more", {}))
 
     def findings(self, day: date) -> Iterator[tuple[str, Finding]]:
         """What there is to tell of a day, by meter."""
-        self.lasting = []
+        self.lasting, self._day = [], day
         start, flows = self._calendar.quarters(day)[0], _Flows(self._history)
         meters = _with_plants(self._meters, flows.plants)
         days = [day - timedelta(back) for back in range(PERSIST + 1)]
+        yield from self._new_loads(_rests(meters, flows, day), day, start)
         *lasting, before = [_over(meters, flows, each) for each in days]
         for name, rest in lasting[0].items():
             if all(name in each for each in lasting):
@@ -61,6 +87,28 @@ class TreeWatch:
             facts = {"factor": f"{found.factor:.3f}", "pairs": pairs}
             if self._suspicion(meters, flows, meter, days[1]) is None:
                 yield meter.id, Finding("transformer_ratio", start, {}, facts)
+
+    def _new_loads(
+        self, rests: Sequence[tree.UnmeteredRest], day: date, start: int
+    ) -> Iterator[tuple[str, Finding]]:
+        """What no sub meter counts has grown beyond what is usual on that weekday, and stays so."""
+        more = {}
+        for rest in rests:
+            past = self._rests.setdefault(rest.meter, {})
+            like = [past[day.toordinal() - back] for back in _LIKE if day.toordinal() - back in past]
+            beyond = tree.new_load(rest.rest, like, rest.band)
+            past[day.toordinal()] = rest.rest
+            for old in [each for each in past if each < day.toordinal() - _LIKE[-1]]:
+                del past[old]
+            if beyond is None:
+                continue
+            more[rest.meter] = self._more.get(rest.meter, 0) + 1
+            if more[rest.meter] >= PERSIST:
+                self.lasting.append((rest.meter, "unmetered_load"))
+            if more[rest.meter] == PERSIST:
+                amounts = {"rest": rest.rest, "usual": rest.rest - beyond, "band": rest.band}
+                yield rest.meter, Finding("unmetered_load", start, {k: v * GRAIN for k, v in amounts.items()})
+        self._more = more
 
     def _suspicion(
         self, meters: Sequence[tree.TreeMeter], flows: _Flows, meter: tree.TreeMeter, day: date
@@ -184,7 +232,11 @@ def _with_plants(meters: Sequence[tree.TreeMeter], plants: Collection[str]) -> l
     return [each for each in meters if each.id not in roots]
 
 
-def _over(meters: Sequence[tree.TreeMeter], flows: _Flows, day: date) -> dict[str, tree.UnmeteredRest]:
+def _rests(meters: Sequence[tree.TreeMeter], flows: _Flows, day: date) -> list[tree.UnmeteredRest]:
     known = {each.id: flow for each in meters if (flow := flows.of_day(each.id, day)) is not None}
     energies, through = ({name: flow[at] for name, flow in known.items()} for at in (0, 1))
-    return {rest.meter: rest for rest in tree.rests(meters, energies, through) if rest.over_counted}
+    return tree.rests(meters, energies, through)
+
+
+def _over(meters: Sequence[tree.TreeMeter], flows: _Flows, day: date) -> dict[str, tree.UnmeteredRest]:
+    return {rest.meter: rest for rest in _rests(meters, flows, day) if rest.over_counted}

@@ -21,6 +21,7 @@ _FRESH: Final = {
     "identity": _DAY,
     "incoherent": _DAY,
     "over_count": 2 * _DAY,
+    "unmetered_load": 2 * _DAY,
     "negative_use": 2 * _DAY,
     "transformer_ratio": 2 * _DAY,
 }

@@ -54,6 +54,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "over_count": N_(
         "the meters below it have counted %(rest)s more than came in through it, on three days in a row"
     ),
+    "unmetered_load": N_(
+        "on three days in a row the meters below it have missed %(rest)s, usually %(usual)s: a load that no "
+        "meter counts"
+    ),
     "negative_use": N_(
         "grid and plants say that the building used less than nothing: by %(rest)s, in %(hours)s hours of "
         "the day"
@@ -75,6 +79,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "over_count": N_(
         "Compare ct and vt of these meters with their transformers, and parent with the wiring."
     ),
+    "unmetered_load": N_("Find what was connected, or give it a meter; a new sub meter needs its parent."),
     "negative_use": N_(
         "Compare ct and vt of grid and plant with their transformers, and yield with the plant."
     ),
