@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from energy_building import METERS as METERS_OF_TOWN
-from energy_building import energy_history, keep_polls, make_history
+from energy_building import energy_history, keep_findings, keep_polls, make_history
 from long_history import shape, write_years
 from status_building import BUSES, CALM, HOUR, METERS, NOW, SNAPSHOT, Building, electric, lost, meter, value
 
+from gateway.energy import Finding
 from gateway.errors import HistoryError
 from gateway.status.energy.facts import BuildingFacts, EnergyHistory, EnergyMeter
 from gateway.status.snapshot import ClockView, JournalView, MeterView, Snapshot
@@ -87,6 +88,26 @@ def five_years(folder: Path) -> Building:
     }
     write_years(folder, NOW, 1826, registers)
     return _building(whole(), energy_history(folder))
+
+
+def findings(folder: Path) -> Building:
+    """The checks found a wrong ratio, a phase that works against the others, a register that began anew."""
+    history = _town(folder)
+    ratio = Finding(
+        "transformer_ratio", NOW - 480 * HOUR, {}, {"factor": "2.000", "pairs": "100/200, 50/100, 75/150"}
+    )
+    wrong = Finding("wiring", NOW - 9 * HOUR, {}, {"what": "l2", "value": "-0.31"})
+    reset = Finding("reset", NOW - 48 * HOUR, {"from": 184_223 * 10**15 + 5 * 10**14, "to": 0})
+    spike = Finding("spike", NOW - 24 * HOUR, {"highest": 40 * 10**15}, {"percent": 210})
+    keep_findings(
+        folder,
+        NOW,
+        ("heat", IMPORT, ratio, 12),
+        ("heat", "", wrong, 1),
+        ("main", IMPORT, reset, 48),
+        ("main", IMPORT, spike, 24),
+    )
+    return _building(whole(), history)
 
 
 def forty_meters(folder: Path) -> Building:
@@ -172,6 +193,7 @@ STATES: dict[str, Callable[[Path], Building]] = {
     for each in (
         broker_away,
         dead_meter,
+        findings,
         empty_journal,
         unsynchronised,
         five_years,

@@ -138,6 +138,9 @@ async def test_the_page_of_a_meter_has_all_of_it(building) -> None:
     ]
     assert at == sorted(at)
     assert "(configured/installed: 100/200, 50/100)" in told
+    first = text.partition("What the checks found")[0]
+    assert "Compare ct of this meter with the plate of its transformers." in first
+    assert "submeter wiring hvac" in first
     async with client(building) as browser:
         assert "What the checks found" not in (await browser.get("/meter/main?lang=en")).text
 

@@ -15,6 +15,7 @@ from gateway.status.energy.charts import Numbers
 from gateway.status.energy.period import Period, Step
 from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
+from gateway.status.words.notices import Notice
 
 HOUR = 4
 _LAST = 2
@@ -98,12 +99,14 @@ class Picture:
 @dataclass(frozen=True, slots=True)
 class MeterLately:
     """What the page of a meter says of the last days: periods, what it counted in them, the addresses of
-    their views; how it answered; what the checks found: when, of which register, what.
+    their views; how it answered; what the checks found: when, of which register, what; what of it somebody
+    should see to.
     """
 
     use: tuple[tuple[str, str, str], ...] = ()
     polls: Picture | None = None
     found: tuple[tuple[str, str, str], ...] = ()
+    jobs: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,9 @@ def _lately(history: EnergyHistory, now: Snapshot, meter: str, language: str) ->
             figures = figures_of(history, reader, now)
             polls = polls_of_week(figures, meter, f) if view and view.bus else None
             found = check_notices.of_meter(figures.findings, meter, f)
-            return MeterLately(tuple(meter_use(figures, meter, f)), polls, found)
+            label = {meter: view.label} if view else {}
+            wrong = check_notices.jobs(figures.findings, label, figures.end, f)
+            return MeterLately(tuple(meter_use(figures, meter, f)), polls, found, tuple(wrong))
     except HistoryError:
         return MeterLately()
 

@@ -100,7 +100,8 @@ class HomeCache:
         if kept is not None and 0 <= now.taken - kept[0] < KEPT:
             return kept[1]
         made = HomeEnergy() if history is None else _home(history, now, language)
-        if history is not None and history.progress < 1:
+        # Where today is known already only seconds are missing.
+        if history is not None and history.progress < 1 and made.curve is None:
             made = replace(made, preparing=preparing(history, Locale(language, now.timezone, now.taken)))
         self._kept[language] = (now.taken, made)
         return made

@@ -152,7 +152,7 @@ def fragment(  # noqa: PLR0917 - what a page is made of
         ],
         "url": visitor.url,
         "lang": visitor.language,
-        "notices": [*energy.jobs, *known],
+        "notices": [*energy.jobs, *lately.jobs, *known],
         "verdict": _with_jobs(notices.headline(verdict, now, locale), energy, len(known), locale),
         "meter": meter,
         "names": MarkedNames(now, visitor.language),
