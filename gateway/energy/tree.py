@@ -38,6 +38,8 @@ FIT: Final = 0.8
 """Part of the main meter's steps in a sub meter's that must follow it (R²)."""
 QUIET: Final = 4
 """Times that the main meter's steps must be larger while the sub meter steps than while it does not."""
+HABIT: Final = 3
+"""Like days without which nobody knows what no sub meter usually counts."""
 LARGE: Final = 10
 """A step counts when it is at least a tenth of the sub meter's largest one."""
 
@@ -97,12 +99,13 @@ def rests(
 
 
 def new_load(rest: int, usual: Sequence[int], band: int) -> int | None:
-    """Check 15, its other side: by how much more (Wh) no sub meter counts than on the days like it (two at
-    least), when that is beyond the band and more than half of the usual; else None.
+    """Check 15, its other side: by how much more (Wh) no sub meter counts than on the days like it (their
+    median: one of three or four may be a holiday), when that is beyond the band and more than half of the
+    usual; else None.
     """
-    if len(usual) < 2:  # one day is no habit
+    if len(usual) < HABIT:
         return None
-    more = rest - sum(usual) // len(usual)
+    more = rest - round(median(usual))
     return more if more > band and 2 * more > rest - more else None
 
 

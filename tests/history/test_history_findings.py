@@ -8,7 +8,7 @@ from history_gateway import QUARTER, T0, Gateway
 from gateway.energy import Finding
 from gateway.errors import HistoryError
 from gateway.history import HistoryReader
-from gateway.history.events.findings import KEPT, KEPT_OF_A_KIND, Findings, unpacked_findings
+from gateway.history.events.findings import KEPT, KEPT_OF_A_KIND, NOTED, Findings, unpacked_findings
 
 IMPORT = "active_energy_import"
 
@@ -45,10 +45,21 @@ def test_what_lasts_has_its_newest_time_and_nothing_else_has() -> None:
     findings = Findings()
     findings.add("m", "", Finding("wiring", 5, {}, {"what": "l1", "value": "0.3"}))
     findings.add("m", IMPORT, Finding("frozen", 6))
-    findings.lasts("m", "", ["wiring", "network"], 90)
-    findings.lasts("m", "", ["wiring"], 80)
-    findings.lasts("other", IMPORT, ["frozen"], 90)
-    assert found(findings) == [("m", "frozen", 6, 6), ("m", "wiring", 5, 90)]
+    findings.lasts("m", "", ["wiring", "network"], 9 * NOTED)
+    findings.lasts("m", "", ["wiring"], 8 * NOTED)
+    findings.lasts("other", IMPORT, ["frozen"], 9 * NOTED)
+    assert found(findings) == [("m", "frozen", 6, 6), ("m", "wiring", 5, 9 * NOTED)]
+
+
+def test_what_lasts_is_written_by_the_hour_and_not_at_every_save() -> None:
+    findings = Findings()
+    findings.add("m", "", Finding("wiring", 0, {}, {"what": "l1", "value": "0.3"}))
+    saves = 0
+    for t in range(0, 4 * NOTED, NOTED // 4):
+        findings.lasts("m", "", ["wiring"], t)
+        saves += bool(findings.packed())
+        findings.saved()
+    assert saves == 4
 
 
 @pytest.mark.parametrize("packed", [b"", b"x", None])
@@ -101,10 +112,10 @@ def test_a_save_that_failed_is_made_good_by_the_next(tmp_path, monkeypatch) -> N
 def test_what_lasts_at_a_save_is_told_as_lasting(tmp_path) -> None:
     gateway = Gateway(tmp_path)
     apart = {"active_power": 4.0, "apparent_power": 5.0, "power_factor": 0.2, IMPORT: 1.0}
-    for k in range(20):
+    for k in range(80):
         gateway.uptime = k * 60_000
         gateway.commit([("m", apart)])
     gateway.save()
     with closing(HistoryReader(tmp_path)) as reader:
         (one,) = [each for each in reader.findings() if each.finding.kind == "identity"]
-    assert (one.finding.t, one.seen) == (T0 + 4 * 60_000, T0 + 19 * 60_000)
+    assert (one.finding.t, one.seen) == (T0 + 4 * 60_000, T0 + 79 * 60_000)

@@ -95,9 +95,9 @@ def loads(gateway: Building) -> list[tuple[str, str, int]]:
 
 def test_a_load_that_no_sub_meter_counts_is_told_on_its_third_day(tmp_path) -> None:
     gateway = ForgottenBuilding(tmp_path)
-    gateway.run(24, 400, since=18)
+    gateway.run(30, 400, since=25)
     # The third local day begins at 21:00 UTC of the day before.
-    assert loads(gateway) == [("unmetered_load", "main", 19)]
+    assert loads(gateway) == [("unmetered_load", "main", 26)]
     gateway.save()
     with closing(HistoryReader(tmp_path)) as reader:
         (one,) = [each for each in reader.findings() if each.finding.kind == "unmetered_load"]
@@ -110,12 +110,13 @@ def test_a_load_that_no_sub_meter_counts_is_told_on_its_third_day(tmp_path) -> N
 @pytest.mark.parametrize(
     ("days", "more"),
     [
-        (24, {"extra": 120, "since": 18}),  # less than half of the usual
-        (24, {"extra": 400, "since": 99, "single": (18, 19, 21)}),  # two days in a row
-        (13, {"extra": 400, "since": 8}),  # nobody knows yet what is usual
-        (24, {"extra": 400, "since": 0}),  # that is what is usual
+        (29, {"extra": 120, "since": 25}),  # less than half of the usual
+        (29, {"extra": 400, "since": 99, "single": (25, 26, 28)}),  # two days in a row
+        (19, {"extra": 400, "since": 15}),  # nobody knows yet what is usual
+        (29, {"extra": 400, "since": 0}),  # that is what is usual
+        (29, {"extra": -250, "since": 99, "single": range(15, 21)}),  # a week of holidays went before
     ],
-    ids=["little", "two days", "too early", "always"],
+    ids=["little", "two days", "too early", "always", "holidays"],
 )
 def test_what_is_no_new_load_is_left_alone(tmp_path, days, more) -> None:
     gateway = ForgottenBuilding(tmp_path)
@@ -125,7 +126,7 @@ def test_what_is_no_new_load_is_left_alone(tmp_path, days, more) -> None:
 
 def test_a_new_load_is_told_once_over_restarts(tmp_path) -> None:
     gateway = ForgottenBuilding(tmp_path)
-    gateway.run(24, 400, since=18)
+    gateway.run(30, 400, since=25)
     gateway.save()
     gateway.kill()
     gateway.drain()

@@ -19,6 +19,8 @@ WAITING: Final = 5_000
 """Findings that wait to be told; beyond that the oldest are let go."""
 KEPT, KEPT_OF_A_KIND = 1_000, 8
 """Findings that stay in the file, and of them those of one kind and register."""
+NOTED: Final = 3_600_000
+"""ms after which it is noted anew that a finding lasts: each time all of them are written."""
 FindingKey = tuple[str, str, str]
 """Meter, quantity and kind."""
 
@@ -52,7 +54,7 @@ class Findings:
         """At `t` it is still as the newest findings of these kinds say."""
         for kind in kinds:
             row = self._kept.get((meter, quantity, kind))
-            if row and row[-1].seen < t:
+            if row and row[-1].seen <= t - NOTED:
                 row[-1] = replace(row[-1], seen=t)
                 self._changed = True
 
