@@ -98,15 +98,20 @@ def rests(
     return found
 
 
-def new_load(rest: int, usual: Sequence[int], band: int) -> int | None:
-    """Check 15, its other side: by how much more (Wh) no sub meter counts than on the days like it (their
-    median: one of three or four may be a holiday), when that is beyond the band and more than half of the
-    usual; else None.
+def new_load(rest: UnmeteredRest, like: Sequence[tuple[int, int]]) -> int | None:
+    """Check 15, its other side: what no sub meter usually counts (Wh), when the rest is beyond that by more
+    than the band and half of it; else None. `like`: of days like it what no sub meter counted, and they did.
+
+    The median of three days or four: one may be a holiday. Where the sub meters count more than usual, what
+    they do not count may have grown as much: the building is busier.
     """
-    if len(usual) < HABIT:
+    if len(like) < HABIT:
         return None
-    more = rest - round(median(usual))
-    return more if more > band and 2 * more > rest - more else None
+    usual, metered = (max(0, round(median(values))) for values in zip(*like, strict=True))
+    if rest.metered > metered > 0:
+        usual = usual * rest.metered // metered
+    more = rest.rest - usual
+    return usual if rest.rest > rest.band and more > rest.band and 2 * more > usual else None
 
 
 @dataclass(frozen=True, slots=True)

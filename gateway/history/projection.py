@@ -99,7 +99,6 @@ class Projection:
     ) -> None:
         self.history = history
         self._calendar = history.calendar
-        self._tree = TreeWatch(history, meters)
         self._context = context
         self._meters: dict[str, MeterSeries] = {}
         self._offsets: dict[str, int] = {}
@@ -113,6 +112,7 @@ class Projection:
         """
         self._watches: dict[str, Plausibility] = {}
         self._findings = Findings(history.known("findings"))
+        self._tree = TreeWatch(history, meters, tell_all=self._findings.are_new)
         self._polls = unpacked_polls(history.known("polls"))
         self.epoch, self.seq = history.watermark
         self.newest = 0
@@ -366,12 +366,13 @@ class Projection:
         self._findings.saved()
 
     def _note_what_lasts(self) -> None:
-        for meter, watch in self._watches.items():
-            self._findings.lasts(meter, "", watch.lasting, self.newest)
         for meter, series in self._meters.items():
+            newest = series.newest or 0
+            if (watch := self._watches.get(meter)) is not None:
+                self._findings.lasts(meter, "", watch.lasting, newest)
             for quantity in series.quantities:
                 if (counter := series.series(quantity)) is not None:
-                    self._findings.lasts(meter, quantity, counter.lasting, self.newest)
+                    self._findings.lasts(meter, quantity, counter.lasting, newest)
 
     def _restore(self, packed: bytes) -> None:
         try:
@@ -381,6 +382,8 @@ class Projection:
             for meter, watch in state["watches"].items():
                 self._watches[meter] = self._plausibility(meter)
                 self._watches[meter].restore(watch)
+                if self._findings.are_new:
+                    self._watches[meter].tell_again()
             self._offsets = state["offsets"]
             self._held = {boot: deque(map(loaded, held)) for boot, held in state["held"].items()}
             self._dense.restore(state)

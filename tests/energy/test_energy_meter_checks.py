@@ -221,6 +221,28 @@ def test_a_week_of_small_currents_tells_a_transformer_that_is_too_large() -> Non
     ]
 
 
+def test_a_week_that_was_not_seen_from_its_first_day_says_nothing_of_the_transformer() -> None:
+    """A meter that was set up on its last evening had no chance to be loaded."""
+    quiet = SOUND | phases(current=(4.0, 5.0, 3.0), active_power=(0.9, 1.1, 0.6)) | {"active_power": 2.6}
+    quiet |= {"apparent_power": 2.76, "power_factor": 0.942, "reactive_power": 0.9}
+    first, watch = T0 // WEEK * WEEK + 6 * WEEK // 7, Plausibility(200)
+    told = [each for k in range(9) for each in watch.take(first + k * WEEK // 7, quiet)]
+    assert [each.t for each in told] == [first + 8 * WEEK // 7]
+    again = Plausibility(200)
+    assert not [*again.take(first, quiet)]
+    again.restore(watch.state())
+    assert not [*again.take(first + 9 * WEEK // 7, quiet)]
+
+
+@pytest.mark.parametrize(("primary", "told"), [(None, True), (20, True), (400, False)])
+def test_the_last_digit_of_a_meter_with_large_transformers_is_no_contradiction(primary, told) -> None:
+    """0.1 kVA is its last digit: at night nothing fits to 3 %."""
+    night = {"active_power": 0.5, "reactive_power": 0.2, "apparent_power": 0.6, "power_factor": 0.93}
+    watch = Plausibility(primary)
+    found = [each for k in range(PERSIST) for each in watch.take(T0 + k * 60_000, night)]
+    assert [each.kind for each in found] == ["identity"] * told
+
+
 @pytest.mark.parametrize(
     ("value", "valid", "percent"),
     [(61, 10, 510), (60, 10, None), (0, 10, None), (5, 0, None), (700, 100, 600)],

@@ -109,6 +109,51 @@ def test_a_save_that_failed_is_made_good_by_the_next(tmp_path, monkeypatch) -> N
     assert "reset" in kinds(tmp_path)
 
 
+def test_a_register_that_is_not_known_here_is_left_out() -> None:
+    findings = Findings()
+    findings.add("m", "of_a_later_version", Finding("reset", 5))
+    findings.add("m", "", Finding("wiring", 6))
+    assert found(findings) == [("m", "wiring", 6, 6)]
+
+
+def test_a_meter_that_is_silent_says_nothing_any_more(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    apart = {"active_power": 4.0, "apparent_power": 5.0, "power_factor": 0.2, IMPORT: 1.0}
+    for k in range(0, 3000, 10):
+        gateway.uptime = k * 60_000
+        both = [("m", apart)] if k < 180 else []
+        gateway.commit([*both, ("other", {IMPORT: 1.0 + k})])
+    gateway.save()
+    with closing(HistoryReader(tmp_path)) as reader:
+        (one,) = [each for each in reader.findings() if each.finding.kind == "identity"]
+    assert one.seen <= T0 + 180 * 60_000
+
+
+def test_what_lasts_when_nothing_was_kept_is_told_once_more(tmp_path) -> None:
+    """An earlier version told the platform alone."""
+    gateway = Gateway(tmp_path)
+    apart = {"active_power": 4.0, "apparent_power": 5.0, "power_factor": 0.2, IMPORT: 1.0}
+
+    def live(first: int, last: int) -> None:
+        for k in range(first, last):
+            gateway.uptime = k * 60_000
+            gateway.commit([("m", apart)])
+        gateway.save()
+
+    live(0, 20)
+    gateway.history._conn.execute("DELETE FROM known WHERE name = 'findings'")
+    gateway.kill()
+    live(20, 40)
+    assert "identity" in kinds(tmp_path)
+    gateway.drain()
+    told = [each for each in gateway.platform.findings if "identity" in each]
+    gateway.kill()
+    live(40, 60)
+    gateway.drain()
+    assert [each for each in gateway.platform.findings if "identity" in each] == told
+    assert len(told) == 2
+
+
 def test_what_lasts_at_a_save_is_told_as_lasting(tmp_path) -> None:
     gateway = Gateway(tmp_path)
     apart = {"active_power": 4.0, "apparent_power": 5.0, "power_factor": 0.2, IMPORT: 1.0}

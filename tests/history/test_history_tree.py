@@ -76,12 +76,14 @@ def test_right_ratios_and_two_bad_days_are_left_alone(tmp_path) -> None:
 class ForgottenBuilding(Building):
     """From a day on something draws beside the sub meters; on single days some more."""
 
-    def run(self, days, extra=0, since=0, *, single=()) -> None:
+    def run(self, days, extra=0, since=0, *, single=(), factor=1) -> None:
         wh = {"main": 5_000_000, "hvac": 1_000_000, "light": 700_000}
         for k in range(days * 96):
             self.uptime = k * QUARTER
             day = k // 96
             hvac, light = (4000 if k // 9 % 2 else 700), 900
+            if day >= since:
+                hvac, light = hvac * factor, light * factor
             wh["light"] += light
             wh["hvac"] += hvac
             wh["main"] += hvac + light + 300 + (extra if day >= since or day in single else 0)
@@ -115,13 +117,25 @@ def test_a_load_that_no_sub_meter_counts_is_told_on_its_third_day(tmp_path) -> N
         (19, {"extra": 400, "since": 15}),  # nobody knows yet what is usual
         (29, {"extra": 400, "since": 0}),  # that is what is usual
         (29, {"extra": -250, "since": 99, "single": range(15, 21)}),  # a week of holidays went before
+        (29, {"extra": -2000, "since": 99, "single": range(25)}),  # an over-count was mended
+        (29, {"extra": 400, "since": 25, "factor": 3}),  # the building is busier
     ],
-    ids=["little", "two days", "too early", "always", "holidays"],
+    ids=["little", "two days", "too early", "always", "holidays", "mended", "busier"],
 )
 def test_what_is_no_new_load_is_left_alone(tmp_path, days, more) -> None:
     gateway = ForgottenBuilding(tmp_path)
     gateway.run(days, **more)
     assert loads(gateway) == []
+
+
+def test_a_load_of_working_days_is_told_once(tmp_path) -> None:
+    gateway = ForgottenBuilding(tmp_path)
+    gateway.run(44, 400, since=99, single=(25, 26, 27, 30, 31, 32, 33, 34, 37, 38, 39, 40, 41))
+    assert len(loads(gateway)) == 1
+    gateway.save()
+    with closing(HistoryReader(tmp_path)) as reader:
+        (one,) = [each for each in reader.findings() if each.finding.kind == "unmetered_load"]
+    assert one.seen - one.finding.t > 14 * 96 * QUARTER
 
 
 def test_a_new_load_is_told_once_over_restarts(tmp_path) -> None:

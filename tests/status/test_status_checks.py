@@ -87,6 +87,22 @@ def test_what_passes_or_is_told_elsewhere_is_nothing_to_see_to(kind) -> None:
     assert jobs(KeptFinding("m", IMPORT, Finding(kind, NOW), NOW)) == []
 
 
+def test_a_circuit_that_rests_has_no_wrong_transformers() -> None:
+    large, small = (
+        Finding("transformer_size", NOW, {}, {"what": what, "percent": "3.1"})
+        for what in ("too_large", "too_small")
+    )
+    assert jobs(KeptFinding("m", "", large, NOW)) == []
+    assert len(jobs(KeptFinding("m", "", small, NOW))) == 1
+
+
+def test_a_finding_of_another_version_takes_no_page_down() -> None:
+    for finding in (Finding("seen_by_a_later_one", NOW), Finding("reset", NOW, {"until_now": 5})):
+        assert on_page(IMPORT, finding, F["tr"]) == finding.kind
+        one = KeptFinding("m", IMPORT, finding, NOW)
+        assert check_notices.of_meter([one], "m", F["tr"])[0][2] == finding.kind
+
+
 @pytest.mark.parametrize("kind", ["swap", "returned"])
 def test_a_register_that_began_anew_is_explained_by_what_came_after(kind) -> None:
     reset = KeptFinding("m", IMPORT, RESET, RESET.t)

@@ -75,6 +75,17 @@ async def test_the_step_of_one_meter_says_nothing_of_another(directory) -> None:
         assert re.search(r"Peak \d", page)
 
 
+@pytest.mark.parametrize("register", [("main", "active_energy_export"), ("pv", "active_energy_export")])
+async def test_what_is_seldom_fed_in_or_drawn_by_a_plant_hides_no_peak(directory, register) -> None:
+    meter, quantity = register
+    building = with_steps(directory, {meter: {quantity: 10}})
+    energy, home = await texts(building, "/energy?month=2026-11&lang=en", "/?lang=en")
+    assert re.search(r"Peak \d", energy)
+    assert "Base load" in energy
+    assert "in steps of" not in energy
+    assert "contracted power of" in home
+
+
 async def test_steps_are_told_in_turkish_too(directory) -> None:
     (page,) = await texts(
         with_steps(directory, {"main": {"active_energy_import": 2_500}}), "/energy?month=2026-11&lang=tr"
@@ -101,7 +112,7 @@ async def test_a_peak_says_how_it_was_measured(tmp_path, letter, words) -> None:
         building, "/energy?month=2026-11&lang=en", "/?lang=en", "/report/2026-11?lang=en"
     )
     assert "Thursday 19 November 10:00" in energy
-    for page in (energy, home):
+    for page in (energy, home, report):
         assert ("this quarter hour " in page) == bool(words)
         assert words in page
     assert ("19 Nov 10:00 *" in report) == bool(words)

@@ -30,13 +30,15 @@ LOADED: Final = 0.05
 LARGE: Final = 5
 SMALL: Final = 120
 """Per cent of its primary current that a transformer never reaches (too large), or passes (too small)."""
-WEEK: Final = 7 * 86_400_000
+DAY: Final = 86_400_000
+WEEK: Final = 7 * DAY
 PERSIST: Final = 5
 """Readings in a row that must say the same."""
 SLACK: Final = 2_000
 """ms that a reading may be younger than the moment in which it is looked at."""
 JUMP: Final = 5
 """Times the last valid interval; a site may have its own."""
+_PHASE_KV: Final = 0.23
 _PHASES: Final = ("l1", "l2", "l3")
 _POWERS, _CURRENTS, _VOLTAGES = (
     tuple(text % phase for phase in _PHASES) for text in ("active_power_%s", "current_%s", "voltage_%sn")
@@ -46,16 +48,16 @@ _ELECTRIC: Final = tuple(zip(_CURRENTS, _POWERS, _VOLTAGES, strict=True))
 _WITH_FACTOR: Final = tuple(zip(_CURRENTS, _POWERS, _VOLTAGES, _FACTORS, strict=True))
 
 
-def identities(values: Mapping[str, float]) -> tuple[str, float] | None:
-    """Check 14: which identity misses by more than 3 % of S, and by how much.
+def identities(values: Mapping[str, float], least: float = LEAST) -> tuple[str, float] | None:
+    """Check 14: which identity misses by more than 3 % of S, and by how much; from `least` kVA on.
 
     S² = P² + Q²; ΣP of the phases = P; P = S·PF; of each phase P = U·I·PF.
     """
     get = values.get
-    if _FACTORS[0] in values and (phase := _phase_power(values)) is not None:
+    if _FACTORS[0] in values and (phase := _phase_power(values, least)) is not None:
         return phase
     p, q, s = get("active_power"), get("reactive_power"), get("apparent_power")
-    if s is None or s < LEAST or p is None:
+    if s is None or s < least or p is None:
         return None
     # Harmonics make S larger than P and Q say, never smaller.
     if q is not None and (miss := (p * p + q * q - s * s) / (s * s)) > APART:
@@ -69,14 +71,14 @@ def identities(values: Mapping[str, float]) -> tuple[str, float] | None:
     return None
 
 
-def _phase_power(values: Mapping[str, float]) -> tuple[str, float] | None:
+def _phase_power(values: Mapping[str, float], least: float) -> tuple[str, float] | None:
     """The phase whose power is not its voltage times current times factor, by more than 3 % of U·I."""
     for current, power, voltage, factor in _WITH_FACTOR:
         amps, kw, volt, pf = values.get(current), values.get(power), values.get(voltage), values.get(factor)
         if amps is None or kw is None or volt is None or pf is None:
             continue
         kva = abs(volt * amps) / 1000
-        if kva >= LEAST and (miss := abs(abs(kw) - kva * abs(pf)) / kva) > APART:
+        if kva >= least and (miss := abs(abs(kw) - kva * abs(pf)) / kva) > APART:
             return "phase_power", miss
     return None
 
@@ -121,6 +123,11 @@ def wiring(values: Mapping[str, float], primary: float | None) -> tuple[str, flo
     if worst < LOW_FACTOR and max(factors) > 0.8:
         return _PHASES[factors.index(worst)], worst
     return None
+
+
+def _digits(value: float) -> str:
+    """Three digits that count, and no exponent."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def transformer_size(highest: float, primary: float, least: float | None = None) -> tuple[str, float] | None:
@@ -169,6 +176,8 @@ class Plausibility:
         """
         self._primary, self._least = primary, least
         self._low_voltage = low_voltage
+        self._smallest = max(LEAST, LOADED * (primary or 0.0) * _PHASE_KV)
+        """KVA from which on identities are judged."""
         self._runs: dict[str, int] = {}
         self._week: int | None = None
         self._highest = 0.0
@@ -181,7 +190,7 @@ class Plausibility:
     def take(self, t: int, values: Mapping[str, float]) -> Iterator[Finding]:
         """Take in what was read at `t` (ms UTC)."""
         for kind, flaw in (
-            ("identity", identities(values)),
+            ("identity", identities(values, self._smallest)),
             ("network", network(values, low_voltage=self._low_voltage)),
             ("wiring", wiring(values, self._primary)),
         ):
@@ -191,7 +200,7 @@ class Plausibility:
             run = self._runs[kind] = self._runs.get(kind, 0) + 1
             if run == PERSIST:
                 what, how = flaw
-                yield Finding(kind, t, {}, {"what": what, "value": f"{how:.3g}"})
+                yield Finding(kind, t, {}, {"what": what, "value": _digits(how)})
         amps = [abs(values[name]) for name in _CURRENTS if name in values]
         if amps and self._primary:
             yield from self._size(t, max(amps), self._primary)
@@ -201,15 +210,20 @@ class Plausibility:
         """Kinds of what was said and is still so."""
         return [kind for kind, run in self._runs.items() if run >= PERSIST]
 
+    def tell_again(self) -> None:
+        """What is so is said once more."""
+        self._runs.clear()
+
     def _size(self, t: int, amps: float, primary: float) -> Iterator[Finding]:
         week = t // WEEK
-        if self._week is not None and week != self._week:
-            flaw = transformer_size(self._highest, primary, self._least)
+        if self._week is None or week != abs(self._week):
+            # A week of which the first day was not seen says nothing: it is kept as negative.
+            flaw = transformer_size(self._highest, primary, self._least) if (self._week or 0) > 0 else None
             if flaw is not None:
                 what, share = flaw
-                yield Finding("transformer_size", t, {}, {"what": what, "percent": f"{share:.3g}"})
+                yield Finding("transformer_size", t, {}, {"what": what, "percent": _digits(share)})
             self._highest = 0.0
-        self._week = week
+            self._week = week if t % WEEK < DAY else -week
         self._highest = max(self._highest, amps)
 
     def state(self) -> list[Any]:

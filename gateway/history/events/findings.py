@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gateway.energy import Finding, KeptFinding
 from gateway.history.history import SURE
+from gateway.history.values import COUNTERS
 from gateway.model import Event
 
 CHECK: Final = "energy_check"
@@ -35,7 +36,11 @@ class Findings:
         self._kept: dict[FindingKey, list[KeptFinding]] = {}
         for each in unpacked_findings(packed):
             self._kept.setdefault((each.meter, each.quantity, each.finding.kind), []).append(each)
-        self._changed = False
+        self.are_new = packed is None
+        """Nothing was kept before, not even that there is nothing: an earlier version told the platform
+        alone.
+        """
+        self._changed = self.are_new
 
     def add(self, meter: str, quantity: str, finding: Finding) -> None:
         """A check saw something; what was seen before is not new."""
@@ -101,11 +106,13 @@ class Findings:
 
     def saved(self) -> None:
         """What `packed` gave stands in the file."""
-        self._changed = False
+        self._changed = self.are_new = False
 
 
 def unpacked_findings(packed: bytes | None) -> list[KeptFinding]:
-    """What is kept, by the time at which it was so last; what cannot be read is not known."""
+    """What is kept, by the time at which it was so last; what cannot be read, or is of a register that this
+    version does not know, is not known.
+    """
     if packed is None:
         return []
     try:
@@ -113,6 +120,7 @@ def unpacked_findings(packed: bytes | None) -> list[KeptFinding]:
         return [
             KeptFinding(meter, quantity, Finding.restored(state), seen)
             for meter, quantity, seen, *state in states
+            if not quantity or quantity in COUNTERS
         ]
     except (zlib.error, ValueError, TypeError, KeyError):
         return []

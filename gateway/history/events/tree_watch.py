@@ -27,7 +27,8 @@ HOUR: Final = 4
 class TreeWatch:
     """Looks at a local day that is over. What lasts is told on the day on which it has lasted long enough."""
 
-    def __init__(self, history: History, meters: Sequence[tree.TreeMeter]) -> None:
+    def __init__(self, history: History, meters: Sequence[tree.TreeMeter], *, tell_all: bool = False) -> None:
+        """`tell_all`: on the first day that is looked at also what was so before."""
         self._history = history
         self._calendar = history.calendar
         self._meters = meters
@@ -35,10 +36,13 @@ class TreeWatch:
         """Meter and kind of what is so on the day that was looked at last, new or not."""
         self._day: date | None = None
         """The day that was looked at last."""
-        self._rests: dict[str, dict[int, int]] = {}
-        """Meter → days (from 0001-01-01) of the last weeks → Wh that no sub meter counted."""
-        self._more: dict[str, int] = {}
-        """Meter → days in a row on which no sub meter counted clearly more than is usual."""
+        self._tell_all = tell_all
+        self._rests: dict[str, dict[int, tuple[int, int]]] = {}
+        """Meter → days (from 0001-01-01) of the last weeks → what no sub meter counted, and they did (Wh)."""
+        self._beyond: dict[str, list[int]] = {}
+        """Meter → those on which no sub meter counted clearly more than is usual."""
+        self._told: dict[str, int] = {}
+        """Meter → the day on which a new load was told last."""
 
     def is_due(self, day: date) -> bool:
         """Whether it was not looked at before."""
@@ -48,13 +52,14 @@ class TreeWatch:
         """As JSON values."""
         rests = {meter: [*days.items()] for meter, days in self._rests.items()}
         after = self._day and (self._day + timedelta(1)).isoformat()
-        return {"tree": after, "rests": rests, "more": self._more}
+        return {"tree": after, "rests": rests, "beyond": self._beyond, "told": self._told}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Know what `state` gave; an earlier version knew no rests."""
+        """Know what `state` gave; an earlier version knew the day alone."""
         self._day = date.fromisoformat(state["tree"]) - timedelta(1) if state["tree"] else None
-        self._rests = {meter: dict(days) for meter, days in state.get("rests", {}).items()}
-        self._more = dict(state.get("more", {}))
+        rests = state.get("rests", {})
+        self._rests = {meter: {day: tuple(both) for day, both in days} for meter, days in rests.items()}
+        self._beyond, self._told = state.get("beyond", {}), state.get("told", {})
 
     def findings(self, day: date) -> Iterator[tuple[str, Finding]]:
         """What there is to tell of a day, by meter."""
@@ -62,19 +67,21 @@ class TreeWatch:
         start, flows = self._calendar.quarters(day)[0], _Flows(self._history)
         meters = _with_plants(self._meters, flows.plants)
         days = [day - timedelta(back) for back in range(PERSIST + 1)]
-        yield from self._new_loads(_rests(meters, flows, day), day, start)
-        *lasting, before = [_over(meters, flows, each) for each in days]
-        for name, rest in lasting[0].items():
+        rests = _rests(meters, flows, day)
+        yield from self._new_loads(rests, day, start)
+        over = {rest.meter: rest for rest in rests if rest.over_counted}
+        *lasting, before = [_over(meters, flows, each) for each in days[1:]]
+        for name, rest in over.items():
             if all(name in each for each in lasting):
                 self.lasting.append((name, "over_count"))
                 amounts = {"rest": rest.rest, "band": rest.band, "metered": rest.metered}
                 grains = {what: value * GRAIN for what, value in amounts.items()}
-                if name not in before:
+                if name not in before or self._tell_all:
                     yield name, Finding("over_count", start, grains)
         now, *earlier, first = [self._negative(flows, each) for each in days]
         if now is not None and all(earlier):
             self.lasting.append((flows.roots[0], "negative_use"))
-            if first is None:
+            if first is None or self._tell_all:
                 below, hours = now
                 amounts = {"rest": below * GRAIN}
                 yield flows.roots[0], Finding("negative_use", start, amounts, {"hours": hours})
@@ -85,30 +92,36 @@ class TreeWatch:
             self.lasting.append((meter.id, "transformer_ratio"))
             pairs = ", ".join(f"{configured}/{installed}" for configured, installed in found.pairs[:5])
             facts = {"factor": f"{found.factor:.3f}", "pairs": pairs}
-            if self._suspicion(meters, flows, meter, days[1]) is None:
+            if self._tell_all or self._suspicion(meters, flows, meter, days[1]) is None:
                 yield meter.id, Finding("transformer_ratio", start, {}, facts)
+        self._tell_all = False
 
     def _new_loads(
         self, rests: Sequence[tree.UnmeteredRest], day: date, start: int
     ) -> Iterator[tuple[str, Finding]]:
-        """What no sub meter counts has grown beyond what is usual on that weekday, and stays so."""
-        more = {}
+        """What no sub meter counts has grown beyond what is usual on that weekday, and stays so: told once in
+        four weeks, for then it is usual.
+        """
+        today = day.toordinal()
         for rest in rests:
             past = self._rests.setdefault(rest.meter, {})
-            like = [past[day.toordinal() - back] for back in _LIKE if day.toordinal() - back in past]
-            beyond = tree.new_load(rest.rest, like, rest.band)
-            past[day.toordinal()] = rest.rest
-            for old in [each for each in past if each < day.toordinal() - _LIKE[-1]]:
-                del past[old]
-            if beyond is None:
-                continue
-            more[rest.meter] = self._more.get(rest.meter, 0) + 1
-            if more[rest.meter] >= PERSIST:
-                self.lasting.append((rest.meter, "unmetered_load"))
-            if more[rest.meter] == PERSIST:
-                amounts = {"rest": rest.rest, "usual": rest.rest - beyond, "band": rest.band}
+            if today in past:
+                continue  # the clock was set back
+            like = [past[today - back] for back in _LIKE if today - back in past]
+            past[today] = (rest.rest, rest.metered)
+            self._rests[rest.meter] = {each: both for each, both in past.items() if each >= today - _LIKE[-1]}
+            usual = tree.new_load(rest, like)
+            beyond = [each for each in self._beyond.get(rest.meter, []) if each > today - PERSIST]
+            self._beyond[rest.meter] = beyond = [*beyond, today] if usual is not None else beyond
+            if usual is not None and len(beyond) == PERSIST and not self._is_told(rest.meter, today):
+                self._told[rest.meter] = today
+                amounts = {"rest": rest.rest, "usual": usual, "band": rest.band}
                 yield rest.meter, Finding("unmetered_load", start, {k: v * GRAIN for k, v in amounts.items()})
-        self._more = more
+            if beyond and self._is_told(rest.meter, today):
+                self.lasting.append((rest.meter, "unmetered_load"))
+
+    def _is_told(self, meter: str, today: int) -> bool:
+        return today - self._told.get(meter, today - _LIKE[-1] - 1) <= _LIKE[-1]
 
     def _suspicion(
         self, meters: Sequence[tree.TreeMeter], flows: _Flows, meter: tree.TreeMeter, day: date

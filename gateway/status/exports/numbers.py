@@ -193,7 +193,7 @@ def _report(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]
                 "peak": {
                     "start": line.peak[0],
                     "power": line.peak[1],
-                    "quality": figures.peak_quality("", line.peak[0]),
+                    "quality": line.peak[2],
                 }
                 if line.peak
                 else None,

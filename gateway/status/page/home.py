@@ -245,7 +245,7 @@ def _contract_passed(figures: Figures, f: Locale) -> Notice | None:
     found = figures.peak("", period.first, figures.today)
     if found is None or not most or found.power <= most * 1000:
         return None
-    if figures.peak_quality("", found.start) in {"s", "e"}:
+    if figures.peak_quality("", found.start) != "m":
         return None
     day = figures.calendar.place(found.start)[0]
     text = _("The contracted power of %(most)s kW was passed: %(kw)s kW on %(when)s.")

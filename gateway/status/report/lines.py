@@ -23,9 +23,10 @@ class ReportLine:
     """A month or a day, both days in it. Energies are Wh and varh of what is known, None: nothing is.
 
     `used` is what the building used (drawn − fed in + generated), `bands` are those of `drawn`. `peak` is the
-    start (ms UTC) of the highest quarter hour drawn, and its W. `expected` counts the quarter hours that are
-    over, `known` those of which it is known what was used, `measured` those of the main meters. `before` is
-    what was used a year before, None when either of the two times is not known as a whole.
+    start (ms UTC) of the highest quarter hour drawn, its W, and its letter of quality. `expected` counts the
+    quarter hours that are over, `known` those of which it is known what was used, `measured` those of the
+    main meters. `before` is what was used a year before, None when either of the two times is not known as
+    a whole.
     `begins_within`: measuring began after its first day, and nothing counts what was before.
     """
 
@@ -38,7 +39,7 @@ class ReportLine:
     bands: Mapping[str, int] | None = None
     inductive: int | None = None
     capacitive: int | None = None
-    peak: tuple[int, int] | None = None
+    peak: tuple[int, int, str] | None = None
     expected: int = 0
     known: int = 0
     measured: int = 0
@@ -218,7 +219,7 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         bands=figures.bands(drawn) if drawn and figures.tariff(first) else None,
         inductive=total(inductive.values()) if inductive else None,
         capacitive=total(capacitive.values()) if capacitive else None,
-        peak=(peak.start, peak.power) if peak else None,
+        peak=(peak.start, peak.power, figures.peak_quality("", peak.start)) if peak else None,
         expected=quarters.expected,
         known=quarters.known,
         measured=sum(measured for _, measured, _ in quality),

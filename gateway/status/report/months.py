@@ -312,9 +312,9 @@ def share(part: int, whole: int, f: Locale) -> str:
 def _peak_cells(figures: Figures, line: ReportLine, f: Locale) -> list[str]:
     if line.peak is None:
         return ["", ""]
-    start, power = line.peak
+    start, power, quality = line.peak
     day: date = figures.calendar.place(start)[0]
-    mark = _MARK if figures.peak_quality("", start) in _NOT_MEASURED else ""
+    mark = _MARK if quality in _NOT_MEASURED else ""
     return [f.number(power / 1000, 0 if power >= 10_000 else 1), f"{f.short_day(day)} {f.time(start)}{mark}"]
 
 

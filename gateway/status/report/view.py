@@ -12,6 +12,7 @@ from gateway.status.energy.facts import BillLike
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of, parse, year_of
 from gateway.status.energy.shown import Choice, downloads, kwh, sum_in_short, sum_in_words
+from gateway.status.energy.where import not_measured
 from gateway.status.report.degrees import degrees_table
 from gateway.status.report.evidence import (
     bills_shown,
@@ -205,9 +206,9 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
         }
         found.append(LeadFigure(_("The sun's share"), f.percent(sun / used), "", text))
     elif total.peak is not None:
-        start, power = total.peak
+        start, power, quality = total.peak
         day = figures.calendar.place(start)[0]
-        text = f"{f.short_day(day)} {f.time(start)}"
+        text = f"{f.short_day(day)} {f.time(start)}{not_measured(quality, f)}"
         found.append(LeadFigure(_("Peak"), short(power / 1000, 0), "kW", text))
     return found
 
@@ -219,10 +220,10 @@ def _record_title(
     _, ngettext = f.gettext, f.ngettext
     parts = []
     if total.peak is not None:
-        start, power = total.peak
+        start, power, quality = total.peak
         day = figures.calendar.place(start)[0]
         kw = sum_in_short(f.number(power / 1000, 0), whole=total.complete)
-        said = {"kw": kw, "when": f"{f.short_day(day)} {f.time(start)}"}
+        said = {"kw": kw, "when": f"{f.short_day(day)} {f.time(start)}{not_measured(quality, f)}"}
         contract = figures.facts.contract_kw
         if contract:
             text = _("Peak %(kw)s kW on %(when)s, %(share)s of the contract")

@@ -13,7 +13,7 @@ from gateway.status.words.language import Locale
 from gateway.status.words.notices import Notice
 
 if TYPE_CHECKING:
-    from gateway.energy import KeptFinding
+    from gateway.energy import Finding, KeptFinding
 
 _DAY: Final = 86_400_000
 _FRESH: Final = {
@@ -37,7 +37,7 @@ def jobs(findings: Sequence[KeptFinding], labels: Mapping[str, str], now: int, f
     """What makes the figures of meters wrong, by their labels, until somebody sees to it. `now`: ms UTC."""
     newest: dict[tuple[str, str], KeptFinding] = {}
     for each in findings:  # the newest one is the last one
-        if each.finding.kind in ACTIONS and _is_so(each, findings, now):
+        if each.finding.kind in ACTIONS and _matters(each.finding) and _is_so(each, findings, now):
             newest[each.meter, each.finding.kind] = each
     found = []
     for (meter, kind), each in newest.items():
@@ -46,6 +46,11 @@ def jobs(findings: Sequence[KeptFinding], labels: Mapping[str, str], now: int, f
             action = f.gettext(ACTIONS[kind]) % {"meter": meter}
             found.append(Notice("warn", text, action, f"/meter/{meter}"))
     return found
+
+
+def _matters(finding: Finding) -> bool:
+    """Too large transformers measure badly; but a circuit may rest for weeks: the meter's page tells it."""
+    return finding.facts.get("what") != "too_large"
 
 
 def _is_so(one: KeptFinding, findings: Sequence[KeptFinding], now: int) -> bool:

@@ -52,11 +52,12 @@ SENTENCES: Final[Mapping[str, str]] = {
     ),
     "too_small": N_("its current transformers carried %(percent)s %% of what they are made for: too small"),
     "over_count": N_(
-        "the meters below it have counted %(rest)s more than came in through it, on three days in a row"
+        "for three days the meters below it have counted more than came in through it, on this one by "
+        "%(rest)s"
     ),
     "unmetered_load": N_(
-        "on three days in a row the meters below it have missed %(rest)s, usually %(usual)s: a load that no "
-        "meter counts"
+        "for three days the meters below it have missed more than usual, on this one %(rest)s instead of "
+        "%(usual)s: a load that no meter counts"
     ),
     "negative_use": N_(
         "grid and plants say that the building used less than nothing: by %(rest)s, in %(hours)s hours of "
@@ -118,7 +119,10 @@ def sentence(
         words["until"] = time(int(finding.facts["until"]))
     if "shape" in words:
         words["shape"] = gettext(_SHAPES[str(words["shape"])])
-    return gettext(SENTENCES[_which(finding)]) % words
+    try:
+        return gettext(SENTENCES[_which(finding)]) % words
+    except KeyError:
+        return finding.kind  # of another version
 
 
 def _which(finding: Finding) -> str:

@@ -232,24 +232,17 @@ class QuarterFigures:
     def _steps(self) -> Mapping[tuple[str, str], int]:
         return self._reader.steps()
 
-    def step_of(self, meter: str) -> int:
-        """The largest step (Wh) of the registers behind the building or a meter of which a quarter hour
-        brings less than one: no power of theirs can be told by the quarter hour. 0: there is none.
+    def step_of(self, meter: str, series: BuildingSeries = "used") -> int:
+        """The largest step (Wh) of the registers that a power of the building or of a meter is made of, where
+        a quarter hour brings less than one: such a power cannot be told. 0: there is none. What is fed in,
+        and what a plant draws at night, is little beside them.
         """
         register = self.register_of(meter) if meter else None
-        behind = self.building.registers if not meter else {register} if register else set()
+        behind = {register} if register else set()
+        if not meter:
+            behind = {*self.building.drawn}
+            behind |= {own for own, _ in self.building.plants} if series == "used" else set()
         return max((self._steps.get(each, 0) for each in behind), default=0)
-
-    def quality_at(self, meter: str, start: int, quarters: int = 1) -> str:
-        """The worst letter of quarter hours (start: ms UTC) of a meter, or of what the building drew."""
-        register = self.register_of(meter) if meter else None
-        behind = self.building.drawn if not meter else (register,) if register else ()
-        found = set[str]()
-        for at in range(start, start + quarters * QUARTER, QUARTER):
-            day = self.calendar.place(at)[0]
-            place = (at - self.calendar.quarters(day).start) // QUARTER
-            found |= {self.letters(*each, day, day).get(day, "")[place : place + 1] for each in behind}
-        return next((letter for letter in "sedm" if letter in found), "")
 
     def quantities_of(self, meter: str) -> tuple[str, ...]:
         """What a meter counts that a person asks for, the first of it first; empty: nothing yet."""

@@ -254,16 +254,30 @@ class SumFigures(QuarterFigures):
         return row.value if row else 15
 
     def peak_quality(self, meter: str, start: int) -> str:
-        """How a demand that begins then was measured: the worst letter of its quarter hours."""
-        minutes = self.demand_minutes(self.calendar.place(start)[0])
-        return self.quality_at(meter, start, max(1, minutes * 60_000 // QUARTER))
+        """How the demand that begins then (ms UTC) was measured, of a meter or of what the building drew: the
+        worst letter of its quarter hours.
+        """
+        register = self.register_of(meter) if meter else None
+        behind = self.building.drawn if not meter else (register,) if register else ()
+        day = self.calendar.place(start)[0]
+        quarters = max(1, self.demand_minutes(day) * 60_000 // QUARTER)
+        found = "".join(self._letters_at(each, start, quarters) for each in behind)
+        return next((letter for letter in "sedm" if letter in found), "")
+
+    def _letters_at(self, register: tuple[str, str], start: int, quarters: int) -> str:
+        day = self.calendar.place(start)[0]
+        one = self.sums(*register, day, day).get(day)
+        if one is not None and one.measured == one.intervals:
+            return "m"  # its sums are known already, its quarter hours would have to be read
+        place = (start - self.calendar.quarters(day).start) // QUARTER
+        return self.letters(*register, day, day).get(day, "")[place : place + quarters]
 
     def peak(self, meter: str, first: date, last: date) -> building_load.DemandPeak | None:
         """The highest demand of a meter, or of what the building drew; None also where the step of a register
         is more than a quarter hour brings.
         """
         minutes = self.demand_minutes(first)
-        if self.step_of(meter):
+        if self.step_of(meter, "drawn"):
             return None
         if minutes * 60_000 != QUARTER:
             days = self.of(meter, first, last) if meter else self.drawn(first, last)
