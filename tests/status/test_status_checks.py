@@ -97,9 +97,14 @@ def test_a_circuit_that_rests_has_no_wrong_transformers() -> None:
 
 
 def test_a_finding_of_another_version_takes_no_page_down() -> None:
-    for finding in (Finding("seen_by_a_later_one", NOW), Finding("reset", NOW, {"until_now": 5})):
-        assert on_page(IMPORT, finding, F["tr"]) == finding.kind
-        one = KeptFinding("m", IMPORT, finding, NOW)
+    later = Finding("seen_by_a_later_one", NOW, {"energy": 5})
+    for finding, quantity in (
+        (later, ""),
+        (later, IMPORT),
+        (Finding("reset", NOW, {"until_now": 5}), IMPORT),
+    ):
+        assert on_page(quantity, finding, F["tr"]) == finding.kind
+        one = KeptFinding("m", quantity, finding, NOW)
         assert check_notices.of_meter([one], "m", F["tr"])[0][2] == finding.kind
 
 

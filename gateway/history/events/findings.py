@@ -27,7 +27,7 @@ FindingKey = tuple[str, str, str]
 
 
 class Findings:
-    """Belongs to the history's thread. `packed`: what `kept_ones` gave before."""
+    """Belongs to the history's thread. `packed`: what `packed` gave before."""
 
     def __init__(self, packed: bytes | None = None) -> None:
         self._waiting: dict[str, Event] = {}

@@ -105,23 +105,23 @@ def sentence(
     """What a finding says, without a full stop. `amount` writes grains with their unit, `time` a moment (ms
     UTC), `number` what was written as English writes it.
     """
-    words: dict[str, object] = {
-        name: number(fact) if name in _TEXTS and isinstance(fact, str) else fact
-        for name, fact in finding.facts.items()
-    }
-    # A rest that is too small is said to be less by so much.
-    words |= {
-        name: amount(abs(value) if name == "rest" else value) for name, value in finding.amounts.items()
-    }
-    if finding.kind == "wiring":
-        words["what"] = str(words["what"]).replace("l", "L")
-    if "until" in words:
-        words["until"] = time(int(finding.facts["until"]))
-    if "shape" in words:
-        words["shape"] = gettext(_SHAPES[str(words["shape"])])
     try:
+        words: dict[str, object] = {
+            name: number(fact) if name in _TEXTS and isinstance(fact, str) else fact
+            for name, fact in finding.facts.items()
+        }
+        # A rest that is too small is said to be less by so much.
+        words |= {
+            name: amount(abs(value) if name == "rest" else value) for name, value in finding.amounts.items()
+        }
+        if finding.kind == "wiring":
+            words["what"] = str(words["what"]).replace("l", "L")
+        if "until" in words:
+            words["until"] = time(int(finding.facts["until"]))
+        if "shape" in words:
+            words["shape"] = gettext(_SHAPES[str(words["shape"])])
         return gettext(SENTENCES[_which(finding)]) % words
-    except KeyError:
+    except (KeyError, ValueError, TypeError):
         return finding.kind  # of another version
 
 
