@@ -87,6 +87,21 @@ def test_a_change_that_the_gateway_refuses_is_taken_back_at_once(site):
     assert "is not good" in site.outcome[1]
 
 
+@pytest.mark.parametrize("patience", [0.0, 0.05])
+def test_a_slow_card_takes_nothing_from_the_time_of_the_gateway(site, monkeypatch, patience):
+    """Writing and reading took longer than the gateway may take to be well again."""
+    reload = site.gateway.reload
+
+    def slowly() -> None:
+        time.sleep(0.1)
+        reload()
+
+    monkeypatch.setattr(site.gateway, "reload", slowly)
+    site.send(site.order(site.renamed()))
+    site.apply(patience=patience)
+    assert site.outcome == ("kept", "")
+
+
 def test_without_a_gateway_nothing_is_tried(site):
     before = site.text
     site.gateway.dead = True

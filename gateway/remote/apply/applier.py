@@ -162,9 +162,11 @@ class Applier:
             self._undo(request_id, why)
 
     def _watch(self, before: set[tuple[str, str]], began: float) -> str | None:
-        """Wait until what was well is well again; why it is not, when the time is over."""
-        read_again, missing = time.monotonic(), "it does not answer"
-        while time.monotonic() < began + self._patience:
+        """Wait until what was well is well again; why it is not, when the time is over. It is asked once at
+        least, and its time begins when it has read the file: a slow card takes nothing from it.
+        """
+        read_again, missing = time.monotonic(), ""
+        while not missing or time.monotonic() < read_again + self._patience:
             time.sleep(self._turn)
             try:
                 status = self._gateway.status()
