@@ -24,8 +24,10 @@ _RIGHT = 75.0
 """Percent of the width from which on a label stands left of its place."""
 
 
-def gauge(kinds: Sequence[tuple[str, reactive.ReactiveBudget]], f: Locale) -> Picture:
-    """A bar for each kind. What is passed is told by place, words and an outline, never by colour alone."""
+def gauge(kinds: Sequence[tuple[str, reactive.ReactiveBudget]], f: Locale, *, is_over: bool) -> Picture:
+    """A bar for each kind of a month, which may be over. What is passed is told by place, words and an
+    outline, never by colour alone.
+    """
     _ = f.gettext
     highest = max(max(each.ratio, each.so_far, each.limit * _ROOM) for _name, each in kinds)
     axis = scale(highest)
@@ -38,41 +40,64 @@ def gauge(kinds: Sequence[tuple[str, reactive.ReactiveBudget]], f: Locale) -> Pi
         side = "start" if not line else "end" if line == axis.lines[-1] else "middle"
         out.append(draw_text(x, height - 4, f.percent(line / 100), anchor=side))
     for place, (name, each) in enumerate(kinds):
-        top = place * _ROW
+        out += _row(name, each, place * _ROW, share, f, is_over=is_over)
         now, then = (reactive_ratio(value, f) for value in (each.so_far, each.ratio))
-        limit = f.percent(each.limit / 100)
-        said = {"kind": name, "now": now, "then": then, "limit": limit}
-        label = _("%(kind)s: %(now)s so far, heading for %(then)s") % said
-        out.append(draw_text(0, top + 12, label, "h", "start"))
-        out.append(draw_rect("fg", 0, each.limit * share, top + _BAR, _THICK, _("allowed: %(limit)s") % said))
-        so_far = _("%(kind)s so far: %(now)s; the limit is %(limit)s") % said
-        out.append(draw_rect("fa", 0, each.so_far * share, top + _BAR + 3, _THICK - 6, so_far))
-        ahead = _("%(kind)s at the end of the month: %(then)s") % said
-        middle = top + _BAR + _THICK / 2
-        if each.ratio > each.so_far:
-            wide = (each.ratio - each.so_far) * share
-            out.append(draw_rect("dash", each.so_far * share, wide, top + _BAR + 3, _THICK - 6, ahead))
-        out.append(
-            f'<circle class="dot" cx="{each.ratio * share:.2f}%" cy="{middle:.1f}" r="5.5">'
-            f"<title>{escape(ahead)}</title></circle>"
-        )
-        out.append(_limit(each.limit * share, top, _("limit %(limit)s") % said))
-        left = (_("%(kvarh)s kvarh left") if each.left >= 0 else _("passed by %(kvarh)s kvarh")) % {
-            "kvarh": kwh(abs(each.left), f)
-        }
-        rows.append((name, now, then, limit, left))
-    heads = (_("Kind"), _("So far"), _("Heading for"), _("Limit"), _("Left of the month"))
-    says = "; ".join(
-        f"{row[0]}: {heads[1]} {row[1]}, {heads[2]} {row[2]}, {heads[3]} {row[3]}" for row in rows
+        way = (now,) if is_over else (now, then)
+        rows.append((name, *way, f.percent(each.limit / 100), left_of(each, f, is_over=is_over)))
+    heads: tuple[str, ...] = (_("Kind"), _("So far"), _("Heading for"), _("Limit"), _("Left of the month"))
+    note = _(
+        "Filled: so far. Dot: where the month is heading. Vertical line: the limit; beyond it all is billed."
     )
-    notes = (
-        _(
-            "Filled: so far. Dot: where the month is heading. Vertical line: the limit; beyond it "
-            "all is billed."
-        ),
+    if is_over:
+        heads = (_("Kind"), _("Reached"), _("Limit"), _("To the limit"))
+        note = _("Filled: what the month came to. Vertical line: the limit; beyond it all is billed.")
+    says = "; ".join(
+        f"{row[0]}: " + ", ".join(f"{head} {cell}" for head, cell in zip(heads[1:], row[1:], strict=True))
+        for row in rows
     )
     unit = _("Reactive energy in per cent of the energy drawn")
-    return Picture("", draw_figure("".join(out), height, says), DataTable(heads, tuple(rows)), unit, notes)
+    return Picture("", draw_figure("".join(out), height, says), DataTable(heads, tuple(rows)), unit, (note,))
+
+
+def _row(
+    name: str, budget: reactive.ReactiveBudget, top: int, share: float, f: Locale, *, is_over: bool
+) -> list[str]:
+    """The bar of one kind with its limit, and of a month that goes on the way that lies ahead."""
+    _ = f.gettext
+    now, then = (reactive_ratio(value, f) for value in (budget.so_far, budget.ratio))
+    said = {"kind": name, "now": now, "then": then, "limit": f.percent(budget.limit / 100)}
+    y = top + _BAR
+    allowed = draw_rect("fg", 0, budget.limit * share, y, _THICK, _("allowed: %(limit)s") % said)
+    if is_over:
+        label = so_far = _("%(kind)s: %(now)s; the limit is %(limit)s") % said
+    else:
+        label = _("%(kind)s: %(now)s so far, heading for %(then)s") % said
+        so_far = _("%(kind)s so far: %(now)s; the limit is %(limit)s") % said
+    out = [draw_text(0, top + 12, label, "h", "start"), allowed]
+    out.append(draw_rect("fa", 0, budget.so_far * share, y + 3, _THICK - 6, so_far))
+    if not is_over:
+        ahead = _("%(kind)s at the end of the month: %(then)s") % said
+        if budget.ratio > budget.so_far:
+            wide = (budget.ratio - budget.so_far) * share
+            out.append(draw_rect("dash", budget.so_far * share, wide, y + 3, _THICK - 6, ahead))
+        out.append(
+            f'<circle class="dot" cx="{budget.ratio * share:.2f}%" cy="{y + _THICK / 2:.1f}" r="5.5">'
+            f"<title>{escape(ahead)}</title></circle>"
+        )
+    out.append(_limit(budget.limit * share, top, _("limit %(limit)s") % said))
+    return out
+
+
+def left_of(budget: reactive.ReactiveBudget, f: Locale, *, is_over: bool, whole: bool = True) -> str:
+    """How many kvarh the limit still allows, or by how many it is passed; of gaps only a bound is known."""
+    _ = f.gettext
+    if budget.left < 0:
+        text = _("passed by %(kvarh)s kvarh") if whole else _("passed by at least %(kvarh)s kvarh")
+    elif is_over:
+        text = "%(kvarh)s kvarh" if whole else _("at most %(kvarh)s kvarh")
+    else:
+        text = _("%(kvarh)s kvarh left") if whole else _("at most %(kvarh)s kvarh left")
+    return text % {"kvarh": kwh(abs(budget.left), f)}
 
 
 def _limit(x: float, top: int, text: str) -> str:

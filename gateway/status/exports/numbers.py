@@ -114,9 +114,12 @@ def _tree(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
     }
 
 
-def _reactive(figures: Figures, now: Snapshot, _query: Query) -> dict[str, object]:
-    view = reactive_view(figures, Locale("en", now.timezone, now.taken))
+def _reactive(figures: Figures, now: Snapshot, query: Query) -> dict[str, object]:
+    month = period_of(query, figures.today)
+    view = reactive_view(figures, month, Locale("en", now.timezone, now.taken))
     return {
+        **_days(month),
+        "became": view.state,
         "source": view.source or None,
         "missing": view.missing,
         "expected": view.quarters.expected if view.quarters else None,

@@ -38,8 +38,8 @@ def check_range(view: str, query: Query) -> None:
     asked = [word for word in WORDS if word in query]
     if view == "report" and {*asked} - {"year", "month"}:
         raise WrongQuery("a report is of a year or of a month: write year=2026 or month=2026-11")
-    if view == "reactive" and asked:
-        raise WrongQuery(f"the reactive energy is that of this month: leave {asked[0]}= out")
+    if view == "reactive" and query.get("format", "json") == "json" and {*asked} - {"month"}:
+        raise WrongQuery("reactive energy is judged by the month: write month=2026-11")
 
 
 def period_of(query: Query, today: date) -> Period:

@@ -8,11 +8,12 @@ from typing import Final
 
 from gateway.status.energy.facts import BillLike
 from gateway.status.energy.figures import IMPORT, Figures, by_day
-from gateway.status.energy.period import Period, month_of
-from gateway.status.exports.energy import energy_tables, meters_table, quality_words
+from gateway.status.energy.period import Period
+from gateway.status.energy.reactive import main_meter, reactive_registers
+from gateway.status.exports.energy import energy_tables, meters_table, parts_of, quality_words
 from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 from gateway.status.report.evidence import grid_co2
-from gateway.status.report.lines import ReportLine, main_meter, reactive_registers, report_lines, since_began
+from gateway.status.report.lines import ReportLine, report_lines, since_began
 from gateway.status.report.months import forgiven, name_of_line, toe, verdict
 from gateway.status.words.language import Locale
 
@@ -29,14 +30,14 @@ def tables_of(  # noqa: PLR0917 - what the tables are of
         case "tree":
             return [meters_table(figures, period, f)]
         case "reactive":
-            return [_reactive(figures, f)]
+            return [_reactive(figures, period, f)]
         case "quality":
             return [_quality(figures, period, f)]
         case _:
             return [_report(figures, period, f), meters_table(figures, period, f), _bills(period, bills, f)]
 
 
-def _reactive(figures: Figures, f: Locale) -> ExportTable:
+def _reactive(figures: Figures, period: Period, f: Locale) -> ExportTable:
     _ = f.gettext
     columns = (
         FileColumn(_("Day"), "date", width=12),
@@ -46,25 +47,24 @@ def _reactive(figures: Figures, f: Locale) -> ExportTable:
         FileColumn(_("Inductive ratio"), "percent", 1),
         FileColumn(_("Capacitive ratio"), "percent", 1),
     )
-    return ExportTable(_("Reactive"), columns, _reactive_days(figures))
+    return ExportTable(_("Reactive"), columns, _reactive_days(figures, period))
 
 
-def _reactive_days(figures: Figures) -> Iterator[tuple[CellValue, ...]]:
-    main, registers, month = main_meter(figures), reactive_registers(figures), month_of(figures.today)
+def _reactive_days(figures: Figures, period: Period) -> Iterator[tuple[CellValue, ...]]:
+    main, registers = main_meter(figures), reactive_registers(figures)
     if main is None or registers is None:
         return
-    active, one, two = (
-        by_day(figures.sums(main.id, name, month.first, figures.today))
-        for name in (IMPORT, registers.inductive, registers.capacitive)
-    )
-    for day in sorted(active):
-        drawn, inductive, capacitive = (each.get(day) for each in (active, one, two))
-        ratios = [each / drawn if drawn and each is not None else None for each in (inductive, capacitive)]
-        yield (
-            day,
-            *(None if each is None else each / 1000 for each in (drawn, inductive, capacitive)),
-            *ratios,
+    for part in parts_of(period, figures.today):
+        active, one, two = (
+            by_day(figures.sums(main.id, name, part.first, part.last))
+            for name in (IMPORT, registers.inductive, registers.capacitive)
         )
+        for day in sorted(active):
+            drawn, kinds = active[day], (one.get(day), two.get(day))
+            ratios = [each / drawn if drawn and each is not None else None for each in kinds]
+            energies = [None if each is None else each / 1000 for each in (drawn, *kinds)]
+            yield (day, *energies, *ratios)
+        figures.forget()
 
 
 def _quality(figures: Figures, period: Period, f: Locale) -> ExportTable:

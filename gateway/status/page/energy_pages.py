@@ -14,7 +14,15 @@ from gateway.status.energy.period import WORDS, Period
 from gateway.status.energy.quality import polls_of_week, quality_view
 from gateway.status.energy.reactive import reactive_view
 from gateway.status.energy.shown import MeterLately
-from gateway.status.exports.query import Query, WrongQuery, figures_of, period_of, subject_of, today_of
+from gateway.status.exports.query import (
+    Query,
+    WrongQuery,
+    check_range,
+    figures_of,
+    period_of,
+    subject_of,
+    today_of,
+)
 from gateway.status.page import render
 from gateway.status.page.answers import Packed, pack
 from gateway.status.page.home import preparing
@@ -128,7 +136,8 @@ def _check(view: str, now: Snapshot, query: Query) -> None:
     known.
     """
     asked = next((word for word in WORDS if word in query), "")
-    if view == "energy":
+    if view in {"energy", "reactive"}:
+        check_range(view, query)
         period_of(query, today_of(now))
     elif asked and view == REPORT:
         raise WrongQuery("a report has an address of its own: write /report/2026 or /report/2026-11")
@@ -149,7 +158,9 @@ def _shown(view: str, history: EnergyHistory, now: Snapshot, query: Query, f: Lo
             return energy_view(figures, period_of(query, figures.today), subject_of(query, figures), f)
         if view == REPORT:
             return _report(history, figures, query.get("period", ""), now, f)
-        return reactive_view(figures, f) if view == "reactive" else quality_view(figures, f)
+        if view == "reactive":
+            return reactive_view(figures, period_of(query, figures.today), f)
+        return quality_view(figures, f)
 
 
 def _named_period(name: str, today: date) -> Period:

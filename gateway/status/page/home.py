@@ -16,7 +16,7 @@ from gateway.status.energy.figures import QUARTER, Figures, total
 from gateway.status.energy.gauge import bullet
 from gateway.status.energy.month import about, month_forecast
 from gateway.status.energy.period import month_of
-from gateway.status.energy.reactive import ReactiveView, reactive_view
+from gateway.status.energy.reactive import ReactiveView, month_view
 from gateway.status.energy.shown import Picture, changed, kw, kwh, sum_in_words
 from gateway.status.energy.today import (
     base_load_of,
@@ -123,7 +123,7 @@ def _home(history: EnergyHistory, now: Snapshot, language: str) -> HomeEnergy:
                 return HomeEnergy(sources)
             loads = loads_of_today(figures, "")
             shown = [figure for figure in (_today(figures, f), _month(figures, f)) if figure is not None]
-            reactive = reactive_view(figures, f)
+            reactive = month_view(figures, month_of(figures.today), f)
             rows = _rows(figures, reactive, f)
             return HomeEnergy(
                 sources,

@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from typing import Final
 
 from gateway.energy import reactive
-from gateway.status.energy.facts import EnergyMeter
-from gateway.status.energy.figures import IMPORT, QUARTER, Figures, SumsByDay, total
+from gateway.status.energy.figures import QUARTER, Figures, SumsByDay, total
 from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.reactive import main_meter, reactive_registers
 
 _WEEKS: Final = timedelta(364)
 """A year of whole weeks: a day is compared with the same weekday a year before."""
@@ -171,24 +171,6 @@ def _read(figures: Figures, first: date, last: date) -> tuple[SumsByDay | None, 
         else:
             found.append(figures.sums(root.id, getattr(registers, name), first, last))
     return tuple(found)
-
-
-def main_meter(figures: Figures) -> EnergyMeter | None:
-    """The one meter of electricity at the top of the tree, that counts what is drawn; None where that is not
-    one: what stands beside it counts water or heat.
-    """
-    roots = [root for root in figures.facts.roots if root not in figures.others]
-    return roots[0] if len(roots) == 1 and figures.counter(roots[0]) == IMPORT else None
-
-
-def reactive_registers(figures: Figures) -> reactive.ReactiveRegisters | None:
-    """Which registers of the one main meter say inductive and capacitive; None when none do."""
-    root = main_meter(figures)
-    if root is None:
-        return None
-    quantities = {quantity for meter, quantity in figures.registers if meter == root.id}
-    found = reactive.registers(quantities, generation=bool(figures.facts.plants))
-    return None if isinstance(found, str) else found
 
 
 def _only(days: SumsByDay | None, day: date) -> SumsByDay | None:

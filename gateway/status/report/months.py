@@ -12,8 +12,9 @@ from gateway.status.energy.bars import band_names
 from gateway.status.energy.charts import Bar, Label, Numbers
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period
+from gateway.status.energy.reactive import reactive_registers
 from gateway.status.energy.shown import DataTable, Picture, kwh, shared_out, sum_in_short
-from gateway.status.report.lines import ReportLine, reactive_registers
+from gateway.status.report.lines import ReportLine
 from gateway.status.report.shown import ReportTable
 from gateway.status.words.language import Locale
 

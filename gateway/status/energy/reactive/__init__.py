@@ -1,5 +1,6 @@
-"""The page `/reactive`: this month against its limits, and what became of the months before."""
+"""The page `/reactive`: a month against its limits, and what became of the months before."""
 
-from gateway.status.energy.reactive.view import ReactiveView, reactive_view
+from gateway.status.energy.reactive.registers import main_meter, reactive_registers
+from gateway.status.energy.reactive.view import ReactiveView, month_view, reactive_view
 
-__all__ = ["ReactiveView", "reactive_view"]
+__all__ = ["ReactiveView", "main_meter", "month_view", "reactive_registers", "reactive_view"]

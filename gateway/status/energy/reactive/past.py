@@ -1,20 +1,21 @@
-"""The months before this one: which passed a limit of reactive energy, on which days, and which of those
+"""Months that are over: which passed a limit of reactive energy, on which days, and which of those
 breaches cost nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from typing import Final
 
 from gateway.energy import DaySum, reactive
 from gateway.status.energy.figures import IMPORT, Figures, KnownQuarters, total
-from gateway.status.energy.period import month_of
+from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.shown import DataTable, kwh, sum_in_short
 from gateway.status.words.language import Locale
 
-_MONTHS = 12
+_MONTHS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,45 +28,72 @@ class PastMonths:
 
 
 @dataclass(frozen=True, slots=True)
-class _Month:
-    """A month, how much of it is known, and what its days drew."""
+class JudgedMonth:
+    """A month that is over, how much of it is known, what its days drew, inductive and capacitive ones' varh,
+    who says the limits, and what became of it; None: too little is known to say.
+    """
 
     month: reactive.ReactiveMonth
     quarters: KnownQuarters
     drawn: Mapping[date, DaySum]
+    varh: tuple[Mapping[date, DaySum], Mapping[date, DaySum]]
+    source: str
+    state: reactive.Forgiveness | None = None
 
     @property
-    def is_telling(self) -> bool:
-        return reactive.is_telling(self.quarters.known, self.quarters.expected)
+    def is_disregarded(self) -> bool:
+        """Whether a breach of it costs nothing, or need not."""
+        return self.state in {"open", "forgiven"}
 
 
-def past_months(figures: Figures, meter: str, quantities: tuple[str, str], f: Locale) -> PastMonths | None:
-    """Of the twelve months before this one those that the history knows; None: it knows none."""
-    _ = f.gettext
-    months = _whole_months(figures, meter, quantities)
+def judged_months(
+    figures: Figures, meter: str, quantities: tuple[str, str], until: Period
+) -> list[JudgedMonth]:
+    """The months that the history knows from their first day, up to `until` and as far as they are over:
+    twelve before it, and what stands before those in their year, for a year has one breach that may be
+    disregarded.
+    """
     rules, facts = figures.facts.rules, figures.facts
-    assert rules is not None
-    assert facts.installed_kva is not None
-    limits = rules.reactive(facts.installed_kva, figures.today)
-    if not months or limits is None:
+    found: list[JudgedMonth] = []
+    month, forgiven_per_year = month_of(until.moved(-_MONTHS).first.replace(month=1)), 0
+    while month.first <= until.first and month.last < figures.today:
+        limits = rules.reactive(facts.installed_kva or 0.0, month.first) if rules else None
+        known = figures.span is not None and month.first >= figures.span[0]
+        drawn = figures.sums(meter, IMPORT, month.first, month.last) if limits and known else {}
+        if limits is not None and drawn:
+            forgiven_per_year = limits.value.forgiven_per_year
+            one, two = (figures.sums(meter, quantity, month.first, month.last) for quantity in quantities)
+            amounts = [total(each.values()) for each in (drawn, one, two)]
+            bounds = (limits.value.inductive, limits.value.capacitive)
+            its = reactive.ReactiveMonth(month.first, amounts[0], amounts[1], amounts[2], bounds)
+            quarters = figures.known_of(drawn, month.first, month.last)
+            found.append(JudgedMonth(its, quarters, drawn, (one, two), limits.source))
+        month = month.moved(1)
+    telling = [
+        each.month for each in found if reactive.is_telling(each.quarters.known, each.quarters.expected)
+    ]
+    judged = reactive.forgiveness(telling, facts.forgiven, forgiven_per_year)
+    states = {each.first: state for each, state in judged}
+    return [replace(each, state=states.get(each.month.first)) for each in found]
+
+
+def past_months(months: Sequence[JudgedMonth], before: Period, f: Locale) -> PastMonths | None:
+    """The twelve months before one; None: none of them is known."""
+    _ = f.gettext
+    begin = before.moved(-_MONTHS).first
+    shown = [each for each in months if begin <= each.month.first < before.first]
+    if not shown:
         return None
-    telling = [each.month for each in months if each.is_telling]
-    judged = reactive.forgiveness(telling, facts.forgiven, limits.value.forgiven_per_year)
-    states = {month.first: state for month, state in judged}
-    rows, notes = [], []
-    for each in reversed(months):
-        month, state = each.month, states.get(each.month.first)
+    rows = []
+    for each in reversed(shown):
+        month = each.month
         ratios = [
             f.percent(amount / month.active, 1) if month.active else ""
             for amount in (month.inductive, month.capacitive)
         ]
         bounds = " · ".join(f.percent(limit / 100) for limit in month.limits)
         drawn = sum_in_short(kwh(month.active, f), whole=each.quarters.whole)
-        rows.append((f.month(month.first), drawn, *ratios, bounds, _became(each, state, f)))
-        if state in {"open", "forgiven"}:
-            last = month_of(month.first).last
-            varh = [figures.sums(meter, quantity, month.first, last) for quantity in quantities]
-            notes.append(_evidence(each, varh, state, limits.source, f))
+        rows.append((f.month(month.first), drawn, *ratios, bounds, became(each, f)))
     heads = (
         _("Month"),
         _("Drawn, kWh"),
@@ -74,9 +102,10 @@ def past_months(figures: Figures, meter: str, quantities: tuple[str, str], f: Lo
         _("Limits"),
         _("What became of it"),
     )
-    passed = sum(any(month.passed) for month in telling)
-    gaps = any(not each.quarters.whole for each in months)
-    return PastMonths(_title(passed, f, gaps=gaps), DataTable(heads, tuple(rows)), tuple(notes))
+    passed = sum(each.state is not None and any(each.month.passed) for each in shown)
+    gaps = any(not each.quarters.whole for each in shown)
+    notes = tuple(evidence(each, f) for each in reversed(shown) if each.is_disregarded)
+    return PastMonths(_title(passed, f, gaps=gaps), DataTable(heads, tuple(rows)), notes)
 
 
 def _title(passed: int, f: Locale, *, gaps: bool) -> str:
@@ -90,7 +119,8 @@ def _title(passed: int, f: Locale, *, gaps: bool) -> str:
     return _("All months before kept the limits")
 
 
-def _became(each: _Month, state: reactive.Forgiveness | None, f: Locale) -> str:
+def became(each: JudgedMonth, f: Locale) -> str:
+    """What became of a month, and how much of it is not known."""
     _ = f.gettext
     words = {
         "kept": _("kept"),
@@ -100,21 +130,15 @@ def _became(each: _Month, state: reactive.Forgiveness | None, f: Locale) -> str:
         "too_many": _("passed; named as forgiven, but the year has no more"),
         "unfounded": _("kept; named as forgiven all the same"),
     }
-    became = words[state] if state else _("not known as a whole")
+    text = words[each.state] if each.state else _("not known as a whole")
     if not each.quarters.whole:
         hours = {"hours": f.number(each.quarters.missing_hours, 1)}
-        became += "; " + _("%(hours)s h are not known") % hours
-    return became
+        text += "; " + _("%(hours)s h are not known") % hours
+    return text
 
 
-def _evidence(
-    each: _Month,
-    varh: Sequence[Mapping[date, DaySum]],
-    state: reactive.Forgiveness | None,
-    source: str,
-    f: Locale,
-) -> str:
-    """What stands behind a breach that is, or may be, disregarded; `varh`: of both kinds by day."""
+def evidence(each: JudgedMonth, f: Locale) -> str:
+    """What stands behind a breach, and whether it is, or may be, disregarded."""
     _ = f.gettext
     month, names = each.month, (_("inductive"), _("capacitive"))
     kinds = zip(names, month.passed, (month.inductive, month.capacitive), strict=True)
@@ -127,20 +151,22 @@ def _evidence(
         "month": f.month(month.first),
         "amounts": amounts,
         "kwh": kwh(month.active, f),
-        "source": source,
+        "source": each.source,
         "name": f"{month.first:%Y-%m}",
     }
-    if state == "forgiven":
+    if each.state == "forgiven":
         text = _(
             "%(month)s: %(amounts)s to %(kwh)s kWh drawn; disregarded, as the configuration says "
             "(%(source)s)."
         )
-    else:
+    elif each.state == "open":
         text = _(
             "%(month)s: %(amounts)s to %(kwh)s kWh drawn; one breach a year may be disregarded "
             "(%(source)s). Look at the bill; when it was, add %(name)s to `building.forgiven`."
         )
-    of_kinds = zip(names, month.passed, varh, month.limits, strict=True)
+    else:
+        text = _("%(month)s: %(amounts)s to %(kwh)s kWh drawn (%(source)s).")
+    of_kinds = zip(names, month.passed, each.varh, month.limits, strict=True)
     days = [_days_above(name, each.drawn, its, limit, f) for name, passed, its, limit in of_kinds if passed]
     return " ".join(part for part in (text % said, *days) if part)
 
@@ -170,27 +196,3 @@ def _days_above(
         "%(ratio)s."
     )
     return text % said
-
-
-def _whole_months(figures: Figures, meter: str, quantities: tuple[str, str]) -> list[_Month]:
-    """Of the twelve months before this one those that the history knows, and from their first day."""
-    rules, facts = figures.facts.rules, figures.facts
-    found = []
-    month = month_of(figures.today)
-    for back in range(_MONTHS, 0, -1):
-        past = month.moved(-back)
-        limits = rules.reactive(facts.installed_kva or 0.0, past.first) if rules else None
-        if limits is None or figures.span is None or past.first < figures.span[0]:
-            continue
-        drawn = figures.sums(meter, IMPORT, past.first, past.last)
-        if not drawn:
-            continue
-        inductive, capacitive = (
-            figures.sum_of(meter, quantity, past.first, past.last) for quantity in quantities
-        )
-        bounds = (limits.value.inductive, limits.value.capacitive)
-        quarters = figures.known_of(drawn, past.first, past.last)
-        active = total(drawn.values())
-        its = reactive.ReactiveMonth(past.first, active, inductive, capacitive, bounds)
-        found.append(_Month(its, quarters, drawn))
-    return found

@@ -1,50 +1,47 @@
-"""The page `/reactive`: will there be a charge this month, of which kind, and can it still be mended?"""
+"""The page `/reactive`: will there be a charge this month, of which kind, and can it still be mended? And
+what became of a month that is over.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from itertools import accumulate
+from datetime import date
 
 from gateway.energy import reactive
-from gateway.status.energy import charts
-from gateway.status.energy.charts import Curve, Numbers
-from gateway.status.energy.figures import IMPORT, Figures, KnownQuarters, by_day
-from gateway.status.energy.gauge import gauge, reactive_ratio
-from gateway.status.energy.period import month_of
-from gateway.status.energy.reactive.past import PastMonths, past_months
-from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh, sum_in_short, titles_of
+from gateway.status.energy.figures import IMPORT, Figures, KnownQuarters
+from gateway.status.energy.gauge import gauge
+from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.reactive.kinds import KindOfMonth, ReactiveKind, kind_of
+from gateway.status.energy.reactive.past import (
+    JudgedMonth,
+    PastMonths,
+    became,
+    evidence,
+    judged_months,
+    past_months,
+)
+from gateway.status.energy.reactive.registers import main_meter, main_registers, reactive_registers
+from gateway.status.energy.shown import Choice, Picture, downloads, kwh
 from gateway.status.words.language import Locale
-
-_HEIGHT = 220
-_PAST = 62
-"""Days before the month that tell what the coming days will be like."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReactiveKind:
-    """Inductive or capacitive, in words; `level` is ok, warn or bad."""
-
-    name: str
-    level: str
-    says: str
-    ratio: str
-    limit: str
-    left: str
-    until: str
-    picture: Picture
-    budget: reactive.ReactiveBudget
-    since: date | None
-    """The first day that was measured, where the month began before it: nobody knows the whole month."""
 
 
 @dataclass(slots=True)
 class ReactiveView:
-    """Everything that the page shows; `missing` says why something is not shown."""
+    """Everything that the page shows of a month; `missing` says why something is not shown."""
 
+    month: Period
+    name: str
     title: str = ""
     level: str = "ok"
     lead: str = ""
+    is_over: bool = False
+    """Whether nothing of the month lies ahead."""
+    evidence: str = ""
+    """What stands behind a breach of such a month."""
+    before: Choice | None = None
+    after: Choice | None = None
+    months: list[Choice] = field(default_factory=list)
+    """All that the history knows, the newest first."""
     kinds: list[ReactiveKind] = field(default_factory=list)
     gauge: Picture | None = None
     """Where both kinds stand against their limits."""
@@ -54,32 +51,54 @@ class ReactiveView:
     call: str = ""
     downloads: list[Choice] = field(default_factory=list)
     quarters: KnownQuarters | None = None
-    """How much of this month is known."""
+    """How much of the month is known."""
+    state: reactive.Forgiveness | None = None
+    """What became of a month that is over."""
     past: PastMonths | None = None
-    """The whole months before."""
+    """The months before it."""
 
 
-def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
-    """The month of today."""
+def reactive_view(figures: Figures, month: Period, f: Locale) -> ReactiveView:
+    """A month, what became of it where it is over, and the months before it."""
     _ = f.gettext
-    view = ReactiveView()
-    facts = figures.facts
-    if facts.is_exempt(figures.today):
-        view.title = _("This building pays nothing for reactive energy")
-        view.lead = _why_exempt(figures, f)
+    view = month_view(figures, month, f)
+    main, registers = main_meter(figures), reactive_registers(figures)
+    if main is None or registers is None:
         return view
+    _picker(view, figures, f)
+    view.downloads = downloads("reactive", month.query(), f) if view.kinds else []
+    if view.source:
+        judged = judged_months(figures, main.id, (registers.inductive, registers.capacitive), month)
+        view.past = past_months(judged, month, f)
+        if view.is_over and view.kinds:
+            mine = next((each for each in judged if each.month.first == month.first), None)
+            _became(view, mine, f)
+            if mine is not None and mine.state in {"passed", "too_many"}:
+                its = mine.month
+                amount = reactive.charged(its.inductive, its.capacitive, its.active, its.limits)
+                text = _("Once a limit is passed all of it is billed, not what is above: %(amount)s.")
+                view.notes.insert(0, text % {"amount": _kvarh(figures, amount, month.last, f)})
+    return view
+
+
+def month_view(figures: Figures, month: Period, f: Locale) -> ReactiveView:
+    """A month as far as it is known; of one that goes on, where it is heading."""
+    _ = f.gettext
+    view = ReactiveView(month, f.month(month.first), is_over=month.last < figures.today)
+    facts, day = figures.facts, figures.today if figures.today in month else month.first
+    if facts.is_exempt(day):
+        view.title = _("This building pays nothing for reactive energy")
+        view.lead = _why_exempt(figures, day, f)
+        return view
+    view.title = _("Whether there will be a reactive charge cannot be said yet")
     if facts.installed_kva is None or facts.rules is None:
-        view.title = _("Whether there will be a reactive charge cannot be said yet")
         view.missing.append(_("The limits go by the installed power: write `building.installed_kva`."))
         return view
-    limits = facts.rules.reactive(facts.installed_kva, figures.today)
-    roots = [root for root in facts.roots if figures.counter(root) == IMPORT]
-    if limits is None or len(roots) != 1:
-        view.title = _("Whether there will be a reactive charge cannot be said yet")
+    limits, main = facts.rules.reactive(facts.installed_kva, day), main_meter(figures)
+    if limits is None or main is None:
         view.missing.append(_("It takes one main meter that counts what is drawn."))
         return view
-    quantities = {quantity for meter, quantity in figures.registers if meter == roots[0].id}
-    registers = reactive.registers(quantities, generation=bool(facts.plants))
+    registers = main_registers(figures, main)
     if isinstance(registers, str):
         view.title = _("Whether there will be a reactive charge cannot be said")
         view.missing.append(_why(registers, f))
@@ -93,30 +112,46 @@ def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
         (registers.inductive, _("inductive"), limits.value.inductive),
         (registers.capacitive, _("capacitive"), limits.value.capacitive),
     ):
-        kind = _kind(figures, roots[0].id, quantity, name, limit, f)
+        kind = kind_of(KindOfMonth(figures, month, main.id, quantity, name, limit), f)
         if kind is not None:
             view.kinds.append(kind)
-    this = month_of(figures.today)
-    active = figures.sums(roots[0].id, IMPORT, this.first, figures.today)
-    view.quarters = figures.known_of(active, this.first, figures.today)
+    active = figures.sums(main.id, IMPORT, month.first, min(month.last, figures.today))
+    view.quarters = figures.known_of(active, month.first, month.last)
     if view.kinds and not view.quarters.whole and view.kinds[0].since is None:
         text = _("Nothing is known of %(hours)s h of this month: what they took is in none of these numbers.")
         view.notes.append(text % {"hours": f.number(view.quarters.missing_hours, 1)})
     if view.kinds:
-        view.notes += _billed(figures, view.kinds, f)
-        view.gauge = gauge([(kind.name, kind.budget) for kind in view.kinds], f)
-    _headline(view, f)
-    view.past = past_months(figures, roots[0].id, (registers.inductive, registers.capacitive), f)
-    view.downloads = downloads("reactive", "", f) if view.kinds else []
+        view.gauge = gauge([(kind.name, kind.budget) for kind in view.kinds], f, is_over=view.is_over)
+    if not view.is_over and (amount := _expected(view.kinds)):
+        text = _("Once a limit is passed all of it is billed, not what is above: %(amount)s are expected.")
+        view.notes.append(text % {"amount": _kvarh(figures, amount, figures.today, f)})
+    _headline(view, figures, f)
     view.notes.append(_("By our meter; the bill is the distributor's."))
     return view
 
 
-def _why_exempt(figures: Figures, f: Locale) -> str:
+def _picker(view: ReactiveView, figures: Figures, f: Locale) -> None:
+    """The months beside this one, and all that the history knows."""
+
+    def choice(month: Period) -> Choice:
+        return Choice(f.month(month.first), f"/reactive?{month.query()}", month.first == view.month.first)
+
+    newest = month_of(figures.today)
+    first = month_of(figures.span[0]) if figures.span else newest
+    if first.first < view.month.first:
+        view.before = choice(min(view.month.moved(-1), newest, key=lambda each: each.first))
+    if view.month.first < newest.first:
+        view.after = choice(max(view.month.moved(1), first, key=lambda each: each.first))
+    while first.first <= newest.first:
+        view.months.insert(0, choice(first))
+        first = first.moved(1)
+
+
+def _why_exempt(figures: Figures, day: date, f: Locale) -> str:
     facts = figures.facts
     if facts.exempt or facts.rules is None or facts.installed_kva is None:
         return f.gettext("The configuration says `building.exempt: true`.")
-    limits = facts.rules.reactive(facts.installed_kva, figures.today)
+    limits = facts.rules.reactive(facts.installed_kva, day)
     text = f.gettext("%(kva)s kVA are installed: up to %(most)s kW nothing is charged (%(source)s).")
     said = {"kva": f.number(facts.installed_kva, 0)}
     if limits is not None:
@@ -134,115 +169,21 @@ def _why(reason: reactive.Reason, f: Locale) -> str:
     return _("The main meter gives no reactive energy: its table has no such registers.")
 
 
-def _kind(  # noqa: PLR0917 - what it is of
-    figures: Figures, meter: str, quantity: str, name: str, limit: float, f: Locale
-) -> ReactiveKind | None:
-    _ = f.gettext
-    month = month_of(figures.today)
-    first = month.first - timedelta(_PAST)
-    active = by_day(figures.sums(meter, IMPORT, first, figures.today))
-    amounts = by_day(figures.sums(meter, quantity, first, figures.today))
-    both = sorted(active.keys() & amounts.keys())
-    days = [reactive.ReactiveDay(day, active[day], amounts[day]) for day in both]
-    budget = reactive.budget(days, month.first, limit, figures.calendar, figures.today)
-    if budget is None:
-        return None
-    level = {"green": "ok", "amber": "warn", "red": "bad"}[budget.colour]
-    mine = figures.sums(meter, quantity, month.first, figures.today)
-    quarters = figures.known_of(mine, month.first, figures.today)
-    if quarters.whole:
-        left = _("%(kvarh)s kvarh left") if budget.left >= 0 else _("passed by %(kvarh)s kvarh")
-    elif budget.left >= 0:
-        left = _("at most %(kvarh)s kvarh left")
-    else:
-        left = _("passed by at least %(kvarh)s kvarh")
-    until = ""
-    if budget.left < 0:
-        until = _("Nothing of this month can be saved any more.")
-    elif budget.recoverable_until is not None:
-        until = _("It can be mended until %(day)s.") % {"day": f.day(budget.recoverable_until)}
-    says = {
-        "ok": _("below the limit"),
-        "warn": _("near the limit"),
-        "bad": _("heading beyond the limit"),
-    }[level]
-    begun = min(both, default=month.first)
-    since = begun if begun > month.first else None
-    if since is not None:
-        # What was used before counts for the bill, too: the limit of the whole month is not known.
-        level, left, until = ("warn" if level == "bad" else level), _("not known"), ""
-    return ReactiveKind(
-        name,
-        level,
-        says,
-        reactive_ratio(budget.ratio, f),
-        f.percent(limit / 100),
-        left if since else left % {"kvarh": kwh(abs(budget.left), f)},
-        until,
-        _picture(figures, budget, active, amounts, name, f, whole=quarters.whole),
-        budget,
-        since,
-    )
-
-
-def _picture(  # noqa: PLR0917 - what it shows
-    figures: Figures,
-    budget: reactive.ReactiveBudget,
-    active: dict[date, int],
-    amounts: dict[date, int],
-    name: str,
-    f: Locale,
-    *,
-    whole: bool,
-) -> Picture:
-    """The month's reactive energy, summed up, against what the limit allows of the expected active energy."""
-    _ = f.gettext
-    month = month_of(figures.today)
-    days = [month.first + timedelta(number) for number in range(month.days)]
-    so_far = [amounts.get(day, 0) / 1000 for day in days if day <= figures.today]
-    sums = list(accumulate(so_far))
-    left = len(days) - len(sums)
-    end = budget.reactive_expected / 1000
-    ahead: list[float | None] = [None] * (len(sums) - 1) + [sums[-1]]
-    ahead += [sums[-1] + (end - sums[-1]) * number / left for number in range(1, left + 1)]
-    padded: list[float | None] = [*sums, *([None] * left)]
-    limit = budget.active_expected * budget.limit / 100_000
-    text = f.number(sums[-1], 0)
-    ticks = [(0.0, "1"), (9 / (len(days) - 1) * 100, "10"), (19 / (len(days) - 1) * 100, "20")]
-    rows = tuple(
-        (
-            f.short_day(day),
-            kwh(active.get(day, 0), f),
-            kwh(amounts.get(day, 0), f),
-            f.percent(amounts.get(day, 0) / active[day], 1) if active.get(day) else "",
-        )
-        for day in days
-        if day <= figures.today
-    )
-    heads = (_("Day"), _("Drawn, kWh"), _("Reactive, kvarh"), _("Ratio"))
-    svg = charts.curves(
-        [Curve(tuple(ahead), "fc"), Curve(tuple(padded), "now")],
-        height=_HEIGHT,
-        says=_("Reactive energy (%(kind)s) since the beginning of the month in kvarh, against its limit")
-        % {"kind": name},
-        number=Numbers(f.number, "kvarh"),
-        ticks=[*ticks, (100.0, str(len(days)))],
-        dot=((len(sums) - 1) / max(1, len(days) - 1) * 100, sums[-1], sum_in_short(text, whole=whole)),
-        limit=limit,
-        titles=titles_of(heads, [*rows, *([("",) * 4] * left)]),
-    )
-    notes = (_("Red line: what the limit allows of this month's expected energy. Dashed: what is expected."),)
-    return Picture("", svg, DataTable(heads, rows), _("kvarh since the first of the month"), notes)
-
-
-def _headline(view: ReactiveView, f: Locale) -> None:
+def _headline(view: ReactiveView, figures: Figures, f: Locale) -> None:
     _ = f.gettext
     if not view.kinds:
-        view.title = _("Nothing of this month is known yet")
+        if figures.today in view.month:
+            view.title = _("Nothing of this month is known yet")
+        elif view.is_over:
+            view.title = _("%(period)s: nothing is known of it") % {"period": view.name}
+        else:
+            view.title = _("%(period)s: nothing is known of it yet") % {"period": view.name}
         return
     worst = max(view.kinds, key=lambda kind: ("ok", "warn", "bad").index(kind.level))
     view.level = worst.level
     said = {"kind": worst.name, "ratio": worst.ratio, "limit": worst.limit}
+    if view.is_over:
+        return  # what became of it tells
     if worst.since is not None:
         view.title = _("Whether there will be a reactive charge this month cannot be said")
         known = _(
@@ -267,31 +208,46 @@ def _headline(view: ReactiveView, f: Locale) -> None:
     view.call = call % said
 
 
-def _billed(figures: Figures, kinds: list[ReactiveKind], f: Locale) -> list[str]:
-    """What a month that passes a limit is billed for, as far as it is expected now, and in money where the
-    tariff has a price.
-    """
-    if len(kinds) < 2 or any(kind.since for kind in kinds):  # of one nobody knows
-        return []
-    active = max(kind.budget.active_expected for kind in kinds)
-    amounts = [kind.budget.reactive_expected for kind in kinds]
-    limits = (kinds[0].budget.limit, kinds[1].budget.limit)
-    amount = reactive.charged(amounts[0], amounts[1], active, limits)
-    if not amount:
-        return []
-    said = {"kvarh": kwh(amount, f), "money": _money(figures, amount, f)}
-    return [
-        f.gettext(
-            "Once a limit is passed all of it is billed, not what is above: %(kvarh)s kvarh are "
-            "expected%(money)s."
+def _became(view: ReactiveView, judged: JudgedMonth | None, f: Locale) -> None:
+    """What became of a month that is over, with what stands behind it."""
+    _ = f.gettext
+    worst = max(view.kinds, key=lambda kind: kind.budget.ratio / kind.budget.limit)
+    said = {"month": view.name, "kind": worst.name, "ratio": worst.ratio, "limit": worst.limit}
+    if judged is None or judged.state is None:
+        view.level = "warn" if view.level == "bad" else view.level
+        view.title = _("Whether %(month)s kept its limits cannot be said") % said
+        known = _(
+            "Of what is known of it %(ratio)s are %(kind)s, the limit is %(limit)s; too much is missing."
         )
-        % said
-    ]
+        view.lead = known % said
+        return
+    view.state = judged.state
+    if not any(judged.month.passed):
+        view.title = _("%(month)s kept its limits") % said
+        view.lead = _("It came to %(ratio)s %(kind)s; the limit is %(limit)s.") % said
+        if judged.state == "unfounded":
+            view.lead += f" {became(judged, f)}."
+        return
+    view.level = "warn" if judged.is_disregarded else "bad"
+    view.title = _("%(month)s passed a limit of reactive energy: %(kind)s") % said
+    view.lead = _("It came to %(ratio)s, the limit is %(limit)s: %(left)s.") % (said | {"left": worst.left})
+    view.evidence = evidence(judged, f)
 
 
-def _money(figures: Figures, varh: int, f: Locale) -> str:
-    """What reactive energy costs by today's tariff, to follow an amount; empty where it has no price."""
-    tariff = figures.tariff(figures.today)
+def _expected(kinds: list[ReactiveKind]) -> int:
+    """The varh that a month which goes on is billed for, as far as they are expected now; 0 where nobody
+    knows its beginning.
+    """
+    if len(kinds) < 2 or any(kind.since for kind in kinds):
+        return 0
+    active = max(kind.budget.active_expected for kind in kinds)
+    inductive, capacitive = (kind.budget.reactive_expected for kind in kinds)
+    return reactive.charged(inductive, capacitive, active, (kinds[0].budget.limit, kinds[1].budget.limit))
+
+
+def _kvarh(figures: Figures, varh: int, day: date, f: Locale) -> str:
+    """Reactive energy, and what it costs where the tariff of a day has a price."""
+    text, tariff = f"{kwh(varh, f)} kvarh", figures.tariff(day)
     if tariff is None or tariff.reactive_price is None:
-        return ""
-    return f", {f.number(varh / 1000 * tariff.reactive_price, 0)} {tariff.reactive_currency}"
+        return text
+    return f"{text}, {f.number(varh / 1000 * tariff.reactive_price, 0)} {tariff.reactive_currency}"
