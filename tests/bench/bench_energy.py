@@ -32,6 +32,7 @@ from gateway.energy import QUARTER, Calendar, Interval
 from gateway.history import FILE, History
 from gateway.host.memory import EVERY
 from tests.bench.bench_rebuild import lateness, percentile, uptime
+from tests.bench.bench_views import FILES as FILES_OF_YEARS
 from tests.bench.bench_views import METERS as METERS_OF_YEARS
 from tests.bench.bench_views import VIEWS as VIEWS_OF_YEARS
 from tests.bench.bench_views import fill, processor_ms
@@ -84,8 +85,8 @@ def _plant(names: list[str], image: dict[str, Any]) -> dict[str, Any]:
     return {"seed": 1, "building": {"start": 1795278300, "speed": 1, "step": 1}, "servers": servers}
 
 
-def _site(folder: Path, names: list[str], parent: str = "", **more: Any) -> Rig:
-    """`parent`: the meter that all others are below."""
+def _site(folder: Path, names: list[str], parent: str = "", *, sends: bool = False, **more: Any) -> Rig:
+    """`parent`: the meter that all others are below; `sends`: to a platform."""
     folder.mkdir()
     image = {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}
     site = Rig(folder, _plant(names, image))
@@ -98,7 +99,7 @@ def _site(folder: Path, names: list[str], parent: str = "", **more: Any) -> Rig:
             | ({"parent": parent} if parent and name != parent else {})
             for name in names
         ],
-        uplinks=[],
+        uplinks=[site.uplink()] if sends else [],
         **more,
     )
     return site
@@ -148,7 +149,9 @@ def _rates(sites: list[Rig], seconds: float) -> list[float]:
 
 
 def _memory() -> list[Figure]:
-    """Five years behind ten meters, every view of them and a workbook asked for once."""
+    """Five years behind ten meters, every view of them and the files of a year asked for once, while all is
+    sent to a platform that confirms it.
+    """
     names = ["main", *METERS_OF_YEARS, "pv"]
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         past = Path(name) / "past"
@@ -156,23 +159,28 @@ def _memory() -> list[Figure]:
         fill(past)
         building = {"area": 4200, "installed_kva": 250, "contract_kw": 160, "tariff": "tr-three-time"}
         site = _site(
-            Path(name) / "site", names, "main", journal={"directory": str(past)},
+            Path(name) / "site", names, "main", sends=True, journal={"directory": str(past)},
             building={**building, "pv": [{"meter": "pv", "yield": "import"}]},
             status={"listen": f"127.0.0.1:{free_port()}", "screen": True},
         )  # fmt: skip
         stack.callback(site.stop)
         address = f"http://{json.loads(site.config_path.read_text())['status']['listen']}"
+        site.start_broker()
+        site.start_receiver()
         site.start_gateway()
         until(lambda: len(site.serves()) > len(names), 60, "every meter was read once")
         time.sleep(WARM)
         before = site.usage("gateway").rss
-        for view in (*VIEWS_OF_YEARS, "/api/v1/energy?year=2025&format=xlsx"):
+        for view in (*VIEWS_OF_YEARS, *FILES_OF_YEARS):
             with urllib.request.urlopen(address + view, timeout=120) as answer:
                 assert answer.read(), view
         used = site.usage("gateway").rss
         time.sleep(EVERY + WARM)
         after = site.usage("gateway").rss
-    note = "ten meters every second, five years of six counters; every view, a workbook, the holidays"
+    note = (
+        "ten meters every second, sent to a platform; five years of six counters; every view, the files of a "
+        "year, the holidays"
+    )
     return [
         at_most("resident memory, everything used once", after / 2**20, "MiB", 64,
                 f"{note}; within the five minutes after which what is not used is given back"),

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,19 +45,25 @@ VIEWS = (
         f"/energy?{span}"
         for span in ("month=2026-11", "month=2023-08&by=hour", "year=2026", "year=2024&by=day")
     ),
-    *(f"/energy?from=2022-01-01&to=2026-11-21&by={step}" for step in ("month", "day")),
+    *(f"/energy?from=2022-01-01&to=2026-11-21&by={step}" for step in ("year", "month", "day")),
+    "/energy?from=2024-05-01&to=2024-05-31&by=hour",
     *(f"/energy?{span}&meter=m4" for span in ("day=2026-11-20", "month=2026-11", "year=2025")),
-    "/reactive",
+    *("/reactive", "/reactive?month=2023-06"),
     "/quality",
-    "/report",
+    *("/report", "/report/2023", "/report/2023-06"),
     "/meter/main",
     "/system",
     "/screen",
-    *(f"/api/v1/energy?{span}" for span in ("month=2026-10", "year=2025", "year=2025&format=csv")),
+    *(f"/api/v1/energy?{span}" for span in ("month=2026-10", "year=2025")),
     "/api/v1/tree?year=2025",
     "/api/v1/reactive",
     "/api/v1/quality?year=2025",
+    "/api/v1/report?year=2025",
 )
+FILES = tuple(
+    f"/api/v1/{view}?year=2025&format={form}" for view in ("energy", "report") for form in ("csv", "xlsx")
+)
+"""What a process of their own makes."""
 ASSETS = ("/static/page.css", "/static/page.js")
 ENCODINGS = ("identity", "gzip")
 TIMES = 5
@@ -154,10 +160,12 @@ def processor_ms(process: int) -> float:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
 
 
-def measure(directory: Path, times: int = TIMES, group: Path | None = None) -> tuple[Took, Took]:
+def measure(
+    directory: Path, times: int = TIMES, group: Path | None = None, views: Sequence[str] = VIEWS
+) -> tuple[Took, Took]:
     """Each view, cold and, the median, warm."""
     cold, warm = Took(), Took()
-    for view in VIEWS:
+    for view in views:
         with served(directory, group) as (address, page):
             cold.wall[view], cold.processor[view] = _took(address + view, page)
             again = []
@@ -197,6 +205,7 @@ def run() -> list[Figure]:
         size = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
         weight = weigh(directory)
         cold, warm = measure(directory)
+        files, _again = measure(directory, 1, views=FILES)
         with limited() as group:
             slow = measure(directory, 3, group) if group is not None else None
     finally:
@@ -214,6 +223,12 @@ def run() -> list[Figure]:
         at_most("any view, any range, warm, 95th percentile", _p95(warm.wall), "ms", 100, _worst(warm.wall)),
         plain("of this, processor time, 95th percentile, warm", _p95(warm.processor), "ms", BUSY),
         *limits,
+        plain(
+            "a year as a file, the slowest",
+            max(files.wall.values()),
+            "ms",
+            f"a process of its own; {_worst(files.wall)}",
+        ),
         *weight,
         plain("the history of these five years", size, "MB", "ten meters × six counters"),
     ]

@@ -83,6 +83,7 @@ SECTIONS = (
         "The page as Lighthouse judges it: a phone, the running demo, the median of five runs",
         "",
     ),
+    ("axe", "The page as axe-core judges it: the running demo, WCAG 2.2 AA and good practices", ""),
     ("wiring", "Wiring of current transformers, on simulated sites", ""),
     (
         "scan",

@@ -69,7 +69,7 @@ def test_bands_add_up_to_the_whole_and_hours_to_the_day(figures) -> None:
 
 def test_the_parts_and_the_unmetered_rest_are_the_building(figures) -> None:
     period = Period("range", TODAY - timedelta(7), TODAY - timedelta(5), "day")
-    rest = figures.rest(period)
+    rest = figures.rests(period)[0]
     parts = [part for part in figures.parts(period) if part.depth == 1]
     assert rest is not None
     used = figures.total(figures.used(period.first, period.last))

@@ -169,7 +169,7 @@ async def test_a_gap_of_the_main_meter_makes_no_false_alarm_and_no_share_too_lar
     for name, path in (("gap", directory), ("whole", whole)):
         with closing(HistoryReader(path)) as reader:
             figures = Figures(facts(), reader, Calendar(ZONE), NOW)
-            found[name] = (figures.rest(period), {p.meter.id: p.share for p in figures.parts(period)})
+            found[name] = (figures.rests(period)[0], {p.meter.id: p.share for p in figures.parts(period)})
     (rest, shares), (all_of_it, true_shares) = found["gap"], found["whole"]
     assert rest.left_out == 2
     assert not rest.over_counted
@@ -191,7 +191,7 @@ def test_the_days_of_such_a_gap_are_looked_for_once_a_page(directory, monkeypatc
         monkeypatch.setattr(figures, "is_whole", lambda sums, day: looked.append(day) or whole(sums, day))
         parts = figures.parts(period)
         once = len(looked)
-        rest = figures.rest(period)
+        rest = figures.rests(period)[0]
     assert parts
     assert rest.left_out == 2
     assert once == len(looked) > 0

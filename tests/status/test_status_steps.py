@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from datetime import date
@@ -119,5 +120,9 @@ async def test_a_peak_says_how_it_was_measured(tmp_path, letter, words) -> None:
     assert ("*: this quarter hour was not measured" in report) == bool(words)
     async with client(building) as browser:
         lines = (await browser.get("/api/v1/report?month=2026-11")).json()["lines"]
+        file = (await browser.get("/api/v1/report?month=2026-11&format=csv&lang=en")).text.splitlines()
     (line,) = [each for each in lines if each["from"] == "2026-11-19"]
     assert line["peak"] == {"start": start, "power": 360_000, "quality": letter}
+    place = next(csv.reader(file)).index("Quality of the highest")
+    (row,) = [each for each in csv.reader(file) if each[0] == "2026-11-19"]
+    assert row[place] == (words.removeprefix("is ").removeprefix("was ") or "measured")

@@ -74,19 +74,8 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
                 note,
             )
         )
-    rest = figures.rest(period)
-    if rest is not None:
-        note = _("± %(kwh)s kWh by the classes of the meters") % {"kwh": kwh(rest.band, f)}
-        note += rest_without(rest, f)
-        share = f.percent(rest.share) if rest.share is not None else ""
-        width = round(abs(rest.rest) * 100 / most, 1)
-        name = _("Unmetered")
-        view.shares.append(Share(name, "", 1, kwh(rest.rest, f), share, width, note, hollow=True))
-        if rest.over_counted:
-            view.shares_note = _(
-                "The sub meters count more than the meter above them: a transformer ratio or a meter "
-                "is wrong."
-            )
+    for rest in figures.rests(period):
+        _add_rest(view, rest, most, f)
     _fold(view, parts, f)
     top = [share for share in view.shares if share.depth == 1 and share.id][:2]
     both = [part.share for part in below if part.meter.id in {share.id for share in top}]
@@ -98,6 +87,28 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
         }
     else:
         view.shares_title = _("Where the energy went")
+
+
+def _add_rest(view: EnergyView, rest: BuildingRest, most: int, f: Locale) -> None:
+    """What nobody meters, behind what is below the same main meter."""
+    _ = f.gettext
+    note = _("± %(kwh)s kWh by the classes of the meters") % {"kwh": kwh(rest.band, f)}
+    note += rest_without(rest, f)
+    share = f.percent(rest.share) if rest.share is not None else ""
+    width = round(abs(rest.rest) * 100 / most, 1)
+    place, depth = len(view.shares), 1
+    ids = [each.id for each in view.shares]
+    if rest.meter.id in ids:
+        place, depth = ids.index(rest.meter.id) + 1, 2
+        while place < len(view.shares) and view.shares[place].depth > 1:
+            place += 1
+    view.shares.insert(
+        place, Share(_("Unmetered"), "", depth, kwh(rest.rest, f), share, width, note, hollow=True)
+    )
+    if rest.over_counted:
+        view.shares_note = _(
+            "The sub meters count more than the meter above them: a transformer ratio or a meter is wrong."
+        )
 
 
 def other_meters(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:

@@ -235,8 +235,7 @@ def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[CellV
             quantity = f"active_energy_{direction}"
             wh, known = figures.part_of(plant.id, quantity, period.first, last)
             yield (plant.label, plant.id, plant.parent or None, wh / 1000, None, known)
-    rest = figures.rest(period)
+    rests = figures.rests(period)
     figures.forget()
-    if rest is not None:
-        root_id = next(root.id for root in figures.facts.roots if figures.counter(root))
-        yield (_("Unmetered"), None, root_id, rest.rest / 1000, rest.share, rest.known)
+    for rest in rests:
+        yield (_("Unmetered"), None, rest.meter.id, rest.rest / 1000, rest.share, rest.known)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import date
+from math import isqrt
 from typing import Any, Final
 
 from gateway.energy import QUARTER, base_unit
@@ -90,7 +91,7 @@ def _quarters(figures: Figures, meter: str, period: Period) -> Iterator[str]:
 
 def _tree(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
     period = period_of(query, figures.today)
-    rest = figures.rest(period)
+    rests = figures.rests(period)
     return {
         **_days(period),
         "unit": "Wh",
@@ -104,12 +105,15 @@ def _tree(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
             for part in figures.parts(period)
         ],
         "unmetered": {
-            "energy": rest.rest,
-            "uncertainty": rest.band,
-            "over_counted": rest.over_counted,
-            "known": rest.known,
+            "energy": sum(rest.rest for rest in rests),
+            "uncertainty": isqrt(sum(rest.band**2 for rest in rests)),
+            "over_counted": any(rest.over_counted for rest in rests),
+            "known": min(rest.known for rest in rests),
+            "below": [
+                {"meter": rest.meter.id, "energy": rest.rest, "uncertainty": rest.band} for rest in rests
+            ],
         }
-        if rest
+        if rests
         else None,
     }
 

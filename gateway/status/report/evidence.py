@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from math import isqrt
 
 from gateway.energy import BuildingSeries
 from gateway.status.energy.bars import band_names
@@ -56,14 +57,18 @@ def meter_table(figures: Figures, period: Period, f: Locale) -> ReportTable | No
     if not rows:
         return None
     notes = []
-    rest = figures.rest(period)
-    if rest is not None and len(rows) > 1:
+    rests = figures.rests(period) if len(rows) > 1 else []
+    for rest in rests:
         said = f.percent(rest.share, 1) if rest.share is not None else ""
-        rows.append(("\u2003" + _("Unmetered"), _whole(rest.rest, f), said, "", "", ""))
+        name = _("Unmetered")
+        name += f": {rest.meter.label}" if len(rests) > 1 else ""
+        rows.append(("\u2003" + name, _whole(rest.rest, f), said, "", "", ""))
+    if rests:
         text = _(
             "Unmetered: what no sub meter counts, ± %(kwh)s kWh by the classes of the meters%(without)s."
         )
-        notes.append(text % {"kwh": kwh(rest.band, f), "without": rest_without(rest, f)})
+        band = isqrt(sum(rest.band**2 for rest in rests))
+        notes.append(text % {"kwh": kwh(band, f), "without": rest_without(rests[0], f)})
     if marked:
         notes.append(at_least_note(f))
     return ReportTable(heads, tuple(rows), (), tuple(notes), frozenset(marked))

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
 
-from gateway.energy import EXPORT, QUARTER, Calendar, KeptFinding, PollHours, netting, tree
+from gateway.energy import EXPORT, QUARTER, BuildingRegisters, Calendar, KeptFinding, PollHours, netting, tree
 from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
 from gateway.status.energy.figures.quarters import ValuesByDay
 from gateway.status.energy.figures.sums import SumFigures, total
@@ -63,12 +63,14 @@ class MeterPart:
 
 @dataclass(frozen=True, slots=True)
 class BuildingRest:
-    """What no sub meter counts of the building, Wh, its uncertainty `band`, its `share` of what was used.
+    """What no sub meter counts of what comes in through a main `meter`, Wh, its uncertainty `band`, its
+    `share` of what the building used.
 
     `known` is the share of the quarter hours that it is of: `left_out` are days of which less is known of the
     building than of its meters. `over_counted`: these count more than comes in, beyond the band.
     """
 
+    meter: EnergyMeter
     rest: int
     band: int
     over_counted: bool
@@ -182,33 +184,74 @@ class Figures(SumFigures):
             return 0
         return total(one for day, one in self.sums_of(meter, min(days), max(days)).items() if day in days)
 
-    def rest(self, period: Period) -> BuildingRest | None:
-        """What no sub meter counts of the building; None when it cannot be told."""
-        roots = [root for root in self.facts.roots if self.counter(root)]
-        if len(roots) != 1:
-            return None
-        root, last = roots[0], min(period.last, self.today)
-        whole = [root, *(meter for meter in self.facts.meters if meter.parent == root.id)]
+    def rests(self, period: Period) -> list[BuildingRest]:
+        """What no sub meter counts, of each main meter that has some; none where it cannot be told: below
+        which of several main meters a plant feeds in nobody has said.
+        """
+        roots, last = [root for root in self.facts.roots if self.counter(root)], min(period.last, self.today)
+        plants = {plant.id: self._root_of(plant) for plant in self.facts.plants}
+        if not roots or (len(roots) > 1 and not {*plants.values()} <= {root.id for root in roots}):
+            return []
+        away, used = self._unequal_days(period), self.series_sums("used", period.first, last)
+        kept = {day: one for day, one in used.items() if day not in away}
+        if away and not kept:
+            return []
+        tops = {root.id for root in roots}
         meters = [
-            tree.TreeMeter(each.id, "" if each is root else root.id, each.class_, each.ct_class or None)
-            for each in whole
-            if not each.generates and self.counter(each)
+            tree.TreeMeter(each.id, "" if each in roots else each.parent, each.class_, each.ct_class or None)
+            for each in self.facts.meters
+            if not each.generates and self.counter(each) and (each in roots or each.parent in tops)
         ]
-        away = self._unequal_days(period)
         energies = {
-            each.id: self.sum_of(each.id, self.counter(self._meter(each.id)), period.first, last)
-            - self._on(away, each.id)
+            each.id: self._took(each.id, self.counter(self._meter(each.id)), period.first, last, away)
             for each in meters
         }
-        used = self.series_sums("used", period.first, last)
-        kept = {day: one for day, one in used.items() if day not in away}
-        energies[root.id] = total(kept.values())
-        expected = self._expected(period.first, last)
-        if (away and not kept) or not (found := tree.rests(meters, energies)):
-            return None
+        for root in roots:
+            below = [plant for plant, top in plants.items() if top == root.id]
+            energies[root.id] = self._came_in(root.id, below, period.first, last, away)
+        if len(roots) == 1:  # by the quarter hour, of which all is known that it takes
+            energies[roots[0].id] = total(kept.values())
+        whole, expected = total(kept.values()), self._expected(period.first, last)
         known = min(1.0, sum(one.intervals for one in kept.values()) / expected) if expected else 0.0
-        share = found[0].rest / energies[root.id] if energies[root.id] else None
-        return BuildingRest(found[0].rest, found[0].band, found[0].over_counted, share, known, len(away))
+        return [
+            BuildingRest(
+                self._meter(each.meter),
+                each.rest,
+                each.band,
+                each.over_counted,
+                each.rest / whole if whole else None,
+                known,
+                len(away),
+            )
+            for each in tree.rests(meters, energies)
+        ]
+
+    def _came_in(
+        self, root: str, plants: Sequence[str], first: date, last: date, away: frozenset[date]
+    ) -> int:
+        """Wh that were used behind a main meter: what it drew, less what it fed in, and its plants' yield."""
+        pairs = [(plant, self.direction(self._meter(plant))) for plant in plants]
+        its = BuildingRegisters.of([root], pairs, self.registers)
+        signed = [*((each, 1) for each in its.drawn), *((each, -1) for each in its.fed)]
+        for own, other in its.plants:
+            signed += [(own, 1), (other, -1)]
+        return sum(sign * self._took(*register, first, last, away) for register, sign in signed)
+
+    def _took(self, meter: str, quantity: str, first: date, last: date, away: frozenset[date]) -> int:
+        """Wh of a register, without some days."""
+        took = self.sum_of(meter, quantity, first, last)
+        if not away:
+            return took
+        days = self.sums(meter, quantity, min(away), max(away))
+        return took - total(one for day, one in days.items() if day in away)
+
+    def _root_of(self, meter: EnergyMeter) -> str:
+        """The meter at the top of the tree above another one; its own where there is none."""
+        above = {each.id: each.parent or "" for each in self.facts.meters}
+        top = meter.id
+        while above.get(top, "") in above:
+            top = above[top]
+        return top
 
     def _meter(self, meter: str) -> EnergyMeter:
         return next(each for each in self.facts.meters if each.id == meter)

@@ -1,0 +1,121 @@
+"""A building with several main meters: what no sub meter counts is told of each of them, and of what nobody
+can know nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from math import isqrt
+
+import pytest
+from energy_building import ZONE, energy_history, facts
+from long_history import shape, write_years
+from status_building import CALM, NOW, Building
+from test_status_page import Page, client
+
+from gateway.energy import Calendar
+from gateway.history import HistoryReader
+from gateway.status.energy.facts import EnergyMeter
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import month_of
+
+METERS = (
+    EnergyMeter("north", "Kuzey", class_="B"),
+    EnergyMeter("south", "Güney", class_="C"),
+    EnergyMeter("shop", "Büfe"),
+    EnergyMeter("lamps", "Aydınlatma", "north"),
+    EnergyMeter("heat", "Isı pompası", "north"),
+    EnergyMeter("kitchen", "Yemekhane", "south"),
+    EnergyMeter("roof", "Çatı", "south", generates="import"),
+)
+KW = {"north": 40.0, "south": 20.0, "shop": 5.0, "lamps": 12.0, "heat": 18.0, "kitchen": 9.0}
+OCTOBER = month_of(date(2026, 10, 1))
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("mains")
+    registers = {(name, "active_energy_import"): shape(kw, 0.2) for name, kw in KW.items()}
+    registers["south", "active_energy_export"] = shape(2.0, 0.0, sun=True)
+    registers["roof", "active_energy_import"] = shape(6.0, 0.0, sun=True)
+    registers["roof", "active_energy_export"] = shape(0.0, 0.0)
+    write_years(path, NOW, 70, registers)
+    return path
+
+
+def figures_of(directory, meters=METERS):
+    reader = HistoryReader(directory)
+    return reader, Figures(facts(meters=meters), reader, Calendar(ZONE), NOW)
+
+
+async def get(directory, address: str, meters=METERS):
+    building = Building(CALM)
+    building.history = energy_history(directory, meters=meters)
+    async with client(building) as http:
+        return await http.get(address)
+
+
+def test_each_main_meter_has_its_own_rest(directory) -> None:
+    reader, figures = figures_of(directory)
+    with closing(reader):
+        took = {
+            (meter, quantity): figures.sum_of(meter, quantity, OCTOBER.first, OCTOBER.last)
+            for meter, quantity in figures.registers
+        }
+        rests = {rest.meter.id: rest for rest in figures.rests(OCTOBER)}
+        used = sum(one.sum for one in figures.series_sums("used", OCTOBER.first, OCTOBER.last).values())
+    drawn = {meter: wh for (meter, quantity), wh in took.items() if quantity == "active_energy_import"}
+    assert set(rests) == {"north", "south"}, "the shop has no sub meters: all of it is its own"
+    assert rests["north"].rest == drawn["north"] - drawn["lamps"] - drawn["heat"]
+    south = drawn["south"] - took["south", "active_energy_export"] + drawn["roof"]
+    assert rests["south"].rest == south - drawn["kitchen"]
+    metered = sum(drawn[name] for name in ("lamps", "heat", "kitchen", "shop"))
+    assert sum(rest.rest for rest in rests.values()) + metered == pytest.approx(used, rel=1e-3)
+    assert rests["north"].share == pytest.approx(rests["north"].rest / used)
+    assert not any(rest.over_counted for rest in rests.values())
+
+
+async def test_page_and_programs_and_files_tell_each(directory) -> None:
+    page = (await get(directory, "/energy?month=2026-10&lang=en")).text
+    lines = re.findall('<span class="nm">(.*?)</span>', page.split('id="where"')[1].split("</section>")[0])
+    names = [re.sub("<small>.*|<[^>]*>", "", line).strip() for line in lines]
+    north, south = names.index("Kuzey"), names.index("Güney")
+    assert names[north : north + 4] == ["Kuzey", "Isı pompası", "Aydınlatma", "Unmetered"]
+    assert names[south : south + 3] == ["Güney", "Yemekhane", "Unmetered"]
+    tree = (await get(directory, "/api/v1/tree?month=2026-10")).json()["unmetered"]
+    assert [each["meter"] for each in tree["below"]] == ["north", "south"]
+    assert tree["energy"] == sum(each["energy"] for each in tree["below"])
+    assert tree["uncertainty"] == isqrt(sum(each["uncertainty"] ** 2 for each in tree["below"]))
+    table = (await get(directory, "/api/v1/tree?month=2026-10&format=csv&lang=en")).text.splitlines()
+    assert [line.split(",")[2] for line in table if line.startswith("Unmetered")] == ["north", "south"]
+    report = Page((await get(directory, "/report/2026-10?lang=en")).text).text
+    assert "Unmetered: Kuzey" in report
+    assert "Unmetered: Güney" in report
+
+
+def test_a_plant_that_may_feed_in_below_either_leaves_the_rest_untold(directory) -> None:
+    loose = (*METERS[:-1], replace(METERS[-1], parent=""))
+    reader, figures = figures_of(directory, loose)
+    with closing(reader):
+        assert figures.rests(OCTOBER) == []
+    one = tuple(meter for meter in loose if meter.id not in {"north", "lamps", "heat", "shop"})
+    reader, figures = figures_of(directory, one)
+    with closing(reader):
+        assert [rest.meter.id for rest in figures.rests(OCTOBER)] == ["south"], "the control: one main meter"
+
+
+def test_days_on_which_one_of_them_was_silent_are_in_no_rest(tmp_path) -> None:
+    registers = {
+        (name, "active_energy_import"): shape(KW[name], 0.2) for name in ("north", "lamps", "kitchen")
+    }
+    write_years(tmp_path, NOW, 70, registers)
+    write_years(tmp_path, NOW, 45, {("south", "active_energy_import"): shape(20.0, 0.2)})  # from 7 October on
+    reader, figures = figures_of(tmp_path, tuple(m for m in METERS if m.id not in {"shop", "roof", "heat"}))
+    with closing(reader):
+        rests = figures.rests(OCTOBER)
+    assert [rest.left_out for rest in rests] == [6, 6]
+    assert all(rest.rest > 0 and not rest.over_counted for rest in rests)
+    assert rests[0].known < 0.9
