@@ -271,6 +271,11 @@ async def test_breaches_of_several_months_are_one_open_point(tmp_path) -> None:
     text = await text_of(building, "/report/2026?lang=en")
     assert "September, October 2026: a reactive limit was passed; look whether" in text
     assert text.count("inductive passed, forgiven") == 1
+    # Of the month that goes on, too, though its report has no line of the others.
+    for named, excused in ((("2026-11",), True), (("2026-08", "2026-11"), False)):
+        building.history = energy_history(tmp_path, meters=METERS[:1], forgiven=named)
+        text = await text_of(building, "/report/2026-11?lang=en")
+        assert ("a limit of reactive energy is passed so far" in text) != excused
 
 
 async def test_of_a_building_that_only_feeds_in_the_report_says_why_it_is_empty(tmp_path) -> None:

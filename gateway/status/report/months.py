@@ -11,8 +11,8 @@ from gateway.status.energy import charts
 from gateway.status.energy.bars import band_names
 from gateway.status.energy.charts import Bar, Label, Numbers
 from gateway.status.energy.figures import Figures
-from gateway.status.energy.period import Period
-from gateway.status.energy.reactive import reactive_registers
+from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.reactive import judged_months, main_meter, reactive_registers
 from gateway.status.energy.shown import DataTable, Picture, kwh, shared_out, sum_in_short
 from gateway.status.report.lines import ReportLine
 from gateway.status.report.shown import ReportTable
@@ -239,22 +239,12 @@ def forgiven(figures: Figures, lines: Sequence[ReportLine]) -> set[date]:
     """On which days lines begin, months or days of one, of a month whose breach the distributor has
     disregarded: no more of a year than the rules allow.
     """
-    facts = figures.facts
-    if facts.rules is None or facts.installed_kva is None:
+    main, registers = main_meter(figures), reactive_registers(figures)
+    if not figures.facts.forgiven or not lines or main is None or registers is None:
         return set()
-    months: dict[date, reactive.ReactiveMonth] = {}
-    most = facts.rules.reactive(facts.installed_kva, figures.today)
-    for line in lines:
-        limits = facts.rules.reactive(facts.installed_kva, line.first)
-        if limits is not None and line.drawn and breaches(figures, line):
-            bounds = (limits.value.inductive, limits.value.capacitive)
-            kinds = (line.inductive or 0, line.capacitive or 0)
-            first = line.first.replace(day=1)
-            months.setdefault(first, reactive.ReactiveMonth(first, line.drawn, *kinds, bounds))
-    if most is None:
-        return set()
-    judged = reactive.forgiveness([*months.values()], facts.forgiven, most.value.forgiven_per_year)
-    excused = {month.first for month, state in judged if state == "forgiven"}
+    first, last = month_of(lines[0].first), month_of(lines[-1].first)
+    judged = judged_months(figures, main.id, (registers.inductive, registers.capacitive), first, last)
+    excused = {each.month.first for each in judged if each.state == "forgiven"}
     return {line.first for line in lines if line.first.replace(day=1) in excused}
 
 

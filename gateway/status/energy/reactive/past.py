@@ -15,7 +15,7 @@ from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.shown import DataTable, kwh, sum_in_short
 from gateway.status.words.language import Locale
 
-_MONTHS: Final = 12
+MONTHS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class PastMonths:
 
 @dataclass(frozen=True, slots=True)
 class JudgedMonth:
-    """A month that is over, how much of it is known, what its days drew, inductive and capacitive ones' varh,
-    who says the limits, and what became of it; None: too little is known to say.
+    """A month, how much of it is known, what its days drew, inductive and capacitive ones' varh, who says the
+    limits, and what became of it, so far where it goes on; None: too little is known to say.
     """
 
     month: reactive.ReactiveMonth
@@ -47,16 +47,15 @@ class JudgedMonth:
 
 
 def judged_months(
-    figures: Figures, meter: str, quantities: tuple[str, str], until: Period
+    figures: Figures, meter: str, quantities: tuple[str, str], first: Period, last: Period
 ) -> list[JudgedMonth]:
-    """The months that the history knows from their first day, up to `until` and as far as they are over:
-    twelve before it, and what stands before those in their year, for a year has one breach that may be
-    disregarded.
+    """The months that the history knows from their first day, of two and all between, and what stands before
+    those in their year, for a year has one breach that may be disregarded.
     """
     rules, facts = figures.facts.rules, figures.facts
     found: list[JudgedMonth] = []
-    month, forgiven_per_year = month_of(until.moved(-_MONTHS).first.replace(month=1)), 0
-    while month.first <= until.first and month.last < figures.today:
+    month, forgiven_per_year = month_of(first.first.replace(month=1)), 0
+    while month.first <= min(last.first, figures.today):
         limits = rules.reactive(facts.installed_kva or 0.0, month.first) if rules else None
         known = figures.span is not None and month.first >= figures.span[0]
         drawn = figures.sums(meter, IMPORT, month.first, month.last) if limits and known else {}
@@ -80,7 +79,7 @@ def judged_months(
 def past_months(months: Sequence[JudgedMonth], before: Period, f: Locale) -> PastMonths | None:
     """The twelve months before one; None: none of them is known."""
     _ = f.gettext
-    begin = before.moved(-_MONTHS).first
+    begin = before.moved(-MONTHS).first
     shown = [each for each in months if begin <= each.month.first < before.first]
     if not shown:
         return None

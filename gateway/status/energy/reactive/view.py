@@ -13,6 +13,7 @@ from gateway.status.energy.gauge import gauge
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.reactive.kinds import KindOfMonth, ReactiveKind, kind_of
 from gateway.status.energy.reactive.past import (
+    MONTHS,
     JudgedMonth,
     PastMonths,
     became,
@@ -68,7 +69,8 @@ def reactive_view(figures: Figures, month: Period, f: Locale) -> ReactiveView:
     _picker(view, figures, f)
     view.downloads = downloads("reactive", month.query(), f) if view.kinds else []
     if view.source:
-        judged = judged_months(figures, main.id, (registers.inductive, registers.capacitive), month)
+        quantities = (registers.inductive, registers.capacitive)
+        judged = judged_months(figures, main.id, quantities, month.moved(-MONTHS), month)
         view.past = past_months(judged, month, f)
         if view.is_over and view.kinds:
             mine = next((each for each in judged if each.month.first == month.first), None)
