@@ -96,6 +96,14 @@ async def test_page_and_programs_and_files_tell_each(directory) -> None:
     assert "Unmetered: Güney" in report
 
 
+@pytest.mark.parametrize("several", [True, False])
+async def test_of_their_reactive_energy_nothing_is_said_and_why(directory, several) -> None:
+    meters = METERS if several else (METERS[1], METERS[5], METERS[6])
+    page = Page((await get(directory, "/reactive?lang=en", meters=meters)).text).text
+    assert ("several main meters: each connection has its own limits" in page) == several
+    assert ("gives no reactive energy" in page) != several, "the control: one main meter"
+
+
 def test_a_plant_that_may_feed_in_below_either_leaves_the_rest_untold(directory) -> None:
     loose = (*METERS[:-1], replace(METERS[-1], parent=""))
     reader, figures = figures_of(directory, loose)

@@ -98,7 +98,7 @@ def month_view(figures: Figures, month: Period, f: Locale) -> ReactiveView:
         return view
     limits, main = facts.rules.reactive(facts.installed_kva, day), main_meter(figures)
     if limits is None or main is None:
-        view.missing.append(_("It takes one main meter that counts what is drawn."))
+        view.missing.append(_no_main_meter(figures, f))
         return view
     registers = main_registers(figures, main)
     if isinstance(registers, str):
@@ -159,6 +159,16 @@ def _why_exempt(figures: Figures, day: date, f: Locale) -> str:
     if limits is not None:
         said |= {"most": f.number(limits.value.exempt_kw, 0), "source": limits.source}
     return text % said
+
+
+def _no_main_meter(figures: Figures, f: Locale) -> str:
+    _ = f.gettext
+    if sum(bool(figures.counter(root)) for root in figures.facts.roots) > 1:
+        return _(
+            "The building has several main meters: each connection has its own limits and its own bill, and "
+            "the configuration knows the installed power of the whole building alone."
+        )
+    return _("It takes one main meter that counts what is drawn.")
 
 
 def _why(reason: reactive.Reason, f: Locale) -> str:
