@@ -131,15 +131,24 @@ def forty_meters(folder: Path) -> Building:
 
 def long_names(folder: Path) -> Building:
     """Names of sixty letters, everywhere."""
+    return _named(folder, SIXTY)
+
+
+def short_names(folder: Path) -> Building:
+    """Names of one letter, everywhere: what is tapped is not smaller than a finger."""
+    return _named(folder, "A")
+
+
+def _named(folder: Path, name: str) -> Building:
     make_history(folder, NOW, 60)
     now = whole()
-    meters = tuple(replace(view, label=SIXTY, feeds=SIXTY) for view in now.meters)
-    buses = tuple(replace(bus, label=SIXTY) for bus in BUSES)
-    uplinks = tuple(replace(view, label=SIXTY) for view in SNAPSHOT.uplinks)
-    service = (SIXTY, "+90 232 000 00 00")
-    now = replace(now, name=SIXTY, meters=meters, buses=buses, uplinks=uplinks, service=service)
+    meters = tuple(replace(view, label=name, feeds=name) for view in now.meters)
+    buses = tuple(replace(bus, label=name) for bus in BUSES)
+    uplinks = tuple(replace(view, label=name) for view in SNAPSHOT.uplinks)
+    service = (name, "+90 232 000 00 00")
+    now = replace(now, name=name, meters=meters, buses=buses, uplinks=uplinks, service=service)
     history = energy_history(folder)
-    energy = tuple(replace(each, label=SIXTY) for each in history.facts.meters)
+    energy = tuple(replace(each, label=name) for each in history.facts.meters)
     facts = replace(history.facts, meters=energy)
     return _building(now, EnergyHistory(facts, history.open))
 
@@ -199,6 +208,7 @@ STATES: dict[str, Callable[[Path], Building]] = {
         five_years,
         forty_meters,
         long_names,
+        short_names,
         export_only,
         water_and_heat,
         first_day,

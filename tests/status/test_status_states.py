@@ -23,7 +23,7 @@ PICTURES = Path(__file__).parents[2] / "build" / "page"
 LOOKS = [(390, "tr", "light"), (1280, "en", "dark")]
 if EVERY:
     LOOKS = [(p, lang, look) for p in (390, 1280) for lang in ("tr", "en") for look in ("light", "dark")]
-AXE_STATES = tuple(STATES) if EVERY else ("dead_meter", "water_and_heat")
+AXE_STATES = tuple(STATES) if EVERY else ("dead_meter", "water_and_heat", "short_names")
 ENGLISH = re.compile(r"[A-Za-z]{4,}")
 
 
