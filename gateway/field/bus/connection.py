@@ -68,8 +68,8 @@ class BusConnection:
         self._stations: list[Station] = []
         self._silent: list[Station] = []
         self._unanswered: dict[int, float] = {}
-        """Lengths of requests on this connection that may still be answered, of all stations of a Modbus
-        TCP gateway.
+        """Lengths of requests that may still be answered, also on the next connection, of all stations of a
+        Modbus TCP gateway.
         """
 
     @property
@@ -112,7 +112,6 @@ class BusConnection:
             raise
         self._stray_frames = self.port.stray_frames
         self._silent.clear()
-        self._unanswered.clear()
         if not kept:
             self.openings += 1
             for station in self._stations:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 from gateway.common.wait import sleep_exactly
 from gateway.config import SerialBus
@@ -38,6 +39,10 @@ BABBLE = 2.0
 """s that a line which does not fall silent is waited for."""
 SERVES = (SERVING, LATEST, 15.0)
 """s that a gateway may be at one request: asked again is after the first, the second, and the third."""
+OWES, LAST_UNIT = 2, 247
+"""Replies in a row that are those of earlier requests, after which a gateway is asked for a unit that nobody
+has; the last one that there can be.
+"""
 ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 
@@ -282,12 +287,26 @@ class BusLine(Transactions):
         await self._until(self._free_for(station))
         if run.count in station.unanswered:
             # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
+            if station.misfits >= OWES:
+                await self._collect(station)
             await self._resync(station, run)
             await self._until(self._free_for(station))
         registers = await self._exchange(station, run)
         if station.unanswered:
             station.unanswered.clear()
         return registers
+
+    async def _collect(self, station: Station) -> None:
+        """Ask for a unit that nobody has: a gateway that gives each answer to the request behind it gives what
+        it owes, and gets no other one.
+        """
+        station.misfits, began = 0, time.monotonic()
+        known = {each.unit for each in self._stations}
+        nobody = next((unit for unit in range(LAST_UNIT, 0, -1) if unit not in known), 0)
+        with suppress(NoReply, BadFrame, Refused):
+            await self.port.read(nobody, 3, 0, 1, self.timeout(station, 1))
+        self.spent += time.monotonic() - began
+        await self.silence_of(station)
 
     def _free_for(self, station: Station) -> float:
         """When a station behind numbered replies may be asked."""

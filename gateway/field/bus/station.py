@@ -135,6 +135,10 @@ class Station:
     """Whether each reply comes only once the next request was sent."""
     tried_wait: float = 0.0
     """s that it has until it answers, to see whether it is slow or one reply behind."""
+    given_up: int = 0
+    """Refusals in a row of a gateway that may not have waited for it."""
+    misfits: int = 0
+    """Replies in a row that have its number, and may be those of earlier requests."""
     in_vain: bool = False
     """Whether a reply that it owed was waited for, and never came."""
     copies: bool = False

@@ -17,12 +17,16 @@ from gateway.field.facts import MeterFacts
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.learnt import Learnt
 from gateway.field.port.contract import Late, Port, ReadSeries, Registers
-from gateway.field.port.difference import FIELDS, Field, OddReply, ReplyForm
+from gateway.field.port.difference import FIELDS, Field, Misfit, OddReply, ReplyForm
 
 log = logging.getLogger(__name__)
 
 LATE = 3.0
 """The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
+THE_METERS, GATEWAYS = frozenset({1, 2, 3}), frozenset({0x0A, 0x0B})
+"""Exception codes that a meter says at once of what it is asked; those that gateways alone have."""
+GIVEN_UP = 3
+"""Refusals of a gateway in a row after which the answer may still come."""
 LATEST = 10.0
 """s; no bound is longer."""
 OWED = 6.0
@@ -183,6 +187,7 @@ class Transactions(BusConnection):
             for counters in (station.counters, self.counters):
                 counters.exceptions[error.code] = counters.exceptions.get(error.code, 0) + 1
             station.timeouts = 0
+            self._doubt_refusal(station, run.count, error.code)
             self._replied(station, port.sent_at, port.heard_at)
             raise
         except NoReply:
@@ -194,8 +199,12 @@ class Transactions(BusConnection):
             self._disturbed(station, run.count, error, port.sent_at + timeout - time.monotonic())
             raise
         except BusDown as error:
-            if self.bus.type != "tcp":  # a converter gives late answers to whoever is connected
+            # A converter gives late answers to whoever is connected; so does a gateway that had asked its
+            # meter before it hung up.
+            if self.bus.type != "tcp":
                 station.unanswered[run.count] = time.monotonic()
+            elif (took := time.monotonic() - port.sent_at) > self._slowest(station, run.count):
+                self._doubt(station, run.count, self._late_after(station, run.count, took))
             if self.state == "ready" and not isinstance(self.bus, SerialBus) and port.heard_at < port.sent_at:
                 raise Ended(error.message, hint=error.hint) from error
             self.lost(error)
@@ -210,6 +219,23 @@ class Transactions(BusConnection):
                 self._hear_late()
         self._answered(station, run, registers, port.sent_at, port.heard_at)
         return registers
+
+    def _doubt_refusal(self, station: Station, count: int, code: int) -> None:
+        """A refusal may be that of a gateway which has not waited for its meter: the answer still comes, and
+        some give it to the next request. A meter that is gone is waited for a few times, and no more.
+        """
+        took = self.port.heard_at - self.port.sent_at
+        if code in THE_METERS and took <= self._slowest(station, count):
+            return
+        if isinstance(self.bus, SerialBus) and code not in GATEWAYS:
+            return
+        station.given_up += 1
+        late = self._late_after(station, count, took) if station.given_up <= GIVEN_UP else 0.0
+        self._doubt(station, count, late)
+
+    def _late_after(self, station: Station, count: int, took: float) -> float:
+        """Seconds in which an answer may still come for which a gateway has waited `took` s."""
+        return min(max(self.late_bound(station, count), (LATE - 1) * took), LATEST)
 
     def _must_wait(self, station: Station) -> bool:
         """Whether something is in the way of the request that follows an answer at once."""
@@ -240,7 +266,11 @@ class Transactions(BusConnection):
         self.disturbed_at = time.monotonic()
         station.odd = station.odd + 1 if isinstance(error, OddReply) else 0
         self._tell_of_others(error)
-        self._doubt_answer(station, count, rest)
+        if isinstance(error, Misfit):  # its number does not say whose reply it is
+            station.misfits += 1
+            self._doubt(station, count, self.late_bound(station, count))
+        else:
+            self._doubt_answer(station, count, rest)
         if self.bus.type == "tcp" and not port.connected:
             hint = "check the port number; for a converter of serial frames write type: rtu-over-tcp"
             self.lost(BusDown(f"bus {self.name} sent what is not Modbus", hint=hint))
@@ -274,6 +304,7 @@ class Transactions(BusConnection):
         self.counters.replies += 1
         station.counters.replies += 1
         self._replied(station, sent_at, heard_at)
+        station.given_up = station.misfits = 0
         station.plain = True  # what it refuses may have another number
         station.heard(run.count, took, turn)
         if not self.port.has_transaction_ids:

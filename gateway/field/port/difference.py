@@ -136,28 +136,36 @@ class ReplyForm:
                 return asked // 2 if unit in self.counting else asked
 
 
-def misfit(request: Request, frame: Frame, odd: Sequence[Difference]) -> BadFrame:
+class Misfit(BadFrame):
+    """A whole reply that carries the number of the request, and is not its answer: it may be that of an
+    earlier one.
+    """
+
+
+def misfit(request: Request, frame: Frame, odd: Sequence[Difference]) -> Misfit:
     """What is wrong with a whole reply that is not believed."""
     unit, count, pdu = request.unit, request.count, frame.pdu
     function, other, size = request.function, pdu[0] & 0x7F, len(pdu) - 2
     if other != function:
-        return BadFrame(
+        return Misfit(
             f"unit {unit}: a reply of function {other} came for one of function {function}",
             hint="restart the gateway; if it always does so, try a table with that function",
         )
     whole = frame.length == _FRONT + 2 * count
     if pdu[0] == function and whole and frame.count not in {count, 2 * count}:
-        return BadFrame(
+        return Misfit(
             f"unit {unit}: a reply came with byte count {frame.count} for {2 * count}",
             hint="it counts neither bytes nor registers: ask its maker for another firmware",
         )
     if not (request.answered_by(pdu) or request.refused_by(pdu)):
-        return BadFrame(
-            f"unit {unit}: a reply of {size} bytes came for {count} registers",
-            hint="if shorter reads are answered, they are found out; else look whether its table fits",
+        return Misfit(
+            f"unit {unit}: a reply of {size} bytes came for {count} registers, which may be that of an "
+            "earlier request",
+            hint="if it stays so, restart the gateway before it; if only shorter reads are answered, that is "
+            "found out",
         )
     fields = " and ".join(map(str, odd))
-    return BadFrame(
+    return Misfit(
         f"unit {unit}: a reply came {fields}, which may be an earlier one",
         hint="if all its replies come so, set those of reply_number, reply_unit, reply_length and "
         "reply_protocol that it needs",
