@@ -68,7 +68,7 @@ def _a_class(value: object) -> object:
 def _a_rule(value: object) -> str:
     # YAML reads +1 and -1 as numbers.
     text = f"{value:+d}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    if not REPLY_RULE.fullmatch(text):
+    if not REPLY_RULE.fullmatch(text) or (text[0] == "=" and int(text[1:]) > 0xFFFF):
         raise ValueError(
             "is no rule for a field of replies: write asked, =0 or another constant, +1, -1, swapped, or own"
         )

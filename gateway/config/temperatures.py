@@ -43,10 +43,11 @@ def load_temperatures(path: Path) -> dict[date, float]:
         raise ConfigError([Problem(str(path), 1, "", what, "write date,mean above the rows")])
     found: dict[date, float] = {}
     problems: list[Problem] = []
-    for number, row in enumerate(csv.reader(lines[1:], delimiter=mark), 2):
-        if not any(cell.strip() for cell in row):
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip(f"{mark} "):
             continue
         try:
+            row = _cells(line, mark)
             day, mean = (row[place].strip() if place < len(row) else "" for place in columns)
             _keep(found, day, mean)
         except ValueError as error:
@@ -54,6 +55,14 @@ def load_temperatures(path: Path) -> dict[date, float]:
     if problems:
         raise ConfigError(problems[:_FEW])
     return found
+
+
+def _cells(line: str, mark: str) -> list[str]:
+    """Of a row, which ends with its line: an open quote swallows no other one. Raises ValueError."""
+    try:
+        return next(csv.reader([line], delimiter=mark, strict=True), [])
+    except csv.Error:
+        raise ValueError(f"{line[:20]!r} is no row: a quote is left open, or it is too long") from None
 
 
 def _keep(found: dict[date, float], day: str, mean: str) -> None:

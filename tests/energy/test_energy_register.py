@@ -318,3 +318,33 @@ def test_the_digits_of_a_register_are_exact() -> None:
     for bad in ("1e15", "NaN", "Infinity", "0.0000000000000001"):
         with pytest.raises(ValueError, match=r"digits|decimals"):
             to_grains(Decimal(bad), WH)
+
+
+@pytest.mark.parametrize("first", [184_223_910, 3_000_000, 41_206_370])
+@pytest.mark.parametrize("zeros", [1, 5])
+def test_from_zero_a_register_may_not_go_anywhere_at_once(first, zeros) -> None:
+    """Every reading is a multiple of itself: that makes it no step of its register."""
+    intervals, findings = run([0] * zeros + rising(60, first, 2), Context(WH, (), 200))
+    assert set(kinds(findings)) & {"impossible_rate", "swap"}, findings
+    assert "s" in letters(intervals)
+
+
+@pytest.mark.parametrize("step", [10, 1_000, 10_000, 100_000])
+def test_a_new_register_with_large_steps_begins_at_zero_without_a_word(step) -> None:
+    """The near miss: the first step of a register that counts in powers of ten."""
+    values = [step * (k // 30) for k in range(240)]
+    intervals, findings = run(values, Context(WH, (), 200))
+    assert set(kinds(findings)) <= {"resolution"}
+    assert total(intervals) == values[-1]
+
+
+def test_one_zero_between_two_registers_is_dropped_as_any_glitch() -> None:
+    series = Series(Context(WH, (), 200), Calendar())
+    found = []
+    for k, value in enumerate(rising(60)):
+        found += series.take(T0 + k * POLL, value * GRAIN)
+    found += series.swap(T0 + 60 * POLL)
+    for k, value in enumerate([0, *rising(60, 41_206_370)]):
+        found += series.take(T0 + (61 + k) * POLL, value * GRAIN)
+    found += series.close()
+    assert total([each for each in found if isinstance(each, Interval)]) < 10_000

@@ -1,5 +1,5 @@
-"""A gateway that refuses, or hangs up, at its own time-out, and has the meter's answer a moment later: some keep
-it and give it to the next request, under that one's number. No value is another register's.
+"""A gateway that refuses, or hangs up, at its own time-out, and has the meter's answer a moment later: some
+keep it and give it to the next request, under that one's number. No value is another register's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from gateway.field import sealed
 from gateway.field.worker import BusWorker, MeterTask
 
 PLACES = {0x100: "active_power_l1", 0x200: "active_power_l2", 0x300: "active_power_l3", 0x400: "active_power"}
-TABLE = "maker: B\nmodel: four\nverified: simulator\nsource: b\nreads: {function: 4, max_registers: 8}\nregisters: |\n"
+TABLE = (
+    "maker: B\nmodel: four\nverified: simulator\nsource: b\n"
+    "reads: {function: 4, max_registers: 8}\nregisters: |\n"
+)
 DRIVER = load_text(TABLE + "".join(f"  {at} u32 {name} W fast\n" for at, name in PLACES.items()), "four")
 TURN, OWN, LATE, EVERY = 0.01, 0.3, 0.5, 23
 """s that a meter takes, that its gateway waits for it, that it takes for one of so many requests."""

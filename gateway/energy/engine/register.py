@@ -101,8 +101,9 @@ class RunningTotal:
 
     def take(self, t: int, raw: int) -> Iterable[Point | Finding]:
         """Take in a reading (ms, grains)."""
-        self.step = gcd(self.step, raw)
         last = self._last
+        # Behind zeros alone a reading is a multiple of itself, however wrong it is.
+        self.step = gcd(self.step, raw) if self.step or last is None else _decimal_step(raw)
         if last is None:
             self._last = _Seen(t, raw, raw, t)
             return ()
@@ -322,6 +323,14 @@ class RunningTotal:
             found = (Finding("reset", t, amounts),)
             yield from self._believe(t, raw, _whole(raw, last.total), found, "reset")
             self._old = last
+
+
+def _decimal_step(raw: int) -> int:
+    """The largest power of ten of which a reading is a multiple (grains); 0 of 0."""
+    step = 1
+    while raw and raw % (10 * step) == 0:
+        step *= 10
+    return step if raw else 0
 
 
 def _whole(raw: int, total: int) -> int:

@@ -297,8 +297,8 @@ class BusLine(Transactions):
         return registers
 
     async def _collect(self, station: Station) -> None:
-        """Ask for a unit that nobody has: a gateway that gives each answer to the request behind it gives what
-        it owes, and gets no other one.
+        """Ask for a unit that nobody has: a gateway that gives each answer to the request behind it gives
+        what it owes, and gets no other one.
         """
         station.misfits, began = 0, time.monotonic()
         known = {each.unit for each in self._stations}

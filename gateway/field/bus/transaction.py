@@ -25,8 +25,10 @@ LATE = 3.0
 """The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
 THE_METERS, GATEWAYS = frozenset({1, 2, 3}), frozenset({0x0A, 0x0B})
 """Exception codes that a meter says at once of what it is asked; those that gateways alone have."""
-GIVEN_UP = 3
-"""Refusals of a gateway in a row after which the answer may still come."""
+GIVEN_UP, AFTERWARDS = 3, 1.0
+"""Refusals of a gateway in a row after which the answer may still come; s in which it does, however long the
+gateway has waited for it.
+"""
 LATEST = 10.0
 """s; no bound is longer."""
 OWED = 6.0
@@ -235,7 +237,7 @@ class Transactions(BusConnection):
 
     def _late_after(self, station: Station, count: int, took: float) -> float:
         """Seconds in which an answer may still come for which a gateway has waited `took` s."""
-        return min(max(self.late_bound(station, count), (LATE - 1) * took), LATEST)
+        return min(max(self._slowest(station, count), (LATE - 1) * took), AFTERWARDS)
 
     def _must_wait(self, station: Station) -> bool:
         """Whether something is in the way of the request that follows an answer at once."""

@@ -239,13 +239,11 @@ def _jobs(figures: Figures, reactive: ReactiveView, f: Locale) -> list[Notice]:
 
 
 def _contract_passed(figures: Figures, f: Locale) -> Notice | None:
-    """The month's peak above the contracted power; what was not measured proves nothing."""
+    """The month's highest measured demand above the contracted power; another one proves nothing."""
     _ = f.gettext
     period, most = month_of(figures.today), figures.facts.contract_kw
-    found = figures.peak("", period.first, figures.today)
-    if found is None or not most or found.power <= most * 1000:
-        return None
-    if figures.peak_quality("", found.start) != "m":
+    found = figures.measured_peak(period.first, figures.today, most * 1000) if most else None
+    if found is None or most is None:
         return None
     day = figures.calendar.place(found.start)[0]
     text = _("The contracted power of %(most)s kW was passed: %(kw)s kW on %(when)s.")

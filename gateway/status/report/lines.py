@@ -27,6 +27,7 @@ class ReportLine:
     quarter hours that are over, `known` those of which it is known what was used, `measured` those of the
     main meters. `before` is what was used a year before, None when either of the two times is not known as
     a whole.
+    `judged` counts the quarter hours of which is known what was drawn, and both kinds of reactive energy.
     `begins_within`: measuring began after its first day, and nothing counts what was before.
     """
 
@@ -46,6 +47,7 @@ class ReportLine:
     suspect: int = 0
     before: int | None = None
     begins_within: bool = False
+    judged: int = 0
 
     @property
     def complete(self) -> bool:
@@ -60,7 +62,7 @@ class ReportLine:
     @property
     def is_telling(self) -> bool:
         """Whether enough is known of it to say if it kept the reactive limits."""
-        return reactive.is_telling(self.known, self.expected)
+        return reactive.is_telling(self.judged, self.expected)
 
     @property
     def from_sun(self) -> int | None:
@@ -146,12 +148,12 @@ def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:
         lines.append(_line(figures, day, day, *(_only(each, day) for each in read)))
     figures.forget()
     begin, end = first - _WEEKS, last - _WEEKS
-    before, (used, *_rest) = _known(figures, begin, end), _read(figures, begin, end)
+    used = figures.series_sums("used", begin, end)
     for line in lines:
-        then = line.first - _WEEKS
-        known, expected = before.get(then, (0, 0))[0], len(figures.calendar.quarters(then))
-        if line.first < figures.today and line.whole and known >= expected * ENOUGH:
-            yield replace(line, before=total((_only(used, then) or {}).values()))
+        then = used.get(line.first - _WEEKS)
+        whole = then is not None and then.intervals >= then.quarters * ENOUGH
+        if line.first < figures.today and line.whole and then is not None and whole:
+            yield replace(line, before=then.sum)
         else:
             yield line
 
@@ -191,6 +193,7 @@ def _line(  # noqa: PLR0917 - what was read, in its order
     peak = figures.peak("", first, last)
     quality = _known(figures, first, last).values()
     quarters = figures.known_of(used or {}, first, last)
+    judged = [figures.known_of(each or {}, first, last).known for each in (drawn, inductive, capacitive)]
     return ReportLine(
         first,
         last,
@@ -206,6 +209,7 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         known=quarters.known,
         measured=sum(measured for _, measured, _ in quality),
         suspect=sum(suspect for *_, suspect in quality),
+        judged=min(judged),
     )
 
 
@@ -226,9 +230,6 @@ def _known(figures: Figures, first: date, last: date) -> dict[date, tuple[int, i
 
 def _used_if_whole(figures: Figures, first: date, last: date) -> int | None:
     """Wh that were used when as good as all is known."""
-    if figures.span is None or last < figures.span[0]:
-        return None
-    days = [first + timedelta(number) for number in range((last - first).days + 1)]
-    expected = sum(len(figures.calendar.quarters(day)) for day in days)
-    known = sum(known for known, *_ in _known(figures, first, last).values())
-    return total(figures.series_sums("used", first, last).values()) if known >= expected * ENOUGH else None
+    used = figures.series_sums("used", first, last)
+    quarters = figures.known_of(used, first, last)
+    return total(used.values()) if used and quarters.known >= quarters.expected * ENOUGH else None

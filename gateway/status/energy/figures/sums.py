@@ -290,6 +290,26 @@ class SumFigures(QuarterFigures):
                 best = building_load.DemandPeak(start, one.peak[1] * 4)
         return best
 
+    def measured_peak(self, first: date, last: date, above: float) -> building_load.DemandPeak | None:
+        """The highest measured demand of what the building drew, where it is above so many W: one that was
+        estimated or is suspect hides none.
+        """
+        highest = self.peak("", first, last)
+        if highest is None or highest.power <= above:
+            return None
+        found = []
+        for number in range((last - first).days + 1):
+            day = first + timedelta(number)
+            one = self.peak("", day, day)
+            if one is None or one.power <= above:
+                continue
+            values = (
+                self.quarters(self.drawn(day, day)) if self.demand_minutes(day) * 60_000 == QUARTER else {}
+            )
+            each = [building_load.DemandPeak(start, wh * 4) for start, wh in values.items() if wh * 4 > above]
+            found += [peak for peak in (one, *each) if self.peak_quality("", peak.start) == "m"]
+        return max(found, key=lambda peak: peak.power, default=None)
+
 
 def total(days: Iterable[DaySum]) -> int:
     """Wh of all that is known."""
