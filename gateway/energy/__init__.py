@@ -6,6 +6,7 @@ from gateway.energy import building_load, consumption, netting, reactive, tree
 from gateway.energy.building import (
     EXPORT,
     IMPORT,
+    NOT_YET,
     SERIES,
     TOTAL,
     BuildingRegisters,
@@ -37,6 +38,7 @@ __all__ = [
     "HOURS",
     "IEC_61968_9",
     "IMPORT",
+    "NOT_YET",
     "QUARTER",
     "SERIES",
     "TOTAL",

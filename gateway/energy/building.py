@@ -18,6 +18,12 @@ Register = tuple[str, str]
 """Meter and quantity."""
 DayQuarters = Sequence[int | None]
 """Wh of each quarter hour of a local day, None where nothing is known."""
+NOT_YET: Final[DayQuarters] = ()
+"""The quarter hours of a register that begins on a later day: until then the building is what is measured
+without it.
+"""
+_RULE: Final = 2
+"""By which rule sums are made: those of an earlier one are made anew."""
 BuildingSeries = Literal["drawn", "fed", "generated", "used"]
 SERIES: Final[tuple[BuildingSeries, ...]] = ("drawn", "fed", "generated", "used")
 
@@ -57,12 +63,12 @@ class BuildingRegisters:
     @cached_property
     def text(self) -> str:
         """The same as text: two of one text give the same sums."""
-        return json.dumps([self.drawn, self.fed, self.plants], separators=(",", ":"))
+        return json.dumps([self.drawn, self.fed, self.plants, _RULE], separators=(",", ":"))
 
     @classmethod
     def from_text(cls, text: str) -> BuildingRegisters:
         """What `text` gave; of an empty one there are no registers."""
-        drawn, fed, plants = json.loads(text) if text else ([], [], [])
+        drawn, fed, plants, *_rule = json.loads(text) if text else ([], [], [])
         pairs = tuple(((own[0], own[1]), (other[0], other[1])) for own, other in plants)
         return cls(tuple((m, q) for m, q in drawn), tuple((m, q) for m, q in fed), pairs)
 
@@ -86,8 +92,8 @@ class BuildingRegisters:
     def quarters(
         self, series: BuildingSeries, day: Callable[[Register], DayQuarters | None]
     ) -> DayQuarters | None:
-        """A series on a local day, from what each register took on it (`day`; None: nothing); None where the
-        day is not known.
+        """A series on a local day, from what each register took on it (`day`; None: nothing, NOT_YET: it has
+        not begun); None where the day is not known, NOT_YET where none of its registers has begun.
         """
         match series:
             case "drawn":
@@ -101,12 +107,13 @@ class BuildingRegisters:
 
     def _used(self, day: Callable[[Register], DayQuarters | None]) -> DayQuarters | None:
         drawn, fed = self.quarters("drawn", day), self.quarters("fed", day)
-        if drawn is None or (fed is None and not self.plants):
+        if not drawn or (not fed and not self.plants):
             return drawn
         nothing = [0] * len(drawn)
         gave = self.quarters("generated", day) if self.plants else nothing
         if gave is None:
             return None
+        fed, gave = fed or None, gave or nothing
         return [
             None if one is None or three is None else used_value(one, two or 0, three)
             for one, two, three in zip(drawn, fed or nothing, gave, strict=False)
@@ -115,16 +122,17 @@ class BuildingRegisters:
 
 def _sum(parts: Sequence[DayQuarters | None]) -> DayQuarters | None:
     """Sums of the quarter hours that all have; None where one has nothing."""
-    if len(parts) == 1:
-        return parts[0]
-    held = [each for each in parts if each is not None]
-    if not held or len(held) < len(parts):
+    begun = [each for each in parts if each is None or each]
+    if len(begun) < 2:
+        return begun[0] if begun else parts[0] if parts else None
+    held = [each for each in begun if each is not None]
+    if not held or len(held) < len(begun):
         return None
     return [None if None in row else sum(row) for row in zip(*held, strict=False)]
 
 
 def _difference(one: DayQuarters | None, other: DayQuarters | None) -> DayQuarters | None:
     """What one has more than the other, where the other has anything."""
-    if one is None or other is None:
+    if not one or not other:
         return one
     return [None if a is None else a - (b or 0) for a, b in zip(one, other, strict=False)]

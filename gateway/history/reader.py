@@ -28,7 +28,7 @@ from gateway.errors import HistoryError
 from gateway.history.day import Day
 from gateway.history.events.findings import unpacked_findings
 from gateway.history.schema import FILE, SUMS, VERSION, translate
-from gateway.history.sums import BUILDING, building_until, of_day, until_of
+from gateway.history.sums import BUILDING, building_until, kept_directions, of_day, until_of
 from gateway.history.values import unpacked_polls
 
 
@@ -189,6 +189,24 @@ class HistoryReader:
             until = building_until(self._conn, registers.text) if self._has_sums else 0
             found = self._kept_sums(BUILDING[series], first, last, until)
         return found, date.fromordinal(max(1, until))
+
+    def begins(self) -> dict[Register, date]:
+        """The first local day of each register."""
+        with self._moment():
+            until = until_of(self._conn) if self._has_sums else 0
+            sums = "SELECT series, min(day) FROM day_sum WHERE series > 0 GROUP BY series"
+            kept = dict(self._conn.execute(sums).fetchall()) if self._has_sums else {}
+            days = "SELECT series, min(day) FROM day WHERE day >= ? GROUP BY series"
+            found = dict(self._conn.execute(days, (until,)).fetchall()) | kept
+            names = self._conn.execute("SELECT id, meter, quantity FROM series").fetchall()
+        return {
+            (meter, quantity): date.fromordinal(found[key]) for key, meter, quantity in names if key in found
+        }
+
+    def directions(self) -> dict[str, str]:
+        """Plant → the direction that counts its yield, import or export, as its days have told it."""
+        with self._moment():
+            return kept_directions(self._conn) if self._has_sums else {}
 
     def _kept_sums(self, series: int, first: date, last: date, until: int) -> list[DaySum]:
         """Within a `_moment`: years of days are not held as rows, too."""

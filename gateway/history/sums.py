@@ -15,6 +15,7 @@ from typing import Final
 from gateway.energy import (
     EXPORT,
     IMPORT,
+    NOT_YET,
     QUARTER,
     SERIES,
     BuildingRegisters,
@@ -65,6 +66,12 @@ def building_until(conn: sqlite3.Connection, text: str) -> int:
     """The local day from which on there are no sums of a building of these registers."""
     kept, until = _building(conn)
     return until if kept == text else 0
+
+
+def kept_directions(conn: sqlite3.Connection) -> dict[str, str]:
+    """Plant → the direction that counts its yield, as the sums of the building have it."""
+    building = BuildingRegisters.from_text(_building(conn)[0])
+    return {plant: _SIDES[quantity] for (plant, quantity), _ in building.plants}
 
 
 def _building(conn: sqlite3.Connection) -> tuple[str, int]:
@@ -134,7 +141,13 @@ class DaySums:
                 rows.append(_row(series, of_day(day, held, calendar)))
             if day < marks.building_until and series in takes:
                 of_building.add(day)
+        begins = any(
+            not self._begun(series, day + 1) for day, series in days if day in of_building and series in takes
+        )
         self._write(rows)
+        if begins:  # days behind it on which it was silent were those of a building without it
+            self._keep_mark(marks.building, 0)
+            return
         for day in sorted(of_building):
             self._write(self._of_building(marks.building, day, calendar))
 
@@ -150,7 +163,7 @@ class DaySums:
             self._write([_row(series, of_day(day, Day.unpack(data), calendar)) for series, data in held])
             until, left = day + 1, left - 1
         if left:  # the building comes last: until then its registers need not be known
-            registers = self._registers(building, newest, calendar)
+            registers = self._registers(newest, calendar)
             if registers != building:
                 self._conn.execute("DELETE FROM day_sum WHERE series < 0")
                 building, building_until = registers, 0
@@ -158,11 +171,19 @@ class DaySums:
             self._write(self._of_building(building, day, calendar))
             building_until, left = day + 1, left - 1
         if before != _Marks(until, building_until, building):
-            kept = json.dumps([building.text, building_until])
-            known = [("sums", str(until).encode()), ("building_sums", kept.encode())]
-            self._conn.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", known)
+            self._mark("sums", str(until))
+            self._keep_mark(building, building_until)
         ahead = ((until, newest), (building_until, until))
         return any(self._next(*each) is not None for each in ahead)
+
+    def _keep_mark(self, building: BuildingRegisters, until: int) -> None:
+        """Of these registers there are sums of the building, and none from a day on."""
+        if not until:
+            self._conn.execute("DELETE FROM day_sum WHERE series < 0")
+        self._mark("building_sums", json.dumps([building.text, until]))
+
+    def _mark(self, name: str, value: str) -> None:
+        self._conn.execute("INSERT OR REPLACE INTO known VALUES (?, ?)", (name, value.encode()))
 
     def _next(self, since: int, before: int) -> int | None:
         """The first day that has intervals, of some."""
@@ -187,8 +208,10 @@ class DaySums:
         def quarters(register: Register) -> DayQuarters | None:
             if register not in held:
                 sql = "SELECT data FROM day WHERE day = ? AND series = ?"
-                found = self._conn.execute(sql, (day, self._ids.get(register, 0))).fetchone()
-                held[register] = Day.unpack(found[0]).known if found else None
+                series = self._ids.get(register, 0)
+                found = self._conn.execute(sql, (day, series)).fetchone()
+                none = None if self._begun(series, day) else NOT_YET
+                held[register] = Day.unpack(found[0]).known if found else none
             return held[register]
 
         rows = []
@@ -202,9 +225,14 @@ class DaySums:
                     self._conn.execute("DELETE FROM day_sum WHERE series = ? AND day = ?", (series, day))
         return rows
 
-    def _registers(self, kept: BuildingRegisters, newest: int, calendar: Calendar) -> BuildingRegisters:
-        """Those of the building; a plant whose newest days tell nothing (snow) goes on as it is `kept`."""
-        before = {plant: _SIDES[quantity] for (plant, quantity), _ in kept.plants}
+    def _begun(self, series: int, day: int) -> bool:
+        """Whether a register has a day before this one: its sums are there before the building's."""
+        sql = "SELECT 1 FROM day_sum WHERE series = ? AND day < ? LIMIT 1"
+        return self._conn.execute(sql, (series, day)).fetchone() is not None
+
+    def _registers(self, newest: int, calendar: Calendar) -> BuildingRegisters:
+        """Those of the building; a plant whose newest days tell nothing (snow) goes on as it is kept."""
+        before = kept_directions(self._conn)
         plants = []
         for plant, said in self.meters.plants:
             told = said if said != "auto" else self._told(plant, newest, calendar)

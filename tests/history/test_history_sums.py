@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from gateway.energy import (
     EXPORT,
     IMPORT,
+    NOT_YET,
     QUARTER,
     SERIES,
     BuildingRegisters,
@@ -66,7 +67,13 @@ def judge(directory: Path, calendar: Calendar, building: BuildingMeters) -> int:
             kept_days += len(kept)
             expected = []
             for day in sorted({day for each in quarters.values() for day in each}):
-                held = registers.quarters(series, lambda one, day=day: quarters.get(one, {}).get(day))
+                begun = {each for each, days in quarters.items() if min(days) <= day}
+                held = registers.quarters(
+                    series,
+                    lambda one, day=day, begun=begun: quarters.get(one, {}).get(
+                        day, None if one in begun else NOT_YET
+                    ),
+                )
                 if day < until and held is not None and any(value is not None for value in held):
                     expected.append(sum_of_quarters(day, held, calendar))
             assert kept == expected, series

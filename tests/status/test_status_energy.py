@@ -246,7 +246,7 @@ async def test_a_breach_is_a_job_on_the_first_screen_and_never_an_all_clear(buil
         ({"installed_kva": None}, "installed_kva"),
         ({"exempt": True}, "pays nothing"),
         ({"rules": None}, "cannot be said"),
-        ({"meters": tuple(m for m in METERS if m.id != "main")}, "one main meter"),
+        ({"meters": tuple(m for m in METERS if m.id != "main")}, "several main meters"),
     ],
 )
 async def test_what_has_no_basis_is_not_shown_and_says_what_is_missing(directory, more, said) -> None:

@@ -135,6 +135,12 @@ class EnergyReader(Protocol):
     ) -> tuple[Sequence[DaySum], date]:
         """The kept sums of a building, by date, and the local day from which on none are kept."""
 
+    def begins(self) -> Mapping[Register, date]:
+        """The first local day of each register."""
+
+    def directions(self) -> Mapping[str, str]:
+        """Plant → the direction that counts its yield, as its days have told it."""
+
     def intervals(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Interval]:
         """The newest version of each interval of some local days, by start."""
 

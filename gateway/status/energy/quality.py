@@ -82,7 +82,7 @@ def quality_view(figures: Figures, f: Locale) -> QualityView:
     for meter, days in by_meter.items():
         view.meters.append(_meter(meter.label, meter.id, days, f))
         for day in days:
-            if day.kind in {"missing", "suspect", "estimated"}:
+            if day.kind in {"missing", "suspect", "estimated", "edited"}:
                 view.days.append((f.day(day.day), meter.label, _hours(day, f)))
     order = {f.day(day): -number for number, day in enumerate(sorted(worst))}
     view.days.sort(key=lambda row: order[row[0]])
@@ -92,7 +92,7 @@ def quality_view(figures: Figures, f: Locale) -> QualityView:
 
 def _worst(meters: list[list[DayQuality]]) -> dict[date, DayQuality]:
     """Of each day the worst that any meter has."""
-    order = ("future", "measured", "estimated", "suspect", "missing")
+    order = ("future", "measured", "edited", "estimated", "suspect", "missing")
     found: dict[date, DayQuality] = {}
     for days in meters:
         for day in days:
@@ -115,6 +115,7 @@ def _month(first: date, days: list[DayQuality], f: Locale) -> CalendarMonth:
     missing = sum(each.kind == "missing" for each in days)
     suspect = sum(each.kind == "suspect" for each in days)
     estimated = sum(each.kind == "estimated" for each in days)
+    edited = sum(each.kind == "edited" for each in days)
     words = []
     if missing:
         words.append(ngettext("%(n)s day incomplete", "%(n)s days incomplete", missing) % {"n": missing})
@@ -127,6 +128,8 @@ def _month(first: date, days: list[DayQuality], f: Locale) -> CalendarMonth:
             ngettext("%(n)s day partly estimated", "%(n)s days partly estimated", estimated)
             % {"n": estimated}
         )
+    if edited:
+        words.append(ngettext("%(n)s day edited", "%(n)s days edited", edited) % {"n": edited})
     says = ", ".join(words) or _("all measured")
     rows = -(-(first.weekday() + period.days) // _WEEK)
     svg = (
@@ -141,7 +144,7 @@ def _square(kind: str, x: int, y: int, title: str) -> str:
     inside = f"<title>{title}</title>"
     if kind == "measured":
         return f'<rect class="q0" x="{x + 6.5}" y="{y + 6.5}" width="7" height="7">{inside}</rect>'
-    if kind in {"estimated", "suspect"}:
+    if kind in {"edited", "estimated", "suspect"}:
         half = f"M{x + 3} {y + 17}L{x + 17} {y + 3}L{x + 17} {y + 17}Z"
         return (
             f'<rect class="q3" x="{x + 3}" y="{y + 3}" width="14" height="14">{inside}</rect>'
@@ -160,6 +163,7 @@ def _kind(kind: str, f: Locale) -> str:
     _ = f.gettext
     return {
         "measured": _("measured"),
+        "edited": _("edited by a person"),
         "estimated": _("partly estimated, total exact"),
         "suspect": _("partly suspect"),
         "missing": _("incomplete"),
@@ -173,7 +177,9 @@ def _hours(day: DayQuality, f: Locale) -> str:
         return _("lost with a damaged file")
     if day.missing:
         return _("%(hours)s h missing") % {"hours": f.number(day.missing / 4, 1)}
-    return _not_measured(day.expected - day.measured, f, suspect=day.suspect > 0)
+    if day.kind == "edited":
+        return _("%(hours)s h edited by a person") % {"hours": f.number(day.edited / 4, 1)}
+    return _not_measured(day.expected - day.measured - day.edited, f, suspect=day.suspect > 0)
 
 
 def _not_measured(quarters: int, f: Locale, *, suspect: bool) -> str:
@@ -192,10 +198,13 @@ def _meter(label: str, meter: str, days: list[DayQuality], f: Locale) -> MeterQu
     if missing:
         says = ngettext("%(n)s day incomplete", "%(n)s days incomplete", missing) % {"n": missing}
     else:
-        estimated = sum(max(0, day.expected - day.measured) for day in days)
+        estimated = sum(max(0, day.expected - day.measured - day.edited) for day in days)
+        edited = sum(day.edited for day in days)
         says = _("nothing is missing") if expected else _("nothing is known yet")
         if estimated:
             says = _not_measured(estimated, f, suspect=any(day.suspect for day in days))
+        elif edited:
+            says = _("%(hours)s h edited by a person") % {"hours": f.number(edited / 4, 1)}
     return MeterQuality(label, meter, measured_share(days, f), says, "bad" if missing else "ok")
 
 
@@ -216,6 +225,8 @@ def unmeasured_days(figures: Figures, period: Period, meter: str, f: Locale) -> 
                     found[bar] = _("partly suspect")
                 elif one.estimated:
                     found.setdefault(bar, _("partly estimated, total exact"))
+                elif one.edited:
+                    found.setdefault(bar, _("edited by a person"))
     return found
 
 

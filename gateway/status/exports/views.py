@@ -88,7 +88,9 @@ def _quality_days(figures: Figures, period: Period, f: Locale) -> Iterator[tuple
             continue
         for day in figures.quality(meter, period.first, min(period.last, figures.today)):
             if day.expected:
-                letters = "m" * day.measured + "e" * (day.known - day.measured) + "-" * day.missing
+                estimated = day.known - day.measured - day.suspect - day.edited
+                letters = "m" * day.measured + "e" * estimated + "s" * day.suspect + "d" * day.edited
+                letters += "-" * day.missing
                 yield (
                     day.day,
                     meter.label,
@@ -160,8 +162,9 @@ def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[
 
 
 def _quality_of(line: ReportLine, f: Locale) -> str:
-    letters = ("m" if line.measured else "") + ("e" if line.known > line.measured else "")
-    letters += "s" if line.suspect else ""
+    others = line.known - line.measured - line.suspect - line.edited
+    letters = ("m" if line.measured else "") + ("e" if others > 0 else "")
+    letters += ("s" if line.suspect else "") + ("d" if line.edited else "")
     return quality_words(letters, complete=line.known >= line.expected, f=f)
 
 

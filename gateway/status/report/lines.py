@@ -25,8 +25,8 @@ class ReportLine:
     `used` is what the building used (drawn − fed in + generated), `bands` are those of `drawn`. `peak` is the
     start (ms UTC) of the highest quarter hour drawn, its W, and its letter of quality. `expected` counts the
     quarter hours that are over, `known` those of which it is known what was used, `measured` those of the
-    main meters. `before` is what was used a year before, None when either of the two times is not known as
-    a whole.
+    main meters; so are `suspect` and `edited`. `before` is what was used a year before, None when either of
+    the two times is not known as a whole.
     `judged` counts the quarter hours of which is known what was drawn, and both kinds of reactive energy.
     `begins_within`: measuring began after its first day, and nothing counts what was before.
     """
@@ -48,6 +48,7 @@ class ReportLine:
     before: int | None = None
     begins_within: bool = False
     judged: int = 0
+    edited: int = 0
 
     @property
     def complete(self) -> bool:
@@ -113,6 +114,7 @@ def total_of(lines: list[ReportLine], period: Period) -> ReportLine:
         known=sum(line.known for line in lines),
         measured=sum(line.measured for line in lines),
         suspect=sum(line.suspect for line in lines),
+        edited=sum(line.edited for line in lines),
         begins_within=bool(lines) and lines[0].first > period.first,
     )
 
@@ -207,24 +209,27 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         peak=(peak.start, peak.power, figures.peak_quality("", peak.start)) if peak else None,
         expected=quarters.expected,
         known=quarters.known,
-        measured=sum(measured for _, measured, _ in quality),
-        suspect=sum(suspect for *_, suspect in quality),
+        measured=sum(measured for _, measured, *_ in quality),
+        suspect=sum(suspect for _, _, suspect, _ in quality),
+        edited=sum(edited for *_, edited in quality),
         judged=min(judged),
     )
 
 
-def _known(figures: Figures, first: date, last: date) -> dict[date, tuple[int, int, int]]:
+def _known(figures: Figures, first: date, last: date) -> dict[date, tuple[int, int, int, int]]:
     """Of each day the quarter hours that are known and measured, of the main meter that has the fewest, and
-    those that are suspect, of the one that has the most.
+    those that are suspect and edited, of the one that has the most.
     """
-    found: dict[date, tuple[int, int, int]] = {}
+    found: dict[date, tuple[int, int, int, int]] = {}
     for root in figures.facts.roots:
         if figures.counter(root):
             for day in figures.quality(root, first, last):
-                known, measured, suspect = found.get(day.day, (day.known, day.measured, day.suspect))
-                found[day.day] = (
-                    min(known, day.known), min(measured, day.measured), max(suspect, day.suspect)
-                )  # fmt: skip
+                if not day.expected:
+                    continue  # it had not begun
+                its = (day.known, day.measured, day.suspect, day.edited)
+                before = found.get(day.day, its)
+                least, most = ([way(*both) for both in zip(before, its, strict=True)] for way in (min, max))
+                found[day.day] = (least[0], least[1], most[2], most[3])
     return found
 
 

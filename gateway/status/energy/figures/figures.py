@@ -20,7 +20,7 @@ _DAYS_BACK: Final = 28
 @dataclass(frozen=True, slots=True)
 class DayQuality:
     """Of a local day: quarter hours that should be there by now, are known, were measured; those that are
-    `suspect`, so that the sum may be wrong.
+    `suspect`, so that the sum may be wrong, and that a person has `edited`.
     """
 
     day: date
@@ -29,6 +29,7 @@ class DayQuality:
     measured: int
     suspect: int = 0
     lost: bool = False
+    edited: int = 0
 
     @property
     def missing(self) -> int:
@@ -37,14 +38,16 @@ class DayQuality:
 
     @property
     def kind(self) -> str:
-        """measured, estimated, suspect, missing, or future: the worst that holds."""
+        """measured, edited, estimated, suspect, missing, or future: the worst that holds."""
         if not self.expected:
             return "future"
         if self.missing:
             return "missing"
         if self.suspect:
             return "suspect"
-        return "measured" if self.measured >= self.expected else "estimated"
+        if self.measured >= self.expected:
+            return "measured"
+        return "edited" if self.measured + self.edited >= self.expected else "estimated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +188,12 @@ class Figures(SumFigures):
         return total(one for day, one in self.sums_of(meter, min(days), max(days)).items() if day in days)
 
     def rests(self, period: Period) -> list[BuildingRest]:
-        """What no sub meter counts, of each main meter that has some; none where it cannot be told: below
-        which of several main meters a plant feeds in nobody has said.
+        """What no sub meter counts, of each main meter that has some; none where it cannot be told: which
+        register of a plant counts its yield, or below which of several main meters it feeds in.
         """
         roots, last = [root for root in self.facts.roots if self.counter(root)], min(period.last, self.today)
+        if not all(map(self.direction, self.facts.plants)):
+            return []
         plants = {plant.id: self._root_of(plant) for plant in self.facts.plants}
         if not roots or (len(roots) > 1 and not {*plants.values()} <= {root.id for root in roots}):
             return []
@@ -267,19 +272,22 @@ class Figures(SumFigures):
         """Each day of a meter's counter, from the first day that the history knows."""
         name = self.counter(meter) or next(iter(self.quantities_of(meter.id)), EXPORT)
         sums = self.sums(meter.id, name, first, last)
-        begin = min(sums, default=None)
         known_from = self.span[0] if self.span else first
+        begin = max(known_from, self._begins.get((meter.id, name), known_from))
         lost = self.lost
         found = []
         day = first
         while day <= last:
             expected = 0
-            if day <= self.today and day >= max(known_from, begin or known_from):
+            if day <= self.today and day >= begin:
                 expected = self.due(day)
             one = sums.get(day)
             gone = any(since <= day <= until for since, until in lost)
-            known, measured, suspect = (one.intervals, one.measured, one.suspect) if one else (0, 0, 0)
-            found.append(DayQuality(day, expected, known, measured, suspect, gone))
+            found.append(
+                DayQuality(day, expected, one.intervals, one.measured, one.suspect, gone, one.edited)
+                if one
+                else DayQuality(day, expected, 0, 0, lost=gone)
+            )
             day += timedelta(1)
         return found
 

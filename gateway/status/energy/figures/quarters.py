@@ -13,13 +13,16 @@ from typing import TypeVar
 from gateway.energy import (
     EXPORT,
     IMPORT,
+    NOT_YET,
     QUARTER,
     TOTAL,
     BuildingRegisters,
     BuildingSeries,
     Calendar,
+    DayQuarters,
     Interval,
     Manifest,
+    Register,
     consumption,
     counter_of,
 )
@@ -177,10 +180,18 @@ class QuarterFigures:
         held = {register: self.days(*register, first, last) for register in self.building.registers}
         found: ValuesByDay = {}
         for day in sorted({day for values in held.values() for day in values}):
-            values = self.building.quarters(name, lambda register, day=day: held[register].get(day))  # type: ignore[misc]
-            if values is not None:
+            its = {register: days.get(day, self._none_on(register, day)) for register, days in held.items()}
+            if values := self.building.quarters(name, its.get):
                 found[day] = list(values)
         return found
+
+    def _none_on(self, register: Register, day: date) -> DayQuarters | None:
+        """What is there of a register on a day of which nothing is known."""
+        return NOT_YET if day < self._begins.get(register, date.max) else None
+
+    @cached_property
+    def _begins(self) -> Mapping[Register, date]:
+        return self._reader.begins()
 
     def used(self, first: date, last: date) -> ValuesByDay:
         """Drawn − fed in + generated of the building."""
@@ -199,7 +210,9 @@ class QuarterFigures:
         return self.series("generated", first, last) if self.building.plants else None
 
     def direction(self, plant: EnergyMeter) -> str:
-        """Which register of a plant counts its yield, import or export; empty: not known yet."""
+        """Which register of a plant counts its yield, import or export; empty: not known yet. One that is
+        silent, or below snow, has it as before.
+        """
         if plant.generates != "auto":
             return plant.generates
         first, last = self.today - timedelta(3), self.today
@@ -208,7 +221,11 @@ class QuarterFigures:
             self.quarters(self.days(plant.id, EXPORT, first, last)),
             self.calendar,
         )
-        return found or ""
+        return found or self._directions.get(plant.id, "")
+
+    @cached_property
+    def _directions(self) -> Mapping[str, str]:
+        return self._reader.directions()
 
     def of(self, meter: str, first: date, last: date) -> ValuesByDay:
         """The building's quarter hours by day, or those of one meter by its id."""
