@@ -579,6 +579,20 @@ ATTACKED = (
         "field/test_gateway_queue.py::test_one_that_hangs_up_on_what_comes_meanwhile_costs_no_living_one_its_place",
     ),
     Found(
+        "Modbus TCP gateway that refuses (exception 11) or hangs up at its own time-out, and gives the "
+        "answer to the request behind it, under that one's number",
+        "3 790 of 4 298 wrong; 3 538 of 4 192, all whole",
+        "none wrong; it is asked for a unit that nobody has, and gives what it owes",
+        "field/test_given_up.py::test_an_answer_that_a_gateway_has_given_up_is_no_other_registers_value",
+    ),
+    Found(
+        "converter whose meter answers 50 ms behind its refusal (exceptions 5, 6, 11), serial frames",
+        "45 of 245, 27 of 302, 8 of 182 wrong",
+        "none wrong",
+        "field/test_given_up.py::"
+        "test_what_comes_behind_a_refusal_on_a_serial_line_is_no_other_registers_value",
+    ),
+    Found(
         "malformed CONNACK; HTTP, SSH or an alert of TLS in the place of one",
         "“closed the connection instead of answering”, or silence after 20 s",
         "said at once, with what to do; a broker that is odd in MQTT 5 alone is spoken to in 3.1.1",

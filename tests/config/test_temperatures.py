@@ -41,6 +41,8 @@ def test_the_forms_that_are_understood(tmp_path, text) -> None:
         ("date,mean\n2026-11-20,nan\n", 2, "no mean of a day"),
         ("date,mean\n2026-11-20\n", 2, "is no temperature"),
         ("date,mean\n2026-11-20,8\n2026-11-20,9\n", 3, "another temperature above"),
+        ('date,mean\n2026-11-20,8\n"2026-11-21,9\n2026-11-22,9\n', 3, "a quote is left open"),
+        ("date,mean\n2026-11-20," + "8" * 200_000 + "\n2026-11-22,9\n", 2, "too long"),
     ],
 )
 def test_a_mistake_is_told_by_its_line(tmp_path, text, line, what) -> None:

@@ -11,9 +11,9 @@ import pytest
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import BusDown, NoReply
 from gateway.field.bus.connection import BACK_OFF
+from gateway.field.bus.doubts import LATENCY, LATEST
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import ENOUGH
-from gateway.field.bus.transaction import LATENCY, LATEST
 from gateway.field.port.contract import registers_of
 from gateway.field.port.fake import FakePort
 

@@ -11,10 +11,11 @@ from field_parts import driver, meter
 
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
+from gateway.field.bus.doubts import LATEST
 from gateway.field.bus.line import ENDINGS, BusLine
 from gateway.field.bus.odd_replies import PLAIN
 from gateway.field.bus.station import Station, patience_after
-from gateway.field.bus.transaction import FIRST, LATEST, SERVING
+from gateway.field.bus.transaction import FIRST, SERVING
 from gateway.field.facts import OLD
 from gateway.field.learnt import Learnt
 from gateway.field.meter.poll import Poll

@@ -18,8 +18,9 @@ from gateway.config import SerialBus
 from gateway.errors import BadFrame, NoReply, OthersTalk, Refused
 from gateway.field.bus import odd_replies
 from gateway.field.bus.connection import Ended
+from gateway.field.bus.doubts import GIVEN_UP, LATEST
 from gateway.field.bus.station import LEFT, Station, Undecided
-from gateway.field.bus.transaction import LATEST, SERVING, Transactions
+from gateway.field.bus.transaction import SERVING, Transactions
 from gateway.field.port.contract import ReadSeries, Registers, words_of
 from gateway.field.port.difference import OddReply
 
@@ -289,11 +290,15 @@ class BusLine(Transactions):
             # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
             if station.misfits >= OWES:
                 await self._collect(station)
+            if station.given_up > GIVEN_UP:  # it is asked as before, and what comes then is looked into
+                await self._exchange(station, run)
+                station.answered_reads.setdefault(run.count, (run.function, run.address, run.count))
             await self._resync(station, run)
             await self._until(self._free_for(station))
         registers = await self._exchange(station, run)
+        station.answered_reads.setdefault(run.count, (run.function, run.address, run.count))
         if station.unanswered:
-            station.unanswered.clear()
+            self.all_answered(station)
         return registers
 
     async def _collect(self, station: Station) -> None:
@@ -358,9 +363,9 @@ class BusLine(Transactions):
             function, address, count = station.probe(time.monotonic(), wanted)
             try:
                 await self.check_read(station, function, address, count)
-            except Refused as error:
+            except Refused:
                 refused += 1
-                if error.code not in {2, 3}:
+                if self.took_long(station, count):
                     raise
                 # The meter does not like this length. A late answer may have been a refusal too, but not
                 # twice after silence.
@@ -369,5 +374,5 @@ class BusLine(Transactions):
                 if refused > 1:
                     station.unanswered.clear()
             else:
-                station.unanswered.clear()
+                self.all_answered(station)
                 station.answered_reads.setdefault(count, (function, address, count))

@@ -283,7 +283,7 @@ class Station:
             chosen = next((probe for probe in left if not self._beside(probe)), left[0])
             self.tried.add(chosen)
             return chosen
-        places = self.probes or [*self.answered_reads.values()] or [wanted]
+        places = [*self.answered_reads.values()] or self.probes or [wanted]
         function, address, _ = places[max(0, self.timeouts - 1) % len(places)]
         free = next((count for count in range(1, 126) if count not in self.unanswered), None)
         if free is None:

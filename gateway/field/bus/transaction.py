@@ -10,8 +10,9 @@ import time
 
 from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
-from gateway.field.bus.connection import BusConnection, Ended
+from gateway.field.bus.connection import Ended
 from gateway.field.bus.cost import Fit, prior
+from gateway.field.bus.doubts import LATEST, BusDoubts
 from gateway.field.bus.station import ENOUGH, FADE, Station, always_behind, patience_after
 from gateway.field.facts import MeterFacts
 from gateway.field.health import TurnAround, WireCounters
@@ -21,27 +22,15 @@ from gateway.field.port.difference import FIELDS, Field, Misfit, OddReply, Reply
 
 log = logging.getLogger(__name__)
 
-LATE = 3.0
-"""The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
-THE_METERS, GATEWAYS = frozenset({1, 2, 3}), frozenset({0x0A, 0x0B})
-"""Exception codes that a meter says at once of what it is asked; those that gateways alone have."""
-GIVEN_UP, AFTERWARDS = 3, 1.0
-"""Refusals of a gateway in a row after which the answer may still come; s in which it does, however long the
-gateway has waited for it.
-"""
-LATEST = 10.0
-"""s; no bound is longer."""
 OWED = 6.0
 """Times a configured time-out that a reply is waited for which a gateway may still owe."""
 FIRST = 2.5
 """s that a first silence may cost the others, if the gateway was never late: 95 % of a minute are theirs."""
 SERVING = 6.0
 """s that a gateway may serve one request, while it lets all others wait."""
-LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
-"""s for the turn-around, on a serial line (True) or not: at least, before it is known, at most."""
 
 
-class Transactions(BusConnection):
+class Transactions(BusDoubts):
     """The stations of a bus, and one transaction at a time with them."""
 
     def __init__(self, bus: Bus, port: Port, learnt: Learnt | None = None) -> None:
@@ -51,7 +40,6 @@ class Transactions(BusConnection):
         """s of silence on the line before any request."""
         self.counters = WireCounters()
         self.turn_around = TurnAround()
-        self.slowest = 0.0
         self.plain: dict[tuple[Field, int], int] = {}
         """Replies in a row that were as the standard has them in a field, and unit, of which a difference is
         believed.
@@ -122,29 +110,6 @@ class Transactions(BusConnection):
         """Whether there is time left for that."""
         return self.spent < self.allowance
 
-    def late_bound(self, station: Station, count: int) -> float:
-        """Seconds of silence after which a late answer to a read of `count` is not expected any more."""
-        known = isinstance(self.bus, SerialBus) or self.port.has_transaction_ids
-        least = 0.0 if known else LATENCY[False][0]  # a network may be late whatever it was until now
-        return min(max(self._slowest(station, count), self._latency(station, 0), least), LATEST)
-
-    def _slowest(self, station: Station, count: int) -> float:
-        return LATE * (station.slowest or self.slowest) + self.wire.time(count)
-
-    def timeout(self, station: Station, count: int) -> float:
-        """Seconds from sending the request to giving up: the time on the wire and the station's latency."""
-        return self.wire.time(count) + 2 * self.wire.gap + self._latency(station, station.timeouts)
-
-    def _latency(self, station: Station, timeouts: int) -> float:
-        patience = station.facts.timeout
-        if station.facts.fixed("timeout"):
-            return patience
-        if self.bus.timeout is not None:
-            return self.bus.timeout
-        waiting = timeouts > (1 if station.answers else 0)  # one reply may have been lost on the way
-        own = station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=waiting)
-        return max(own, patience, station.tried_wait)
-
     async def silence_of(self, station: Station) -> None:
         """The late-answer bound, and then silence."""
         self.silent_until = max(self.silent_until, time.monotonic() + self.late_bound(station, 0))
@@ -156,16 +121,6 @@ class Transactions(BusConnection):
         station.counters.resyncs += 1
         registers = await self._exchange(station, ReadSeries([(function, address, count)]), sure=True)
         station.keep((function, address, count), registers, self.port.heard_at)
-
-    async def _until(self, when: float) -> None:
-        rest = when - time.monotonic()
-        if rest > 0.0:
-            await asyncio.sleep(rest)
-
-    def _doubt(self, station: Station, count: int, silence: float) -> None:
-        now = time.monotonic()
-        station.unanswered[count] = now
-        self.silent_until = max(self.silent_until, now + silence)
 
     async def _exchange(self, station: Station, run: ReadSeries, *, sure: bool = False) -> Registers:
         """One request and its answer, counted and timed. `sure`: only the true answer can have this length.
@@ -222,23 +177,6 @@ class Transactions(BusConnection):
         self._answered(station, run, registers, port.sent_at, port.heard_at)
         return registers
 
-    def _doubt_refusal(self, station: Station, count: int, code: int) -> None:
-        """A refusal may be that of a gateway which has not waited for its meter: the answer still comes, and
-        some give it to the next request. A meter that is gone is waited for a few times, and no more.
-        """
-        took = self.port.heard_at - self.port.sent_at
-        if code in THE_METERS and took <= self._slowest(station, count):
-            return
-        if isinstance(self.bus, SerialBus) and code not in GATEWAYS:
-            return
-        station.given_up += 1
-        late = self._late_after(station, count, took) if station.given_up <= GIVEN_UP else 0.0
-        self._doubt(station, count, late)
-
-    def _late_after(self, station: Station, count: int, took: float) -> float:
-        """Seconds in which an answer may still come for which a gateway has waited `took` s."""
-        return min(max(self._slowest(station, count), (LATE - 1) * took), AFTERWARDS)
-
     def _must_wait(self, station: Station) -> bool:
         """Whether something is in the way of the request that follows an answer at once."""
         return bool(station.unanswered or station.pause or station.min_gap or self.silence)
@@ -270,6 +208,7 @@ class Transactions(BusConnection):
         self._tell_of_others(error)
         if isinstance(error, Misfit):  # its number does not say whose reply it is
             station.misfits += 1
+            self._unfollowed, self._refused_late = 0, False
             self._doubt(station, count, self.late_bound(station, count))
         else:
             self._doubt_answer(station, count, rest)
