@@ -56,8 +56,8 @@ SAMPLE = 480
 AT_ONCE = 4
 CENTRAL = {
     "field": "bus/line bus/transaction bus/doubts bus/station bus/cost meter/planner meter/decode "
-    "meter/registers meter/reader worker schedule meter/state poll_queue meter/quiet meter/silent_read pulses/filter "
-    "pulses/input pulses/register",
+    "meter/registers meter/reader worker schedule meter/state poll_queue meter/quiet meter/silent_read "
+    "pulses/filter pulses/input pulses/register",
     "journal": "pending disk housekeeping writer current stats damage"
     " file/thinning file/settled file/recovered file/batches file/store file/rows file/batch_table"
     " file/resume file/missing file/verify file/epochs recovery/pages recovery/scan",
