@@ -164,7 +164,7 @@ class DaySums:
             until, left = day + 1, left - 1
         if left:  # the building comes last: until then its registers need not be known
             registers = self._registers(newest, calendar)
-            if registers != building:
+            if registers.text != _building(self._conn)[0]:
                 self._conn.execute("DELETE FROM day_sum WHERE series < 0")
                 building, building_until = registers, 0
         while left and (day := self._next(building_until, until)) is not None:

@@ -1,6 +1,7 @@
 """Daily sums say what the intervals add up to, whatever happened to them."""
 
 import contextlib
+import json
 import os
 import random
 import resource
@@ -253,6 +254,27 @@ def test_which_register_of_a_plant_counts_its_yield_is_told_by_its_days(tmp_path
         assert len(kept) == 3
         assert until > FIRST
         assert reader.building_sums("generated", other, FIRST, LAST) == ([], date.min)
+
+
+def test_sums_of_an_earlier_version_are_made_anew(tmp_path) -> None:
+    """By its rule a building was not known before the newest of its meters had begun."""
+    history = opened(tmp_path)
+    fill(history, 3)
+    close_summed(history)
+    with closing(sqlite3.connect(tmp_path / FILE)) as db, db:
+        kept, until = json.loads(
+            db.execute("SELECT value FROM known WHERE name = 'building_sums'").fetchone()[0]
+        )
+        old = json.dumps([json.dumps(json.loads(kept)[:3], separators=(",", ":")), until])
+        db.execute("UPDATE known SET value = ? WHERE name = 'building_sums'", (old.encode(),))
+        db.execute("UPDATE day_sum SET sum = 1 WHERE series < 0")
+    with closing(HistoryReader(tmp_path)) as reader:
+        registers = BuildingRegisters.of(SITE.roots, SITE.plants, reader.registers())
+        assert reader.building_sums("used", registers, FIRST, LAST) == ([], date.min), (
+            "and meanwhile none is told"
+        )
+    close_summed(opened(tmp_path))
+    assert judge(tmp_path, ISTANBUL, SITE)
 
 
 WRITER = """

@@ -94,8 +94,10 @@ class BusDoubts(BusConnection):
             self._refused_late = False
 
     def took_long(self, station: Station, count: int) -> bool:
-        """Whether what was heard last came later than any answer of this station."""
-        return self.port.heard_at - self.port.sent_at > self._slowest(station, count)
+        """Whether what was heard last came later than any answer of this station, or of any beside it."""
+        known = station.slowest or self.slowest
+        most = self._slowest(station, count) if known else LATENCY[isinstance(self.bus, SerialBus)][0]
+        return self.port.heard_at - self.port.sent_at > most
 
     def _late_after(self, station: Station, count: int, took: float) -> float:
         """Seconds in which an answer may still come for which a gateway has waited `took` s."""
