@@ -192,16 +192,15 @@ class HistoryReader:
 
     def begins(self) -> dict[Register, date]:
         """The first local day of each register."""
+        # Each looked up by itself: who groups all sums of five years by series reads them all.
+        kept = "(SELECT min(day) FROM day_sum WHERE series = id)" if self._has_sums else "NULL"
         with self._moment():
             until = until_of(self._conn) if self._has_sums else 0
-            sums = "SELECT series, min(day) FROM day_sum WHERE series > 0 GROUP BY series"
-            kept = dict(self._conn.execute(sums).fetchall()) if self._has_sums else {}
             days = "SELECT series, min(day) FROM day WHERE day >= ? GROUP BY series"
-            found = dict(self._conn.execute(days, (until,)).fetchall()) | kept
-            names = self._conn.execute("SELECT id, meter, quantity FROM series").fetchall()
-        return {
-            (meter, quantity): date.fromordinal(found[key]) for key, meter, quantity in names if key in found
-        }
+            found = dict(self._conn.execute(days, (until,)).fetchall())
+            rows = self._conn.execute(f"SELECT id, meter, quantity, {kept} FROM series").fetchall()  # noqa: S608
+        begins = {(meter, name): first or found.get(key) for key, meter, name, first in rows}
+        return {register: date.fromordinal(first) for register, first in begins.items() if first}
 
     def directions(self) -> dict[str, str]:
         """Plant → the direction that counts its yield, import or export, as its days have told it."""
