@@ -13,11 +13,13 @@ from gateway.field.port.contract import Port
 
 LATE = 3.0
 """The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
-THE_METERS, GATEWAYS = frozenset({1, 2, 3}), frozenset({0x0A, 0x0B})
-"""Exception codes that a meter says at once of what it is asked; those that gateways alone have."""
+GATEWAYS = frozenset({0x0A, 0x0B})
+"""Exception codes that gateways alone have."""
+COMES_LATER, BUSY = 5, 6
+"""Exception codes of a meter that has begun with what it was asked, and of one that is at something else."""
 UNFOLLOWED = 10
 """Refusals in a row that no answer came behind, after which a gateway is believed to wait for its meters."""
-GIVEN_UP, AFTERWARDS = 3, 1.0
+GIVEN_UP, AFTERWARDS = 3, 0.6
 """Refusals of a gateway in a row after which the answer may still come; s in which it does, however long the
 gateway has waited for it.
 """
@@ -77,10 +79,13 @@ class BusDoubts(BusConnection):
         some give it to the next request. A meter that is gone is waited for a few times, and no more.
         """
         took = self.port.heard_at - self.port.sent_at
-        if code in THE_METERS and not self.took_long(station, count):
+        soon = GATEWAYS
+        if not isinstance(self.bus, SerialBus):
+            soon |= {COMES_LATER} if self.port.has_transaction_ids else {COMES_LATER, BUSY}
+        if code not in soon and (isinstance(self.bus, SerialBus) or not self.took_long(station, count)):
             return
-        if (isinstance(self.bus, SerialBus) and code not in GATEWAYS) or self._unfollowed >= UNFOLLOWED:
-            return
+        if self.port.has_transaction_ids and self._unfollowed >= UNFOLLOWED:
+            return  # without numbers what comes in the silence is thrown away, and tells nothing
         station.given_up += 1
         self._refused_late = True
         late = self._late_after(station, count, took) if station.given_up <= GIVEN_UP else 0.0
@@ -100,5 +105,8 @@ class BusDoubts(BusConnection):
         return self.port.heard_at - self.port.sent_at > most
 
     def _late_after(self, station: Station, count: int, took: float) -> float:
-        """Seconds in which an answer may still come for which a gateway has waited `took` s."""
-        return min(max(self._slowest(station, count), (LATE - 1) * took), AFTERWARDS)
+        """Seconds in which an answer may still come for which a gateway has waited `took` s: however soon it
+        was refused, behind a network it may be late.
+        """
+        least = LATENCY[isinstance(self.bus, SerialBus)][0]
+        return min(max(self._slowest(station, count), (LATE - 1) * took, least), AFTERWARDS)
