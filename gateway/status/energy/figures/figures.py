@@ -198,6 +198,8 @@ class Figures(SumFigures):
         if not roots or (len(roots) > 1 and not {*plants.values()} <= {root.id for root in roots}):
             return []
         away, used = self._unequal_days(period), self.series_sums("used", period.first, last)
+        if len(roots) > 1:
+            away |= self._behind_none(roots, period.first, last)
         kept = {day: one for day, one in used.items() if day not in away}
         if away and not kept:
             return []
@@ -230,6 +232,23 @@ class Figures(SumFigures):
             )
             for each in tree.rests(meters, energies)
         ]
+
+    def _behind_none(self, roots: Sequence[EnergyMeter], first: date, last: date) -> frozenset[date]:
+        """Days of which less is known of one of several main meters than of a meter behind it: it was silent,
+        or not put in yet.
+        """
+        found = set()
+        for root in roots:
+            own = self.sums(root.id, self.counter(root), first, last)
+            for each in self.facts.meters:
+                if each.parent == root.id and not each.generates and (name := self.counter(each)):
+                    its = self.sums(each.id, name, first, last)
+                    found |= {
+                        day
+                        for day, one in its.items()
+                        if day not in own or one.intervals > own[day].intervals
+                    }
+        return frozenset(found)
 
     def _came_in(
         self, root: str, plants: Sequence[str], first: date, last: date, away: frozenset[date]
