@@ -153,7 +153,9 @@ class Figures(SumFigures):
         away = self._unequal_days(period)
         whole = total(one for day, one in used.items() if day not in away)
         return {
-            meter: (energy - self._on(away, meter)) / whole if whole else None
+            meter: (energy - self._on(away, meter, self.counter(self._meter(meter)))) / whole
+            if whole
+            else None
             for meter, energy in energies.items()
         }
 
@@ -181,11 +183,12 @@ class Figures(SumFigures):
                 found |= {day for day in lacking if day in sums and sums[day].intervals > known[day]}
         return frozenset(found)
 
-    def _on(self, days: frozenset[date], meter: str) -> int:
-        """What a meter counted on some days."""
+    def _on(self, days: frozenset[date], meter: str, quantity: str) -> int:
+        """What a register took on some days."""
         if not days:
             return 0
-        return total(one for day, one in self.sums_of(meter, min(days), max(days)).items() if day in days)
+        sums = self.sums(meter, quantity, min(days), max(days))
+        return total(one for day, one in sums.items() if day in days)
 
     def rests(self, period: Period) -> list[BuildingRest]:
         """What no sub meter counts, of each main meter that has some; none where it cannot be told: which
@@ -199,7 +202,7 @@ class Figures(SumFigures):
             return []
         away, used = self._unequal_days(period), self.series_sums("used", period.first, last)
         if len(roots) > 1:
-            away |= self._behind_none(roots, period.first, last)
+            away |= self._days_lacking_one(roots, period.first, last)
         kept = {day: one for day, one in used.items() if day not in away}
         if away and not kept:
             return []
@@ -209,16 +212,18 @@ class Figures(SumFigures):
             for each in self.facts.meters
             if not each.generates and self.counter(each) and (each in roots or each.parent in tops)
         ]
+        whole, expected = total(kept.values()), self._expected(period.first, last)
         energies = {
             each.id: self._took(each.id, self.counter(self._meter(each.id)), period.first, last, away)
             for each in meters
+            if each.id not in tops
         }
-        for root in roots:
-            below = [plant for plant, top in plants.items() if top == root.id]
-            energies[root.id] = self._came_in(root.id, below, period.first, last, away)
         if len(roots) == 1:  # by the quarter hour, of which all is known that it takes
-            energies[roots[0].id] = total(kept.values())
-        whole, expected = total(kept.values()), self._expected(period.first, last)
+            energies[roots[0].id] = whole
+        else:
+            for root in roots:
+                below = [plant for plant, top in plants.items() if top == root.id]
+                energies[root.id] = self._came_in(root.id, below, period.first, last, away)
         known = min(1.0, sum(one.intervals for one in kept.values()) / expected) if expected else 0.0
         return [
             BuildingRest(
@@ -233,7 +238,7 @@ class Figures(SumFigures):
             for each in tree.rests(meters, energies)
         ]
 
-    def _behind_none(self, roots: Sequence[EnergyMeter], first: date, last: date) -> frozenset[date]:
+    def _days_lacking_one(self, roots: Sequence[EnergyMeter], first: date, last: date) -> frozenset[date]:
         """Days of which less is known of one of several main meters than of a meter behind it: it was silent,
         or not put in yet.
         """
@@ -263,11 +268,7 @@ class Figures(SumFigures):
 
     def _took(self, meter: str, quantity: str, first: date, last: date, away: frozenset[date]) -> int:
         """Wh of a register, without some days."""
-        took = self.sum_of(meter, quantity, first, last)
-        if not away:
-            return took
-        days = self.sums(meter, quantity, min(away), max(away))
-        return took - total(one for day, one in days.items() if day in away)
+        return self.sum_of(meter, quantity, first, last) - self._on(away, meter, quantity)
 
     def _root_of(self, meter: EnergyMeter) -> str:
         """The meter at the top of the tree above another one; its own where there is none."""
