@@ -153,8 +153,8 @@ def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:
     used = figures.series_sums("used", begin, end)
     for line in lines:
         then = used.get(line.first - _WEEKS)
-        whole = then is not None and then.intervals >= then.quarters * ENOUGH
-        if line.first < figures.today and line.whole and then is not None and whole:
+        over = line.first < figures.today and line.whole
+        if over and then is not None and then.intervals >= then.quarters * ENOUGH:
             yield replace(line, before=then.sum)
         else:
             yield line
@@ -195,7 +195,7 @@ def _line(  # noqa: PLR0917 - what was read, in its order
     peak = figures.peak("", first, last)
     quality = _known(figures, first, last).values()
     quarters = figures.known_of(used or {}, first, last)
-    judged = [figures.known_of(each or {}, first, last).known for each in (drawn, inductive, capacitive)]
+    judged = figures.known_of_all((each or {} for each in (drawn, inductive, capacitive)), first, last)
     return ReportLine(
         first,
         last,
@@ -212,7 +212,7 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         measured=sum(measured for _, measured, *_ in quality),
         suspect=sum(suspect for _, _, suspect, _ in quality),
         edited=sum(edited for *_, edited in quality),
-        judged=min(judged),
+        judged=judged.known,
     )
 
 

@@ -141,6 +141,10 @@ class SumFigures(QuarterFigures):
             known += sum(one.intervals for day, one in days.items() if first <= day <= last)
         return KnownQuarters(expected, known)
 
+    def known_of_all(self, registers: Iterable[SumsByDay], first: date, last: date) -> KnownQuarters:
+        """The same of the register of which least is known."""
+        return min((self.known_of(each, first, last) for each in registers), key=lambda each: each.known)
+
     def _known_by_now(self, today: DaySum, due: int) -> int:
         """Of the quarter hours that should be known those that are: hour by hour, since the newest one, which
         need not be there yet, makes up for no other.

@@ -4,13 +4,13 @@ breaches cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 from gateway.energy import DaySum, reactive
-from gateway.status.energy.figures import IMPORT, Figures, KnownQuarters, SumsByDay, total
+from gateway.status.energy.figures import IMPORT, Figures, KnownQuarters, total
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.shown import DataTable, kwh, sum_in_short
 from gateway.status.words.language import Locale
@@ -65,7 +65,7 @@ def judged_months(
             amounts = [total(each.values()) for each in (drawn, one, two)]
             bounds = (limits.value.inductive, limits.value.capacitive)
             its = reactive.ReactiveMonth(month.first, amounts[0], amounts[1], amounts[2], bounds)
-            quarters = known_of_all(figures, (drawn, one, two), month)
+            quarters = figures.known_of_all((drawn, one, two), month.first, month.last)
             found.append(JudgedMonth(its, quarters, drawn, (one, two), limits.source))
         month = month.moved(1)
     telling = [
@@ -74,12 +74,6 @@ def judged_months(
     judged = reactive.forgiveness(telling, facts.forgiven, forgiven_per_year)
     states = {each.first: state for each, state in judged}
     return [replace(each, state=states.get(each.month.first)) for each in found]
-
-
-def known_of_all(figures: Figures, registers: Iterable[SumsByDay], month: Period) -> KnownQuarters:
-    """How much of a month is known of the register of which least is."""
-    known = [figures.known_of(each, month.first, month.last) for each in registers]
-    return min(known, key=lambda each: each.known)
 
 
 def past_months(months: Sequence[JudgedMonth], before: Period, f: Locale) -> PastMonths | None:

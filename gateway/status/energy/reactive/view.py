@@ -19,7 +19,6 @@ from gateway.status.energy.reactive.past import (
     became,
     evidence,
     judged_months,
-    known_of_all,
     past_months,
 )
 from gateway.status.energy.reactive.registers import main_meter, main_registers, reactive_registers
@@ -120,9 +119,8 @@ def month_view(figures: Figures, month: Period, f: Locale) -> ReactiveView:
             view.kinds.append(kind)
     last = min(month.last, figures.today)
     its = (IMPORT, registers.inductive, registers.capacitive)
-    view.quarters = known_of_all(
-        figures, (figures.sums(main.id, name, month.first, last) for name in its), month
-    )
+    sums = (figures.sums(main.id, name, month.first, last) for name in its)
+    view.quarters = figures.known_of_all(sums, month.first, month.last)
     if view.kinds and not view.quarters.whole and view.kinds[0].since is None:
         text = _("Nothing is known of %(hours)s h of this month: what they took is in none of these numbers.")
         view.notes.append(text % {"hours": f.number(view.quarters.missing_hours, 1)})
