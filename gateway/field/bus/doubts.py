@@ -91,6 +91,22 @@ class BusDoubts(BusConnection):
         late = self._late_after(station, count, took) if station.given_up <= GIVEN_UP else 0.0
         self._doubt(station, count, late)
 
+    def _doubt_hang_up(self, station: Station, count: int) -> None:
+        """A converter gives late answers to whoever is connected; so does a gateway that had asked its meter
+        before it hung up.
+        """
+        took = time.monotonic() - self.port.sent_at
+        if self.bus.type != "tcp":
+            self._doubt(station, count, 0.0)
+        elif took > self._slowest(station, count):
+            self._doubt(station, count, self._late_after(station, count, took))
+
+    def _doubt_misfit(self, station: Station, count: int) -> None:
+        """The number of a reply does not say whose it is: it may be that of an earlier request."""
+        station.misfits += 1
+        self._unfollowed, self._refused_late = 0, False
+        self._doubt(station, count, self.late_bound(station, count))
+
     def all_answered(self, station: Station) -> None:
         """Nothing may come any more: it has given the answer to the newest request."""
         station.unanswered.clear()

@@ -292,11 +292,11 @@ class BusLine(Transactions):
                 await self._collect(station)
             if station.given_up > GIVEN_UP:  # it is asked as before, and what comes then is looked into
                 await self._exchange(station, run)
-                station.answered_reads.setdefault(run.count, (run.function, run.address, run.count))
+                station.has_answered((run.function, run.address, run.count))
             await self._resync(station, run)
             await self._until(self._free_for(station))
         registers = await self._exchange(station, run)
-        station.answered_reads.setdefault(run.count, (run.function, run.address, run.count))
+        station.has_answered((run.function, run.address, run.count))
         if station.unanswered:
             self.all_answered(station)
         return registers
@@ -375,4 +375,4 @@ class BusLine(Transactions):
                     station.unanswered.clear()
             else:
                 self.all_answered(station)
-                station.answered_reads.setdefault(count, (function, address, count))
+                station.has_answered((function, address, count))

@@ -186,6 +186,10 @@ class Station:
         self.early = turn
         return True
 
+    def has_answered(self, read: Ask) -> None:
+        """It may be re-synchronised by this read, unless another one of its length was before it."""
+        self.answered_reads.setdefault(read[2], read)
+
     def nothing_followed(self) -> None:
         """After an answer that came too soon there was silence: it was the answer, and the meter has
         become quicker.

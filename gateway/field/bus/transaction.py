@@ -156,12 +156,7 @@ class Transactions(BusDoubts):
             self._disturbed(station, run.count, error, port.sent_at + timeout - time.monotonic())
             raise
         except BusDown as error:
-            # A converter gives late answers to whoever is connected; so does a gateway that had asked its
-            # meter before it hung up.
-            if self.bus.type != "tcp":
-                station.unanswered[run.count] = time.monotonic()
-            elif (took := time.monotonic() - port.sent_at) > self._slowest(station, run.count):
-                self._doubt(station, run.count, self._late_after(station, run.count, took))
+            self._doubt_hang_up(station, run.count)
             if self.state == "ready" and not isinstance(self.bus, SerialBus) and port.heard_at < port.sent_at:
                 raise Ended(error.message, hint=error.hint) from error
             self.lost(error)
@@ -206,10 +201,8 @@ class Transactions(BusDoubts):
         self.disturbed_at = time.monotonic()
         station.odd = station.odd + 1 if isinstance(error, OddReply) else 0
         self._tell_of_others(error)
-        if isinstance(error, Misfit):  # its number does not say whose reply it is
-            station.misfits += 1
-            self._unfollowed, self._refused_late = 0, False
-            self._doubt(station, count, self.late_bound(station, count))
+        if isinstance(error, Misfit):
+            self._doubt_misfit(station, count)
         else:
             self._doubt_answer(station, count, rest)
         if self.bus.type == "tcp" and not port.connected:

@@ -322,7 +322,7 @@ class MeterReader:
     async def _words(self, function: int, address: int, count: int) -> list[int]:
         station = self.station
         words = list(await self.line.read(station, function, address, count))
-        station.answered_reads.setdefault(count, (function, address, count))
+        station.has_answered((function, address, count))
         return words
 
     async def _fetch_all(self, job: _Job, poll: Poll) -> BusError | None:
