@@ -593,6 +593,19 @@ ATTACKED = (
         "test_what_comes_behind_a_refusal_on_a_serial_line_is_no_other_registers_value",
     ),
     Found(
+        "Modbus TCP gateway that gives each reply to all its clients, one of them beside us",
+        "a read fails with each reply to the other; a good register is left out",
+        "all read; a refusal of the other's is none of ours",
+        "field/test_shared_replies.py::test_replies_to_another_client_cost_no_reading",
+        "field/test_shared_replies.py::test_a_refusal_of_another_client_is_not_ours",
+    ),
+    Found(
+        "gateway that counts its replies by itself, when it comes to a number that we have used",
+        "1 read in 1 000 unanswered",
+        "all read",
+        "field/test_shared_replies.py::test_a_counter_of_the_gateway_may_meet_our_numbers",
+    ),
+    Found(
         "malformed CONNACK; HTTP, SSH or an alert of TLS in the place of one",
         "“closed the connection instead of answering”, or silence after 20 s",
         "said at once, with what to do; a broker that is odd in MQTT 5 alone is spoken to in 3.1.1",

@@ -13,7 +13,7 @@ from odd_devices import Client, ask_all, line_to, station
 
 from gateway.config.schema import TcpBus
 from gateway.errors import BusError, NoReply, Refused
-from gateway.field.bus import transaction
+from gateway.field.bus import doubts, transaction
 from gateway.field.bus.line import BusLine
 from gateway.field.port.contract import ReadSeries
 from gateway.field.port.fake import FakePort
@@ -22,7 +22,7 @@ from gateway.field.port.fake import FakePort
 @pytest.fixture
 def hasty(monkeypatch) -> None:
     """The times of a line behind a network, a tenth of what they are."""
-    monkeypatch.setattr(transaction, "LATENCY", {True: (0.1, 0.5, 1.0), False: (0.05, 0.1, 0.2)})
+    monkeypatch.setattr(doubts, "LATENCY", {True: (0.1, 0.5, 1.0), False: (0.05, 0.1, 0.2)})
     monkeypatch.setattr(transaction, "FIRST", 0.25)
     monkeypatch.setattr(transaction, "SERVING", 0.6)
     monkeypatch.setattr(transaction, "LATEST", 1.0)

@@ -7,13 +7,13 @@ else's, or from an earlier one, unless the configuration says so of each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from gateway.errors import BadFrame
+from gateway.errors import BadFrame, BusError
 from gateway.field.port.mbap import Frame, reply_head
-from gateway.field.port.request import Request
+from gateway.field.port.request import Request, refused
 
 Field = Literal["number", "length", "protocol", "unit", "count"]
 FIELDS: tuple[Field, ...] = get_args(Field)
@@ -182,6 +182,20 @@ class OddReply(BadFrame):
             f"reply_{difference.field} in gateway.yaml",
         )
         self.difference = difference
+
+
+def nearly(
+    request: Request, frame: Frame, odd: Sequence[Difference], units: Container[int]
+) -> BusError | None:
+    """What to raise where nothing better comes than a reply that would be the answer but for its number: it
+    may be one to another client, which some gateways give to all. None when it is nothing of the kind.
+    """
+    if request.refused_by(frame.pdu) and frame.unit in units:
+        return refused(request.unit, frame.pdu[1])
+    if not request.answered_by(frame.pdu):
+        return None
+    alone = {each.field for each in odd} == {"number"}
+    return OddReply(request.unit, odd[0]) if alone else misfit(request, frame, odd)
 
 
 def swapped(number: int) -> int:

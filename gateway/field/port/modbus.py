@@ -13,18 +13,20 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.config import Bus, SerialBus
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field.port import rtu
 from gateway.field.port.adapter import low_latency, not_opened
 from gateway.field.port.contract import Ask, Late, Registers, TimedAnswer
 from gateway.field.port.difference import (
     Difference,
     Field,
+    Misfit,
     OddReply,
     ReplyForm,
     differences,
     expected,
     misfit,
+    nearly,
     standard,
     tells_apart,
 )
@@ -42,6 +44,8 @@ from gateway.field.port.transport import Transport, has_right_crc, rtu_request
 
 REST = 0.03
 """s without a byte after which what cannot become the answer is given up: beyond a USB adapter's 16 ms."""
+ALONE = 2
+"""Refusals with another number that nothing better came behind, after which one is believed at once."""
 MOST = 512
 """Bytes that are kept while an answer is waited for: it has 255 at most."""
 
@@ -78,6 +82,7 @@ class ModbusPort:
         self._request = Request(0, 0, 0)
         self._previous = self._request
         self._recent = RecentRequests()
+        self._alone = 0  # refusals with another number in a row that nothing better came behind
         self._answer: asyncio.Future[Registers] | None = None
         self._timeout = self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -212,7 +217,8 @@ class ModbusPort:
             elif self._noise:
                 self._out_of_step()
             elif near := self._request.near:
-                self._fail(NoReply(near.message, hint=near.hint))
+                self._alone += isinstance(near, Refused)
+                self._fail(NoReply(near.message, hint=near.hint) if isinstance(near, Misfit) else near)
         elif (other := self._other or self.repeats.unit) is not None:  # a copy may drown a request
             self._fail(OthersTalk(unit, other))
         elif data:
@@ -252,6 +258,7 @@ class ModbusPort:
         request = self._request
         if not (
             request.whole
+            and request.near is None
             and len(data) == REPLY + 2 * request.count
             and data.startswith(request.whole)
             and self._waiting
@@ -279,14 +286,11 @@ class ModbusPort:
             self._link.close()
 
     def _receive_frame(self, frame: Frame) -> None:
-        """Find the request that a reply belongs to. One field may be odd, and is believed only when the
-        line has found it constant.
-        """
+        """Find the request of a reply. One field may be odd, if the line has found it constant."""
         request, number, form = self._request, frame.number, self.form
         units = {request.unit, form.unit_of(request.unit)}
-        refusal = request.refused_by(frame.pdu) and frame.unit in units
         mine = number in {request.number, request.reply} or (
-            (request.reply is None or refusal) and number not in self._recent
+            request.reply is None and not self._recent.owed(number)
         )
         odd = differences(asked := standard(request, frame), frame)
         if self._waiting and mine and frame.pdu == request.sent[HEADER:]:
@@ -306,12 +310,13 @@ class ModbusPort:
                 self._refuse(frame.pdu[1]) if refused else self._give(frame.pdu[2:])
         elif self._recent.recent(number, self.heard_at):
             self._receive_late(frame, self._recent[number])
-        elif self._waiting and request.answered_by(frame.pdu) and {each.field for each in odd} == {"number"}:
-            self._fail(OddReply(request.unit, odd[0]))
         else:
-            if self._waiting and request.answered_by(frame.pdu):
-                request.near = misfit(request, frame, odd)
             self._stray(frame)
+            if not self._waiting:
+                return
+            request.near = nearly(request, frame, odd, units) or request.near
+            if isinstance(request.near, Refused) and self._alone >= ALONE:
+                self._fail(request.near)
 
     def _stray(self, frame: Frame) -> None:
         self.strays += HEADER + len(frame.pdu)
@@ -319,6 +324,8 @@ class ModbusPort:
 
     def _answered(self, request: Request, refuted: tuple[Field, ...] = ()) -> None:
         request.answered, self.refuted = True, refuted
+        if request.near is not None:
+            self._alone = 0
 
     def _receive_late(self, frame: Frame, request: Request) -> None:
         self._stray(frame)

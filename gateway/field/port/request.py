@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.errors import MEND_FAILING, BadFrame, NotReady, Refused
+from gateway.errors import MEND_FAILING, BusError, NotReady, Refused
 from gateway.model import FAILING, is_not_ready
 
 REFUSAL = 5
@@ -66,8 +66,8 @@ class Request:
     counted: bool = False
     """Whether the byte count of its answer should count registers."""
     answered: bool = False
-    near: BadFrame | None = None
-    """What is wrong with a reply that would be its answer but for that."""
+    near: BusError | None = None
+    """What became of it if nothing better comes: a reply would be its answer but for its number, or more."""
 
     @property
     def head(self) -> bytes:
@@ -115,6 +115,10 @@ class RecentRequests(dict[int, Request]):
             del self[oldest]
         self.pop(reply, None)
         self[reply] = request
+
+    def owed(self, number: int) -> bool:
+        """Whether a number is that of a request which was not answered yet."""
+        return number in self and not self[number].answered
 
     def recent(self, number: int, now: float) -> bool:
         """Whether a number is owed, or may be that of a second copy: a gateway may give its first one for
