@@ -85,7 +85,7 @@ class FakeBroker(Loopback):
     async def _handle(self, kind, flags, body, writer):
         if kind == CONNECT:
             self.connects += 1
-            writer.five = body[6] == 5
+            writer.five, writer.has_will = body[6] == 5, bool(body[7] & 4)
             self.versions.append(body[6])
             await self.on_connect(writer)
         elif kind == SUBSCRIBE:
@@ -109,6 +109,26 @@ class FakeBroker(Loopback):
 
     def data(self):
         return [payload for topic, payload in self.published if topic.endswith("/data")]
+
+
+class RefusesAWill(FakeBroker):
+    """`code` says no to a CONNECT with one; None hangs up. `wills` are whether each CONNECT had one."""
+
+    def __init__(self, code):
+        super().__init__()
+        self.code, self.wills = code, []
+
+    async def on_connect(self, writer):
+        self.wills.append(writer.has_will)
+        if not self.refuses(writer):
+            await super().on_connect(writer)
+        elif self.code is None:
+            writer.close()
+        else:
+            writer.write(packet(CONNACK, bytes((0, self.code)) + b"\x00" * writer.five))
+
+    def refuses(self, writer):
+        return writer.has_will
 
 
 class Ear:

@@ -606,6 +606,13 @@ ATTACKED = (
         "field/test_shared_replies.py::test_a_counter_of_the_gateway_may_meet_our_numbers",
     ),
     Found(
+        "broker that takes batches and refuses a Last Will, by a code or by hanging up",
+        "no batch, ever",
+        "connected to without one, and what to allow is said; tried again after an hour",
+        "mqtt/test_mqtt_will.py::test_a_broker_that_hangs_up_on_a_last_will_is_tried_without_one",
+        "uplink/test_uplink_limits.py::test_a_broker_without_last_wills_gets_every_batch",
+    ),
+    Found(
         "malformed CONNACK; HTTP, SSH or an alert of TLS in the place of one",
         "“closed the connection instead of answering”, or silence after 20 s",
         "said at once, with what to do; a broker that is odd in MQTT 5 alone is spoken to in 3.1.1",

@@ -9,18 +9,21 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 
-from gateway.errors import LinkDown, UplinkError
+from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt.broker import Broker
 from gateway.mqtt.connection import PahoConnection
 from gateway.mqtt.link import TO_THE_LOOP, Connection, Hearing, Listener, Outgoing
 from gateway.mqtt.reasons import (
     CLIENT_ID,
     DAMAGED,
+    MAY_BE_THE_WILL,
     OTHER_MQTT,
     RETAIN,
     SILENCE,
     UNSUPPORTED_VERSION,
+    WILL,
     NoConnack,
     OddConnack,
     Unwelcome,
@@ -36,11 +39,11 @@ CONNACK_TIMEOUT = 4.0
 an MQTT 5 one.
 """
 RELEARN = 3600.0
-"""Seconds after which MQTT 5, our client id or a retained Last Will are tried again at a broker that had
-refused them.
+"""Seconds after which MQTT 5, our client id or a Last Will, retained or at all, are tried again at a broker
+that had refused them.
 """
 UNANSWERED = 2
-"""Connections that end instead of an answer to CONNECT before it is tried without a retained Last Will."""
+"""Connections that end instead of an answer to CONNECT before it is tried with less of a Last Will."""
 LEAST_SILENCE = 3.5
 """Seconds of silence below which no keepalive helps: the shortest one has 2 s, and a ping may be 1 s late."""
 _ALIKE = 3
@@ -50,7 +53,9 @@ _TOGETHER = 1800.0
 _PROOF = 3
 """Times that silence which the next connection lives with a ping in it."""
 ASK_AGAIN = 600.0
-"""Seconds after which a topic is subscribed to again although that had ended the connection."""
+"""Seconds after which a topic is subscribed to again although that had ended the connection; and after which
+a broker that refuses us, for a reason that may be our Last Will, is asked again without one.
+"""
 
 _VERSION = meaning(UNSUPPORTED_VERSION).cause
 
@@ -88,7 +93,7 @@ class Concessions:
             self._spoken = (version, time.monotonic())
 
     def leaves_out(self, code: int) -> bool:
-        """Whether what this reason code objects to (reasons.CLIENT_ID, reasons.RETAIN) is left out."""
+        """Whether what this reason code objects to (CLIENT_ID, RETAIN; WILL for any) is left out."""
         return code in self._without and time.monotonic() - self._without[code] < RELEARN
 
     def leave_out(self, code: int) -> bool:
@@ -222,9 +227,10 @@ class BrokerLink:
     broker does not speak it any more: another one may have taken its place.
 
     What a broker does not like about CONNECT is left out at once and remembered, too: our client id (it may
-    give us one), a retained Last Will. A broker of 3.1.1 cannot say so: one that ends the connection twice
-    instead of answering CONNECT is tried without the latter. One that ends the connection instead of
-    answering SUBSCRIBE is asked for one topic after the other.
+    give us one), a retained Last Will, a Last Will as a whole: readings do not wait for it. A broker of 3.1.1
+    cannot say so: one that ends the connection twice instead of answering CONNECT is tried without the
+    latter two. One that ends the connection instead of answering SUBSCRIBE is asked for one topic after the
+    other.
     """
 
     skipped = 0
@@ -241,6 +247,9 @@ class BrokerLink:
         self._newest: PahoConnection | None = None
         self._unanswered = 0
         """Connections in a row that ended instead of an answer to CONNECT."""
+        self._why_no_will = ""
+        self._next_without_will = 0.0
+        """Monotonic time from which a refusal is looked into again."""
         address = broker.address
         if not address.tls and not is_this_machine(address.host):
             better = {"mqtt": "mqtts", "ws": "wss"}[address.scheme]
@@ -283,26 +292,57 @@ class BrokerLink:
     async def _attempt(
         self, version: str, listener: Listener, will: Outgoing | None, topics: Sequence[str], *, last: bool
     ) -> PahoConnection:
+        connect = partial(self._connect, version, listener, will, topics, last=last)
         while True:
             try:
-                connection = await self._connect(version, listener, will, topics, last=last)
+                connection = await connect()
             except Unwelcome as error:
                 if not self._concessions.leave_out(error.code):
                     raise
-            except NoConnack:
+            except NoConnack as error:
                 self._unanswered += last
-                retained = will is not None and will.retain and not self._concessions.leaves_out(RETAIN)
-                if not last or self._unanswered < UNANSWERED or not retained:
+                if will is None or not last or self._unanswered < UNANSWERED:
                     raise
-                self._concessions.leave_out(RETAIN)
-                try:
-                    return await self._connect(version, listener, will, topics, last=last)
-                except UplinkError:
-                    self._concessions.readmit(RETAIN)
+                return await self._with_less(connect, (RETAIN, WILL) if will.retain else (WILL,), error)
+            except (LinkDown, LinkRefused) as error:
+                now = time.monotonic()
+                if will is None or error.cause not in MAY_BE_THE_WILL or now < self._next_without_will:
                     raise
+                self._next_without_will = now + ASK_AGAIN
+                return await self._with_less(connect, (WILL,), error)
             else:
                 self._unanswered = 0
                 return connection
+
+    async def _with_less(
+        self,
+        connect: Callable[[], Coroutine[None, None, PahoConnection]],
+        codes: Sequence[int],
+        error: LinkDown | LinkRefused,
+    ) -> PahoConnection:
+        """A connection without what these codes stand for, one after the other. Raises `error`, which was
+        raised with all of it, when it was none of them.
+        """
+        self._why_no_will = error.message
+        for code in codes:
+            if not self._concessions.leave_out(code):
+                continue
+            try:
+                connection = await connect()
+            except UplinkError:
+                self._concessions.readmit(code)
+                continue
+            if not isinstance(error, NoConnack):
+                return connection
+            # Who hung up without a word may have come up just now: it is asked for all of it once more.
+            await connection.close()
+            self._concessions.readmit(code)
+            try:
+                return await connect()
+            except UplinkError:
+                self._concessions.leave_out(code)
+                return await connect()
+        raise error
 
     async def _connect(
         self, version: str, listener: Listener, will: Outgoing | None, topics: Sequence[str], *, last: bool
@@ -325,10 +365,12 @@ class BrokerLink:
         if not last:
             connection.connack_timeout = CONNACK_TIMEOUT
         try:
-            await connection.open(will, topics)
+            await connection.open(None if known.leaves_out(WILL) else will, topics)
         except LinkDown:
             known.ended_at(connection.asked)
             raise
+        if will is not None and known.leaves_out(WILL):
+            connection.limits = replace(connection.limits, without_will=self._why_no_will)
         if (proof := self._silence.proof) is not None:
             asyncio.get_running_loop().call_later(proof, self._has_lived, connection)
         return connection

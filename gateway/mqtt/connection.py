@@ -30,7 +30,7 @@ from gateway.mqtt.broker import Broker
 from gateway.mqtt.connack import first_bytes, may_be_connack
 from gateway.mqtt.crossing import Crossing
 from gateway.mqtt.limits import UNLIMITED, Limits, limits_of
-from gateway.mqtt.link import DEAF, MAX_UNACKED, TO_THE_LOOP, Hearing, Listener, Outgoing
+from gateway.mqtt.link import DEAF, FIRST_FAILURE, MAX_UNACKED, TO_THE_LOOP, Hearing, Listener, Outgoing
 from gateway.mqtt.reasons import (
     ended,
     every_code,
@@ -351,11 +351,9 @@ class PahoConnection:
     def _on_subscribe(
         self, _client: Client, _user: object, _mid: int, reasons: Sequence[ReasonCode], properties: Properties
     ) -> None:
-        refused = {
-            topic: reason.value
-            for topic, reason in zip(self._asking, reasons, strict=False)
-            if reason.is_failure
-        }
+        codes = dict.fromkeys(self._asking, FIRST_FAILURE)  # where the answer has none: it is not heard
+        codes |= zip(self._asking, (reason.value for reason in reasons), strict=False)
+        refused = {topic: code for topic, code in codes.items() if code >= FIRST_FAILURE}
         accepted = set(self._asking) - set(refused)
         self.refused_topics = {
             topic: code for topic, code in (self.refused_topics | refused).items() if topic not in accepted

@@ -22,13 +22,14 @@ class Limits:
     whether messages are kept.
 
     `client_id` is what the broker calls us when it gave us a name of its own, else empty. `note` is what else
-    it said.
+    it said. `without_will` is how it refused the connection with a Last Will, and empty where it takes one.
     """
 
     packet: int | None = None
     retain: bool = True
     client_id: str = ""
     note: str = ""
+    without_will: str = ""
 
 
 UNLIMITED = Limits()

@@ -24,6 +24,10 @@ RETAIN = 0x9A
 TOO_LARGE = 0x95
 PAYLOAD = 0x99
 SHARED = 0x9E
+WILL = 0x100
+"""Beside the reason codes: a Last Will, which a broker may refuse for several reasons."""
+MAY_BE_THE_WILL = frozenset({"no_reason", "own_rule", "not_authorized", "topic_name", "payload"})
+"""Causes of a refused CONNECT that may lie in its Last Will alone."""
 SILENCE = "short_silence"
 """Cause of an end that a ping may keep away."""
 RETURN_CODES = {1: UNSUPPORTED_VERSION, 2: CLIENT_ID, 3: 0x88, 4: 0x86, 5: NOT_AUTHORIZED}

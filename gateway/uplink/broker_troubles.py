@@ -20,6 +20,7 @@ from gateway.mqtt import (
 )
 from gateway.uplink.outgoing import Flying, in_words
 
+WILL_LIST = "allow it to write to the topic of its state, in the broker's access list"
 CLOSED = "ended"
 """Cause of an end for which the broker gives no reason."""
 ABOUT_A_MESSAGE = frozenset(
@@ -82,6 +83,14 @@ class BrokerTroubles:
                 "meters when they are said again"
             )
             self._troubles.begin("retained messages", what, meaning(0x9A).mend)
+        if limits.without_will:
+            what = (
+                f"with a Last Will {limits.without_will}; it takes the connection without one, and cannot "
+                "say when this gateway is cut off"
+            )
+            self._troubles.begin("the Last Will", what, WILL_LIST)
+        else:
+            self._troubles.end("the Last Will")
         if limits.client_id:
             self._troubles.note(
                 "the client id", f"the broker does not take our client id and calls us {limits.client_id!r}"

@@ -15,6 +15,7 @@ from gateway.model import Draft, Event, Reading
 from gateway.mqtt import LinkState
 from gateway.mqtt.limits import packet_size, payload_room
 from gateway.wire import MAX_PLAIN, Batch, Topics, compress, decode, encode, split
+from tests.fake_broker import RefusesAWill
 from tests.waiting import until
 
 TOPICS = Topics("gw1")
@@ -247,6 +248,19 @@ async def test_a_broker_without_retained_messages_gets_everything_unretained(mos
             await until(lambda: here.of(TOPICS.state) and here.of(TOPICS.meters))
             assert "no retained messages" in run.stats.last_error
             assert run.stats.state == "connected"
+
+
+@pytest.mark.parametrize("code", [0x87, None])
+async def test_a_broker_without_last_wills_gets_every_batch(code):
+    """Nothing stands in front of readings; that it cannot say when we are cut off is told."""
+    async with RefusesAWill(code) as broker:
+        settings = config(url=f"mqtt://127.0.0.1:{broker.port}", protocol="5.0")
+        async with Running(settings, outbox(3)) as run:
+            await until(lambda: run.stats.delivered_batches == 3)
+            assert "it takes the connection without one" in run.stats.last_error
+            assert "access list" in run.stats.last_error
+            assert run.stats.state == "connected"
+            assert broker.wills[-1] is False
 
 
 @pytest.mark.broker

@@ -115,7 +115,7 @@ async def test_a_client_id_that_is_not_taken_is_left_to_the_broker(caplog):
         assert r"calls us 'auto-\\x077'" in caplog.text or r"calls us 'auto-\x077'" in caplog.text
 
 
-@pytest.mark.parametrize("times", [1, 3, 5])
+@pytest.mark.parametrize("times", range(1, 8))
 async def test_a_broker_that_hangs_up_whatever_is_asked_is_not_said_to_keep_nothing(times):
     class NotUpYet(FakeBroker):
         retained: ClassVar = []
@@ -135,6 +135,7 @@ async def test_a_broker_that_hangs_up_whatever_is_asked_is_not_said_to_keep_noth
     async with NotUpYet() as broker, Running(settings(broker, protocol="3.1.1"), outbox(3)) as run:
         await until(lambda: run.stats.delivered_batches == 3 and any(broker.retained))
         assert "no retained messages" not in run.stats.last_error
+        assert "Last Will" not in run.stats.last_error
 
 
 async def test_a_retained_will_that_is_not_taken_is_left_out():
@@ -196,6 +197,21 @@ async def test_each_subscription_is_refused_for_itself_with_its_reason():
         await until(lambda: TOPICS.replay in run.stats.last_error)
         assert "0x8f" in run.stats.last_error
         assert "rule 7" in run.stats.last_error
+        assert TOPICS.receipt("city") not in run.stats.last_error
+
+
+@pytest.mark.parametrize("protocol", ["5.0", "3.1.1"])
+async def test_a_subscription_that_the_answer_has_no_code_for_is_none(protocol):
+    class Forgets(FakeBroker):
+        async def on_subscribe(self, writer, mid):
+            writer.write(packet(SUBACK, mid + b"\x00" * writer.five + b"\x01"))
+
+    async with (
+        Forgets() as broker,
+        Running(settings(broker, protocol=protocol, receipts=["city"]), outbox(3)) as run,
+    ):
+        await until(lambda: TOPICS.replay in run.stats.last_error)
+        assert "gives no reason" in run.stats.last_error
         assert TOPICS.receipt("city") not in run.stats.last_error
 
 
