@@ -85,11 +85,16 @@ def command(
 
 
 def _own(config: Config, wanted: str | None, history: HistoryReader) -> Meter:
-    """The meter that a bill is of: without a wish the first of the building's that counts what is drawn.
-    Raises GatewayError.
+    """The meter that a bill is of: without a wish the first of the building's that counts what is drawn, and
+    is no plant. Raises GatewayError.
     """
     counting = {meter for meter, quantity in history.registers() if quantity == IMPORT}
-    found = [each for each in config.meters if each.id == wanted or (not wanted and not each.parent)]
+    away = {plant.meter for plant in config.building.pv}
+    found = [
+        each
+        for each in config.meters
+        if each.id == wanted or (not wanted and not each.parent and each.id not in away)
+    ]
     own = next((each for each in found if each.id in counting), found[0] if found else None)
     if own is None:
         has = ", ".join(each.id for each in config.meters) or "–"
@@ -165,8 +170,9 @@ def _percent(share: float) -> str:
 
 
 def _apart(wh: int, said: float) -> str:
-    share = (wh / 1000 - said) * 100 / said if said else 0.0
-    return f"{locale().percent(share / 100, 1):>9}"
+    if not said:  # nothing is no share of nothing
+        return f"{locale().percent(0.0, 1) if not wh else '–':>9}"
+    return f"{locale().percent((wh / 1000 - said) / said, 1):>9}"
 
 
 def _allowed(said: float, own: int) -> int:

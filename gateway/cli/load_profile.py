@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,10 @@ from gateway.common.files import read_given
 from gateway.errors import GatewayError, Problem
 
 ACTIVE, INDUCTIVE, CAPACITIVE = "active", "inductive", "capacitive"
+BAND: Final = "band"
+"""A column of the active energy of one band of a tariff: where there is no other, they are added up."""
+Columns = dict[str, tuple[int, ...]]
+"""What columns are, and their places; where there are several, they are added up."""
 _ENCODINGS: Final = ("utf-8-sig", "cp1254")
 _WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
 """How a file of UTF-16 begins: the "Unicode text" of Excel."""
@@ -37,7 +41,13 @@ _LENGTHS: Final = (15, 30, 60)
 _YEARS: Final = range(2000, 2100)
 _PLAIN: Final = str.maketrans("ıİşŞğĞüÜöÖçÇâî", "iissgguuooccai")
 _DAY: Final = re.compile(r"(\d{4})[-./](\d\d?)[-./](\d\d?)|(\d\d?)[-./](\d\d?)[-./](\d{4})")
-_CLOCK: Final = re.compile(r"(\d\d?)(?:[:.](\d\d))?(?::\d\d)?")
+_CLOCK: Final = re.compile(
+    r"(\d\d?)(?:[:.](\d\d))?(?::(\d\d)(?:\.\d+)?)?"  # hour, minute, second
+    r"(?: ?(?:([ap])\.?m|o([os]))(?![a-z]))?"  # am, pm; öö, ös
+    r"(?: ?(?:(z)(?![a-z])|([+-]\d\d):?(\d\d)))?"  # Z, or how far from UTC
+)
+_NOON: Final = 12
+_HALF: Final = 30
 _HEADS: Final = (
     # Word in a head without its blanks and Turkish letters → what the column is; the first that fits. What is
     # given back to the grid is another column.
@@ -48,11 +58,17 @@ _HEADS: Final = (
     (("kwh", "aktif", "active", "tuketim", "cekis", "consumption"), ACTIVE),
     (("saat", "hour", "time"), "hour"),
     (("tarih", "date", "gun", "day", "zaman"), "date"),
+    (("toplam", "total"), ACTIVE),
 )
+_MULTIPLIED: Final = "carpanli"
+"""Word of a head whose numbers are those behind the transformers: it counts before another of its kind."""
 _CODES: Final = (
     # Codes and short names in a head without Turkish letters, which count before its words: of what is given
-    # back (A-, Q2, Q3), of a band's part and of an index nothing is taken.
-    (re.compile(r"(?<![\d.])(?:1\.8\.[1-9]|[267]\.8\.\d)(?!\d)|(?<![a-z])(?:a ?-|- ?a)(?![a-z])"), ""),
+    # back (A-, Q2, Q3), of a band's register, of an index and of a power nothing is taken.
+    (re.compile(r"(?<![\d.])(?:1\.8\.[1-9]|[267]\.8\.\d)(?!\d)"), ""),
+    (re.compile(r"(?<![a-z])(?:a ?-|- ?a|q ?[23])(?![a-z])"), ""),
+    (re.compile(r"^(?!.*(?:wh|varh)).*(?:(?<![a-z])k?(?:w|va|var)(?![a-z/])|guc|demand|talep)"), ""),
+    (re.compile(r"(?<![a-z])t ?[123](?!\d)|gunduz|puant|gece"), BAND),
     (
         re.compile(
             r"(?<![a-z])(?:ri ?-|- ?ri|rc ?\+|\+ ?rc)(?![a-z])|^(?!.*(?:tarih|saat)).*(?:[ei]ndeks|index)"
@@ -60,8 +76,8 @@ _CODES: Final = (
         "",
     ),
     (re.compile(r"(?<![\d.])1\.8\.0(?!\d)|(?<![a-z])(?:a ?\+|\+ ?a)(?![a-z])"), ACTIVE),
-    (re.compile(r"(?<![\d.])[35]\.8\.0(?!\d)|(?<![a-z])ri(?![a-z])"), INDUCTIVE),
-    (re.compile(r"(?<![\d.])[48]\.8\.0(?!\d)|(?<![a-z])rc(?![a-z])"), CAPACITIVE),
+    (re.compile(r"(?<![\d.])[35]\.8\.0(?!\d)|(?<![a-z])(?:ri|q ?1)(?![a-z])"), INDUCTIVE),
+    (re.compile(r"(?<![\d.])[48]\.8\.0(?!\d)|(?<![a-z])(?:rc|q ?4)(?![a-z])"), CAPACITIVE),
 )
 _SCALES: Final = {"mwh": 1000.0, "mvarh": 1000.0, "wh": 0.001, "varh": 0.001}
 """Unit that is a word of a head → what its numbers are multiplied by to be kWh or kvarh."""
@@ -146,14 +162,20 @@ def _what(head: str) -> str:
     return next((what for words, what in _HEADS if any(word in letters for word in words)), "")
 
 
-def _columns(line: str) -> dict[str, int]:
+def _columns(line: str) -> Columns:
     """What each column is, by its head; empty when the line is no head of a profile."""
-    found: dict[str, int] = {}
+    found: Columns = {}
     for number, cell in enumerate(_cells(line, _separator(line))):
-        if what := _what(cell):
-            found.setdefault(what, number)
+        what = _what(cell)
+        if what == BAND:
+            found[BAND] = (*found.get(BAND, ()), number)
+        elif what and (what not in found or _MULTIPLIED in _letters(cell)):
+            found[what] = (number,)
     if "date" not in found and "hour" in found:
         found["date"] = found["hour"]
+    bands = found.pop(BAND, ())
+    if bands:
+        found.setdefault(ACTIVE, bands)
     return found if {"date", ACTIVE} <= found.keys() else {}
 
 
@@ -162,7 +184,7 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
     heads, table = _cells(lines[head], separator), [_cells(line, separator) for line in lines[head + 1 :]]
     wanted = [what for what in columns if what in {ACTIVE, INDUCTIVE, CAPACITIVE}]
     mark = _decimal_mark(
-        cells[columns[what]] for cells in table for what in wanted if len(cells) > columns[what]
+        cells[place] for cells in table for what in wanted for place in columns[what] if len(cells) > place
     )
     bad: list[Problem] = []
     found: list[tuple[int, datetime, dict[str, float]]] = []
@@ -175,9 +197,10 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
             bad.append(_bad(path, number, _("it has more columns than there are heads")))
             continue
         try:
-            at, midnight = _time(cells, columns)
+            at, midnight = _time(cells, columns, zone)
             amounts = {
-                what: _number(cells[columns[what]], mark) * _scale(heads[columns[what]]) for what in wanted
+                what: sum(_number(cells[place], mark) * _scale(heads[place]) for place in columns[what])
+                for what in wanted
             }
         except IndexError:
             bad.append(_bad(path, number, _("it has too few columns")))
@@ -222,11 +245,12 @@ def _starts(at: datetime, back: timedelta, zone: ZoneInfo) -> list[int]:
     return [(each - round(back.total_seconds())) * 1000 for each in times]
 
 
-def _time(cells: Sequence[str], columns: dict[str, int]) -> tuple[datetime, bool]:
-    """When a row is, and whether it calls the end of a day 24: then all times are ends. Raises
-    ValueError.
+def _time(cells: Sequence[str], columns: Columns, zone: ZoneInfo) -> tuple[datetime, bool]:
+    """When a row is by the building's clock, and whether it calls the end of a day 24: then all times are
+    ends. Raises ValueError.
     """
-    text = cells[columns["date"]]
+    (place,) = columns["date"]
+    text = cells[place]
     day = _DAY.search(text)
     if day is None:
         raise _no_date(text)
@@ -238,18 +262,27 @@ def _time(cells: Sequence[str], columns: dict[str, int]) -> tuple[datetime, bool
         midnight = datetime.min  # noqa: DTZ901
     if midnight.year not in _YEARS:
         raise _no_date(text)
-    rest = (
-        cells[columns["hour"]]
-        if columns.get("hour", columns["date"]) != columns["date"]
-        else text[day.end() :]
-    )
-    clock = _CLOCK.search(rest)
+    (clock_place,) = columns.get("hour", columns["date"])
+    rest = cells[clock_place] if clock_place != place else text[day.end() :]
+    clock = _CLOCK.search(rest.translate(_PLAIN).lower())
     if clock is None:
-        raise ValueError(_("%(word)s is not a time like 13:15") % {"word": repr(rest.strip())[:30]})
-    hour, minute = int(clock[1]), int(clock[2] or 0)
-    if hour > 24 or minute > 59 or hour * 60 + minute > 24 * 60:
-        raise ValueError(_("%(word)s is not a time like 13:15") % {"word": repr(rest.strip())[:30]})
-    return midnight + timedelta(hours=hour, minutes=minute), hour == 24
+        raise _no_time(rest)
+    hour, minute, second = (int(part or 0) for part in clock.groups()[:3])
+    half = clock[4] or clock[5]
+    if hour > (_NOON if half else 24) or minute > 59 or hour * 60 + minute > 24 * 60:
+        raise _no_time(rest)
+    if half:
+        hour = hour % _NOON + _NOON * (half in "ps")
+    at = midnight + timedelta(hours=hour, minutes=minute + (second >= _HALF))
+    if clock[6] or (clock[7] and rest[:1] in "Tt"):  # 00:00-01:00 is an hour
+        sign = -1 if (clock[7] or "").startswith("-") else 1
+        apart = sign * timedelta(hours=abs(int(clock[7] or 0)), minutes=int(clock[8] or 0))
+        at = (at - apart).replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
+    return at, hour == 24
+
+
+def _no_time(text: str) -> ValueError:
+    return ValueError(_("%(word)s is not a time like 13:15") % {"word": repr(text.strip())[:30]})
 
 
 def _no_date(text: str) -> ValueError:

@@ -91,6 +91,33 @@ def test_a_water_meter_that_stands_first_is_not_the_one_that_is_billed(config) -
     assert len(bills(config.parent)) == 1
 
 
+def test_a_plant_that_stands_first_is_not_the_one_that_is_billed(config) -> None:
+    text = config.read_text()
+    config.write_text(
+        text.replace("meters:\n", "meters:\n  - {id: pv, bus: line, driver: eastron-sdm630, address: 9}\n")
+        + "building: {pv: [{meter: pv, yield: import}]}\n"
+    )
+    history = History(config.parent, ISTANBUL)
+    past = history.past("pv", "active_energy_import")
+    for day in DAYS:
+        for start in ISTANBUL.quarters(day):
+            past.put(Interval("pv", "active_energy_import", start, 70, "m"), corrected=False)
+    history.save()
+    history.close()
+    done, text = bill(config, "--t1", "1364")
+    assert done.exit_code == 0, done.output
+    assert "main, 2026-10-01" in text
+    assert "t1, kWh 1,364.0 1,364.0 0.0%" in text
+    done, text = bill(config, "--t1", "95.5", "--meter", "pv")
+    assert "pv, 2026-10-01" in text, "who asks for it gets it"
+
+
+def test_what_is_not_billed_at_all_is_no_difference_of_nothing(config) -> None:
+    done, text = bill(config, "--t1", "0")
+    assert done.exit_code == 0, done.output
+    assert "t1, kWh 1,364.0 0.0 – more than the classes" in text
+
+
 def test_a_tariff_of_one_band_has_its_own_option(config) -> None:
     config.write_text(config.read_text() + "building: {tariff: tr-single-time}\n")
     done, text = bill(config, "--t0", "2976")

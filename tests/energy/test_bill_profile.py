@@ -147,6 +147,12 @@ def test_the_unit_in_a_head_counts(tmp_path, head, factor) -> None:
         ("Aktif Tüketim (kWh);Rİ (kVArh);RC (kVArh)", (1, 2, 3)),
         ("Aktif Endeks (kWh);Aktif Tüketim (kWh);Endüktif İndeks;İndüktif;Kapasitif", (2, 4, 5)),
         ("Üretim Aktif;Tüketim Aktif;Tüketim Endüktif;Tüketim Kapasitif", (2, 3, 4)),
+        ("Aktif Güç (kW);Aktif (kWh);Endüktif Güç (kVAr);Endüktif (kVArh);Kapasitif", (2, 4, 5)),
+        ("Aktif Demand (kW);Talep;Aktif Çekiş;Q1 (kVArh);Q2 (kVArh);Q4 (kVArh)", (3, 4, 6)),
+        ("T1 (kWh);T2 (kWh);T3 (kWh);Toplam (kWh);Ri;Rc", (4, 5, 6)),
+        ("Toplam;T1;T2;T3;Ri;Rc", (1, 5, 6)),
+        ("Gündüz (kWh);Puant (kWh);Gece (kWh);Ri;Rc", (1 + 2 + 3, 4, 5)),
+        ("Tüketim (kWh);Çarpanlı Tüketim (kWh);Ri;Rc", (2, 3, 4)),
     ],
 )
 def test_codes_and_short_names_in_heads_say_what_a_column_is(tmp_path, heads, found) -> None:
@@ -171,6 +177,62 @@ def test_a_date_has_any_sign_between_its_numbers(tmp_path, form) -> None:
     assert profile.not_understood == []
     begin = ISTANBUL.quarters(date(2026, 10, 3))[0]
     assert [row.start for row in profile.rows] == [begin + hour * 3_600_000 for hour in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("heads", "cells"),
+    [
+        ("Date;Time", "%Y-%m-%d;%I:%M %p"),
+        ("Date", "%Y-%m-%d %I:%M:%S %p"),
+        ("Tarih;Saat", "%d.%m.%Y;%I:%M ÖH"),
+        ("Zaman", "%Y-%m-%dT%H:%M:%S+03:00"),
+        ("Tarih;Saat", "%d.%m.%Y;%H:%M-24:00"),
+        ("Tarih;Saat", "%d.%m.%Y;%H:%M-01:00"),
+    ],
+)
+def test_a_time_is_what_its_row_says(tmp_path, heads, cells) -> None:
+    """Of half days, with its zone, or with the end of its hour behind it."""
+    path = tmp_path / "osos.csv"
+    rows = ""
+    for hour in range(24):
+        at = datetime(2026, 10, 3, hour)  # noqa: DTZ001 - the wall clock's
+        said = f"{at:{cells}}".replace("ÖH", "ÖS" if hour >= 12 else "ÖÖ")
+        rows += f"{said};{hour}\n"
+    path.write_text(f"{heads};kWh\n{rows}")
+    profile = read_profile(path, ZONE)
+    assert profile.not_understood == []
+    begin = ISTANBUL.quarters(date(2026, 10, 3))[0]
+    assert [(row.start, row.amounts["active"]) for row in profile.rows] == [
+        (begin + hour * 3_600_000, hour) for hour in range(24)
+    ]
+
+
+def test_a_time_in_utc_is_one_of_the_building(tmp_path) -> None:
+    path = tmp_path / "osos.csv"
+    rows = "".join(
+        f"{datetime(2026, 10, 2, 21) + timedelta(hours=hour):%Y-%m-%dT%H:%M:%SZ};{hour}\n"  # noqa: DTZ001
+        for hour in range(24)
+    )
+    path.write_text(f"Zaman;kWh\n{rows}")
+    begin = ISTANBUL.quarters(date(2026, 10, 3))[0]
+    assert [row.start for row in read_profile(path, ZONE).rows] == [
+        begin + hour * 3_600_000 for hour in range(24)
+    ]
+
+
+def test_a_row_that_ends_a_second_before_the_quarter_hour_ends_with_it(tmp_path) -> None:
+    path = tmp_path / "osos.csv"
+    at = datetime(2026, 10, 3, 0, 14, 59)  # noqa: DTZ001 - the wall clock's
+    rows = "".join(f"{at + k * timedelta(minutes=15):%d.%m.%Y;%H:%M:%S};{k}\n" for k in range(96))
+    path.write_text(f"Tarih;Saat;kWh\n{rows}")
+    assert [row.start for row in read_profile(path, ZONE).rows] == [*ISTANBUL.quarters(date(2026, 10, 3))]
+
+
+def test_a_file_of_powers_is_no_profile(tmp_path) -> None:
+    path = tmp_path / "osos.csv"
+    path.write_text("Tarih;Saat;Aktif Güç (kW)\n01.10.2026;00:00;8\n01.10.2026;00:15;4\n", encoding="utf-8")
+    with pytest.raises(GatewayError, match="no line with the heads"):
+        read_profile(path, ZONE)
 
 
 def test_of_an_index_alone_nothing_is_billed(tmp_path) -> None:
