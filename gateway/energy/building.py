@@ -22,7 +22,7 @@ NOT_YET: Final[DayQuarters] = ()
 """The quarter hours of a register that begins on a later day: until then the building is what is measured
 without it.
 """
-_RULE: Final = 2
+_RULE: Final = 3
 """By which rule sums are made: those of an earlier one are made anew."""
 BuildingSeries = Literal["drawn", "fed", "generated", "used"]
 SERIES: Final[tuple[BuildingSeries, ...]] = ("drawn", "fed", "generated", "used")
@@ -99,24 +99,26 @@ class BuildingRegisters:
             case "drawn":
                 return _sum([day(each) for each in self.drawn])
             case "fed":
-                return _sum([held for each in self.fed if (held := day(each)) is not None])
+                return _sum([day(each) for each in self.fed])
             case "generated":
                 return _sum([_difference(day(own), day(other)) for own, other in self.plants])
             case _:
                 return self._used(day)
 
     def _used(self, day: Callable[[Register], DayQuarters | None]) -> DayQuarters | None:
+        """Beside a plant what was fed in must be known; without one it is nothing where it is not."""
         drawn, fed = self.quarters("drawn", day), self.quarters("fed", day)
         if not drawn or (not fed and not self.plants):
             return drawn
         nothing = [0] * len(drawn)
         gave = self.quarters("generated", day) if self.plants else nothing
-        if gave is None:
+        if gave is None or (self.plants and self.fed and fed is None):
             return None
-        fed, gave = fed or None, gave or nothing
         return [
-            None if one is None or three is None else used_value(one, two or 0, three)
-            for one, two, three in zip(drawn, fed or nothing, gave, strict=False)
+            None
+            if one is None or three is None or (two is None and self.plants)
+            else used_value(one, two or 0, three)
+            for one, two, three in zip(drawn, fed or nothing, gave or nothing, strict=False)
         ]
 
 

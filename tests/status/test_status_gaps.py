@@ -25,6 +25,7 @@ from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures import DayQuality, Figures
 from gateway.status.energy.month import month_forecast
 from gateway.status.energy.period import month_of, year_of
+from gateway.status.energy.today import usual_today
 from gateway.status.report.lines import report_lines, since_began, total_of
 from gateway.status.words.language import Locale
 
@@ -233,7 +234,7 @@ async def test_a_meter_of_which_nothing_is_known_shows_no_energy(tmp_path) -> No
 async def test_only_days_that_both_periods_know_are_compared(directory, whole) -> None:
     page = await text_of(shown(directory), "/energy?month=2026-11&lang=en")
     # Twenty days are over; one of these is not known.
-    assert "1 day that is not known of both is left out." in page
+    assert "1 day that is not surely known of both is left out." in page
     october = r"The whole days so far: (\S+ \w+) than the same days of October 2026 \(([\d,]+) kWh\)"
     pages = [await text_of(shown(path), "/energy?month=2026-11&lang=en") for path in (directory, whole)]
     (_, then), (_, all_then) = (re.search(october, page).groups() for page in pages)
@@ -365,6 +366,40 @@ def test_each_day_of_a_month_has_the_square_of_its_worst_and_a_title() -> None:
     ]  # fmt: skip
 
 
+ALONE = (EnergyMeter("main", "Ana sayaç"),)
+
+
+def usual_and_forecast(path, meter: str) -> tuple[int, float]:
+    """The mean of like days until now, and where the month is heading, Wh."""
+    with closing(HistoryReader(path)) as reader:
+        figures = Figures(facts(meters=ALONE), reader, Calendar(ZONE), NOW)
+        return usual_today(figures, meter).mean, month_forecast(figures, meter)
+
+
+@pytest.mark.parametrize("meter", ["", "main"])
+async def test_a_day_with_a_suspect_quarter_hour_is_no_measure_of_others(tmp_path, meter: str) -> None:
+    """A register that leapt by 5 MWh is what its day counted; it is neither usual nor to be expected."""
+    path = tmp_path
+    write_years(path, NOW, 60, {("main", "active_energy_import"): shape(40.0, 0.2)})
+    usual, forecast = usual_and_forecast(path, meter)
+    with closing(History(path, Calendar(ZONE))) as history:
+        for day in (date(2026, 11, 14), date(2026, 10, 31)):
+            start = history.calendar.quarters(day)[40]
+            key, row, index = history.place(("main", "active_energy_import"), start, make=False)
+            row.put(index, 5_000_000, "s", corrected=True)
+            history.touched(key, row)
+        history.save()
+    usual_now, forecast_now = usual_and_forecast(path, meter)
+    assert usual_now == pytest.approx(usual, rel=0.3)
+    own = 5_000_000 - 10_000  # of the 14th: it is in the month's sum, and weighs no other day of it
+    assert forecast_now - own == pytest.approx(forecast, rel=0.1)
+    building = Building(CALM)
+    building.history = energy_history(path, meters=ALONE)
+    asked = f"&meter={meter}" if meter else ""
+    text = await text_of(building, f"/energy?from=2026-11-14&to=2026-11-20&lang=en{asked}")
+    assert "1 day that is not surely known of both is left out." in text
+
+
 async def test_of_a_day_with_a_suspect_quarter_hour_no_sum_is_called_exact(tmp_path) -> None:
     make_history(tmp_path, NOW, 20)
     history = History(tmp_path, Calendar(ZONE))
@@ -388,7 +423,8 @@ async def test_of_a_day_with_a_suspect_quarter_hour_no_sum_is_called_exact(tmp_p
 
 def alike(first: date, kinds: Callable[[date], str], half: frozenset[date] = frozenset()) -> Any:
     """Figures as far as days that are alike need them."""
-    return SimpleNamespace(span=(first, TODAY), calendar=SimpleNamespace(kind=kinds, half=half))
+    calendar = SimpleNamespace(kind=kinds, half=half)
+    return SimpleNamespace(span=(first, TODAY), calendar=calendar, suspect_days=lambda *_: frozenset())
 
 
 def test_the_newest_days_of_a_kind_are_like_a_day() -> None:

@@ -4,6 +4,8 @@ how far days that are alike lie apart.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from copy import deepcopy
 from dataclasses import replace
@@ -157,3 +159,25 @@ async def test_page_and_report_judge_the_same_months(tmp_path) -> None:
     report = await text_of(tmp_path, "/report/2026?lang=en")
     assert report.count("not known as a whole") == 2, "October; September began within it"
     assert report.count("inductive passed") == 1, "November, which goes on"
+
+
+@pytest.mark.parametrize(
+    ("bands", "others"),
+    [
+        ({"t1": "06-14", "t2": "17-22", "t3": "22-06", "t4": "14-17"}, ["t4, kWh"]),
+        ({"gunduz": "06-17", "puant": "17-22", "gece": "22-06"}, ["gece, kWh", "gunduz, kWh", "puant, kWh"]),
+    ],
+)
+async def test_bands_of_rules_of_ones_own_stand_in_the_file_of_the_report(directory, bands, others) -> None:
+    rules = deepcopy(dict(load_rules(RULES)))
+    rules["tariffs"]["tr-three-time"] = [{**rules["tariffs"]["tr-three-time"][0], "bands": bands}]
+    building = Building(CALM)
+    building.history = energy_history(directory, rules=DatedRules(rules))
+    async with client(building) as browser:
+        answer = await browser.get("/api/v1/report?year=2026&format=csv&lang=en")
+    rows = list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"))))
+    heads = ["daytime, kWh", "peak, kWh", "night, kWh", *others]
+    assert [name for name in rows[0] if name in heads] == heads
+    for row in rows:
+        drawn = sum(float(row[name]) for name in heads if row[name])
+        assert drawn == pytest.approx(float(row["From the grid, kWh"]), abs=0.01)

@@ -110,10 +110,11 @@ def _summed_up(days: Mapping[date, int], first: date, count: int, measure: Measu
 
 def month_forecast(figures: Figures, meter: str = "") -> float | None:
     """Wh of this month when its coming days, and what is not known of those before, are like those that are
-    known as a whole; None: there are too few of these.
+    known as a whole, and are not suspect; None: there are too few of these.
     """
-    period = month_of(figures.today)
-    sums = figures.sums_of(meter, figures.today - timedelta(35), figures.today)
+    period, since = month_of(figures.today), figures.today - timedelta(35)
+    sums = figures.sums_of(meter, since, figures.today)
+    suspect = figures.suspect_days(meter, since, figures.today)
     forecast = 0.0
     for number in range(period.days):
         day = period.first + timedelta(number)
@@ -125,7 +126,10 @@ def month_forecast(figures: Figures, meter: str = "") -> float | None:
         like = [
             one.sum
             for other, one in sums.items()
-            if other < figures.today and one.whole and figures.calendar.kind(other) == kind
+            if other < figures.today
+            and one.whole
+            and other not in suspect
+            and figures.calendar.kind(other) == kind
         ]
         if len(like) < 2:
             return None

@@ -42,10 +42,16 @@ def compared(figures: Figures, period: Period, meter: str, sums: SumsByDay, f: L
         return first_comparison(figures, f) if period.span in {"day", "week"} else ""
     old = figures.sums_of(meter, before.first, before.last)
     pairs = [(period.first + timedelta(k), before.first + timedelta(k)) for k in range(over)]
-    both = [pair for pair in pairs if _is_whole(sums, pair[0]) and _is_whole(old, pair[1])]
+    suspect = figures.suspect_days(meter, before.first, before.last)
+    suspect |= figures.suspect_days(meter, period.first, min(period.last, figures.today))
+    both = [
+        pair
+        for pair in pairs
+        if _is_whole(sums, pair[0]) and _is_whole(old, pair[1]) and suspect.isdisjoint(pair)
+    ]
     left_out = len(pairs) - len(both)
     now, then = sum(sums[day].sum for day, _ in both), sum(old[day].sum for _, day in both)
-    if figures.today not in period and _all_whole(sums, period) and _all_whole(old, before):
+    if figures.today not in period and not suspect and _all_whole(sums, period) and _all_whole(old, before):
         # Two that are over and known: also where one has a day more.
         now, then, left_out = total(sums.values()), total(old.values()), 0
     if not then:
@@ -56,8 +62,8 @@ def compared(figures: Figures, period: Period, meter: str, sums: SumsByDay, f: L
     said = text % {"change": changed(now, then, f), "before": name_of(before, f), "amount": amount}
     if left_out:
         left = f.ngettext(
-            "%(n)s day that is not known of both is left out.",
-            "%(n)s days that are not known of both are left out.",
+            "%(n)s day that is not surely known of both is left out.",
+            "%(n)s days that are not surely known of both are left out.",
             left_out,
         )
         said += " " + left % {"n": left_out}
@@ -78,7 +84,7 @@ def _day_compared(figures: Figures, day: date, meter: str, f: Locale) -> str:
     mine = _slots(figures, meter, day)
     known = [slot for slot, value in enumerate(mine) if value is not None]
     sums = []
-    for other in figures.like_days(day):
+    for other in figures.like_days(day, meter=meter):
         theirs = _slots(figures, meter, other)
         values = [value for slot in known if (value := theirs[slot]) is not None]
         if values and len(values) == len(known):
@@ -164,7 +170,7 @@ def loads_of_today(figures: Figures, meter: str) -> DayLoads | None:
     mine = _powers(figures, meter, day)
     if all(value is None for value in mine):
         return None
-    like = [_powers(figures, meter, each) for each in figures.like_days(day, _LIKE_DAYS)]
+    like = [_powers(figures, meter, each) for each in figures.like_days(day, _LIKE_DAYS, meter)]
     like = [each for each in like if all(value is not None for value in each)]
     band = None
     if len(like) >= _LIKE_DAYS:
@@ -267,7 +273,7 @@ def usual_today(figures: Figures, meter: str) -> building_load.DayComparison | N
     if not slots:
         return None
     days = {}
-    for day in (figures.today, *figures.like_days(figures.today, _LIKE_DAYS)):
+    for day in (figures.today, *figures.like_days(figures.today, _LIKE_DAYS, meter)):
         by_slot = figures.slots(day, figures.of(meter, day, day).get(day, []))
         days[day] = {slot: value for slot, value in enumerate(by_slot) if value is not None}
     newest = max(days.get(figures.today, {0: 0}), default=0)

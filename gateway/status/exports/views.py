@@ -17,6 +17,8 @@ from gateway.status.report.lines import ReportLine, report_lines, since_began
 from gateway.status.report.months import forgiven, name_of_line, toe, verdict
 from gateway.status.words.language import Locale
 
+_BANDS: Final = ("t1", "t2", "t3")
+"""Bands that the report has a column for, also where a tariff has others."""
 VIEWS: Final = ("energy", "tree", "reactive", "quality", "report")
 
 
@@ -113,6 +115,8 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
         _("Fed to the grid, kWh"),
         _("Generated, kWh"),
     )
+    lines = since_began(report_lines(figures, period))
+    others = sorted({name for line in lines for name in line.bands or {}} - {"t0", *_BANDS})
     columns = (
         FileColumn(_("Beginning"), "date", width=12),
         FileColumn(_("Month") if period.span == "year" else _("Day"), "text", width=22),
@@ -120,6 +124,7 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
         FileColumn(_("daytime") + ", kWh"),
         FileColumn(_("peak") + ", kWh"),
         FileColumn(_("night") + ", kWh"),
+        *(FileColumn(_("%(band)s, kWh") % {"band": name}) for name in others),
         FileColumn(_("Highest, kW")),
         FileColumn(_("Time of the highest"), "time", width=18),
         FileColumn(_("Quality of the highest"), "text", width=20),
@@ -131,12 +136,13 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
         FileColumn(_("Measured"), "percent", 1),
         FileColumn(_("Quality"), "text", width=24),
     )
-    return ExportTable(_("Report"), columns, _report_rows(figures, period, f))
+    return ExportTable(_("Report"), columns, _report_rows(figures, period, lines, (*_BANDS, *others), f))
 
 
-def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[CellValue, ...]]:
+def _report_rows(
+    figures: Figures, period: Period, lines: list[ReportLine], names: Sequence[str], f: Locale
+) -> Iterator[tuple[CellValue, ...]]:
     rules = figures.facts.rules
-    lines = since_began(report_lines(figures, period))
     excused = forgiven(figures, lines)
     for line in lines:
         co2 = grid_co2(figures, [line])
@@ -148,7 +154,7 @@ def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[
             line.first,
             name_of_line(line, period, f),
             *(None if each is None else each / 1000 for each in energies),
-            *(bands[name] / 1000 if name in bands else None for name in ("t1", "t2", "t3")),
+            *(bands[name] / 1000 if name in bands else None for name in names),
             line.peak[1] / 1000 if line.peak else None,
             _local(figures, line.peak[0]) if line.peak else None,
             quality_words(line.peak[2], complete=True, f=f) if line.peak else None,

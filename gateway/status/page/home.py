@@ -17,7 +17,7 @@ from gateway.status.energy.gauge import bullet
 from gateway.status.energy.month import about, month_forecast
 from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, month_view
-from gateway.status.energy.shown import Picture, changed, kw, kwh, sum_in_words
+from gateway.status.energy.shown import Picture, changed, kw, kwh, sum_in_short, sum_in_words
 from gateway.status.energy.today import (
     base_load_of,
     first_comparison,
@@ -270,12 +270,11 @@ def _rows(figures: Figures, reactive: ReactiveView, f: Locale) -> list[tuple[str
     if figures.building.plants:
         gave = figures.series_sums("generated", figures.today, figures.today)
         whole = figures.known_of(gave, figures.today, figures.today).whole
-        sun, out = total(gave.values()), figures.total(figures.fed_in(figures.today, figures.today))
-        more = (
-            _("all used in the building")
-            if out <= 0
-            else _("%(kwh)s kWh fed to the grid") % {"kwh": kwh(out, f)}
-        )
+        sun, out = max(0, total(gave.values())), figures.total(figures.fed_in(figures.today, figures.today))
+        told = figures.knows_fed(figures.today, figures.today)
+        more = _("all used in the building") if told else ""
+        if out > 0:
+            more = _("%(kwh)s kWh fed to the grid") % {"kwh": sum_in_short(kwh(out, f), whole=told)}
         href = f"/energy?day={figures.today}#sun"
         said = sum_in_words(f"{kwh(sun, f)} kWh", f, whole=whole)
         rows.append((_("The sun today"), said, more if sun > 0 else "", href))

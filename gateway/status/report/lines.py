@@ -34,7 +34,7 @@ class ReportLine:
     first: date
     last: date
     drawn: int | None = None
-    fed: int = 0
+    fed: int | None = 0
     gave: int | None = None
     used: int | None = None
     bands: Mapping[str, int] | None = None
@@ -103,7 +103,7 @@ def total_of(lines: list[ReportLine], period: Period) -> ReportLine:
         period.first,
         lines[-1].last if lines else period.last,
         drawn=_sum([line.drawn for line in lines]),
-        fed=sum(line.fed for line in lines),
+        fed=_sum([line.fed for line in lines]),
         gave=_sum([line.gave for line in lines]),
         used=_sum([line.used for line in lines]),
         bands=bands or None,
@@ -200,7 +200,7 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         first,
         last,
         drawn=total(drawn.values()) if drawn else None,
-        fed=total((fed or {}).values()),
+        fed=total((fed or {}).values()) if fed or not gave else None,
         gave=total(gave.values()) if gave else None,
         used=total(used.values()) if used else None,
         bands=figures.bands(drawn) if drawn and figures.tariff(first) else None,

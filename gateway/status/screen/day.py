@@ -38,7 +38,7 @@ class ScreenDay:
     usual: int | None = None
     unusual: bool = False
     sun: int | None = None
-    fed: int = 0
+    fed: int | None = None
     drawn: int | None = None
     co2: float | None = None
     co2_source: str = ""
@@ -88,7 +88,7 @@ def _day(figures: Figures, sources: PowerSources, progress: float) -> ScreenDay:
     usual = usual_today(figures, "")
     gave, fed, drawn = (
         figures.generated(today, today),
-        figures.total(figures.fed_in(today, today)),
+        figures.total(figures.fed_in(today, today)) if figures.knows_fed(today, today) else None,
         figures.total(figures.drawn(today, today)),
     )
     rules = figures.facts.rules

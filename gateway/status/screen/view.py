@@ -124,8 +124,10 @@ def _tiles(day: ScreenDay, f: Locale) -> list[ScreenNumber]:
     """The sun's share, CO2, and plain comparisons."""
     _ = f.gettext
     found, whole = [], not day.missing
-    if day.sun is not None and day.used:
-        share = min(1.0, max(0.0, (day.sun - day.fed) / day.used))
+    if day.sun and day.fed is None:
+        found.append(ScreenNumber(_("Sun"), kwh(day.sun, f), "kWh", _("given by the sun today")))
+    elif day.sun is not None and day.used:
+        share = min(1.0, max(0.0, (day.sun - (day.fed or 0)) / day.used))
         found.append(
             ScreenNumber(_("Sun"), f.percent(share), "", _("of what we used today"))
             if day.sun > 0

@@ -197,8 +197,9 @@ class Figures(SumFigures):
         roots, last = [root for root in self.facts.roots if self.counter(root)], min(period.last, self.today)
         if not all(map(self.direction, self.facts.plants)):
             return []
-        plants = {plant.id: self._root_of(plant) for plant in self.facts.plants}
-        if not roots or (len(roots) > 1 and not {*plants.values()} <= {root.id for root in roots}):
+        above = {plant.id: self._above(plant) for plant in self.facts.plants}
+        tops = {root.id for root in roots}
+        if not roots or (len(roots) > 1 and any(map(tops.isdisjoint, above.values()))):
             return []
         away, used = self._unequal_days(period), self.series_sums("used", period.first, last)
         if len(roots) > 1:
@@ -206,24 +207,22 @@ class Figures(SumFigures):
         kept = {day: one for day, one in used.items() if day not in away}
         if away and not kept:
             return []
-        tops = {root.id for root in roots}
         meters = [
             tree.TreeMeter(each.id, "" if each in roots else each.parent, each.class_, each.ct_class or None)
             for each in self.facts.meters
             if not each.generates and self.counter(each) and (each in roots or each.parent in tops)
         ]
         whole, expected = total(kept.values()), self._expected(period.first, last)
-        energies = {
-            each.id: self._took(each.id, self.counter(self._meter(each.id)), period.first, last, away)
-            for each in meters
-            if each.id not in tops
-        }
+        energies = {}
+        for each in meters:
+            plants = [plant for plant, ids in above.items() if each.id in ids]
+            if each.id in tops or plants:
+                energies[each.id] = self._came_in(each.id, plants, period.first, last, away)
+            else:
+                counter = self.counter(self._meter(each.id))
+                energies[each.id] = self._took(each.id, counter, period.first, last, away)
         if len(roots) == 1:  # by the quarter hour, of which all is known that it takes
             energies[roots[0].id] = whole
-        else:
-            for root in roots:
-                below = [plant for plant, top in plants.items() if top == root.id]
-                energies[root.id] = self._came_in(root.id, below, period.first, last, away)
         known = min(1.0, sum(one.intervals for one in kept.values()) / expected) if expected else 0.0
         return [
             BuildingRest(
@@ -256,11 +255,11 @@ class Figures(SumFigures):
         return frozenset(found)
 
     def _came_in(
-        self, root: str, plants: Sequence[str], first: date, last: date, away: frozenset[date]
+        self, meter: str, plants: Sequence[str], first: date, last: date, away: frozenset[date]
     ) -> int:
-        """Wh that were used behind a main meter: what it drew, less what it fed in, and its plants' yield."""
+        """Wh that were used behind a meter: what it drew, less what it fed in, and its plants' yield."""
         pairs = [(plant, self.direction(self._meter(plant))) for plant in plants]
-        its = BuildingRegisters.of([root], pairs, self.registers)
+        its = BuildingRegisters.of([meter], pairs, self.registers)
         signed = [*((each, 1) for each in its.drawn), *((each, -1) for each in its.fed)]
         for own, other in its.plants:
             signed += [(own, 1), (other, -1)]
@@ -270,13 +269,14 @@ class Figures(SumFigures):
         """Wh of a register, without some days."""
         return self.sum_of(meter, quantity, first, last) - self._on(away, meter, quantity)
 
-    def _root_of(self, meter: EnergyMeter) -> str:
-        """The meter at the top of the tree above another one; its own where there is none."""
-        above = {each.id: each.parent or "" for each in self.facts.meters}
-        top = meter.id
-        while above.get(top, "") in above:
-            top = above[top]
-        return top
+    def _above(self, meter: EnergyMeter) -> frozenset[str]:
+        """The meters above another one in the tree."""
+        parents = {each.id: each.parent or "" for each in self.facts.meters}
+        found, one = set(), parents[meter.id]
+        while one in parents and one not in found:
+            found.add(one)
+            one = parents[one]
+        return frozenset(found)
 
     def _meter(self, meter: str) -> EnergyMeter:
         return next(each for each in self.facts.meters if each.id == meter)
@@ -322,18 +322,31 @@ class Figures(SumFigures):
 
     # ---- the sun
 
+    def knows_fed(self, first: date, last: date) -> bool:
+        """Whether it is known what was fed in, of all of which it is known what the plants gave."""
+        gave, fed = (
+            self.known_of(self.series_sums(series, first, last), first, last)
+            for series in ("generated", "fed")
+        )
+        return bool(self.building.fed) and (fed.whole or fed.known >= gave.known)
+
     def netted(self, first: date, last: date) -> tuple[netting.NettedEnergy, netting.NettedEnergy]:
         """Within each hour, and over the whole."""
         drawn, fed = self.quarters(self.drawn(first, last)), self.quarters(self.fed_in(first, last))
         return netting.over_hours(drawn, fed), netting.over_all(drawn, fed)
 
-    def like_days(self, day: date, most: int = 4) -> list[date]:
-        """The newest days of the same kind before a day, as far as the history goes."""
+    def like_days(self, day: date, most: int = 4, meter: str = "") -> list[date]:
+        """The newest days of the same kind before a day, as far as the history goes, without those on which
+        the building, or a meter, has a suspect quarter hour.
+        """
+        back = _DAYS_BACK * 4 - 1
+        suspect = self.suspect_days(meter, day - timedelta(back), day - timedelta(1))
         first = self.span[0] if self.span else day
         found: list[date] = []
         other = day - timedelta(1)
-        while len(found) < most and other >= first and (day - other).days < _DAYS_BACK * 4:
-            if self.calendar.kind(other) == self.calendar.kind(day) and other not in self.calendar.half:
+        while len(found) < most and other >= first and (day - other).days <= back:
+            like = self.calendar.kind(other) == self.calendar.kind(day) and other not in self.calendar.half
+            if like and other not in suspect:
                 found.append(other)
             other -= timedelta(1)
         return found

@@ -114,6 +114,18 @@ class SumFigures(QuarterFigures):
             self._sums[key] = found
         return self._sums[key]
 
+    def suspect_days(self, meter: str, first: date, last: date) -> frozenset[date]:
+        """Days on which a quarter hour of what `sums_of` adds up is suspect: their sums are no measure of
+        others.
+        """
+        if meter:
+            register = self.register_of(meter)
+            registers = [register] if register else []
+        else:
+            registers = [*self.building.registers]
+        sums = (self.sums(*each, first, last) for each in registers)
+        return frozenset(day for days in sums for day, one in days.items() if one.suspect)
+
     def _not_kept(self, series: BuildingSeries, first: date, last: date) -> SumsByDay:
         """The same from quarter hours, a piece at a time: years of them are a hundred MB."""
         found: SumsByDay = {}

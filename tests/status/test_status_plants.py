@@ -1,0 +1,138 @@
+"""Plants below a sub meter, and what the sun gave where it is not known what was fed to the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from energy_building import ZONE, energy_history, facts
+from long_history import shape, write_years
+from status_building import CALM, NOW, Building
+from test_status_page import Page, client
+
+from gateway.energy import Calendar
+from gateway.history import History, HistoryReader
+from gateway.status.energy.facts import EnergyMeter
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import month_of
+
+IMPORT, EXPORT = "active_energy_import", "active_energy_export"
+LAMPS, HEAT, SUN = shape(10.0, 0.5), shape(15.0, 0.2), shape(14.0, 0.0, sun=True)
+OCTOBER = month_of(date(2026, 10, 1))
+
+
+def drawn(kw: list[float]) -> list[float]:
+    return [max(0.0, each) for each in kw]
+
+
+def fed(kw: list[float]) -> list[float]:
+    return [max(0.0, -each) for each in kw]
+
+
+def below_a_sub_meter() -> dict[tuple[str, str], list[float]]:
+    """The plant feeds in behind the panel; all that is used is metered."""
+    panel = [load - sun for load, sun in zip(LAMPS, SUN, strict=True)]
+    main = [one + other for one, other in zip(panel, HEAT, strict=True)]
+    return {
+        ("main", IMPORT): drawn(main),
+        ("main", EXPORT): fed(main),
+        ("panel", IMPORT): drawn(panel),
+        ("panel", EXPORT): fed(panel),
+        ("heat", IMPORT): HEAT,
+        ("pv", EXPORT): SUN,
+        ("pv", IMPORT): [0.0] * len(SUN),
+    }
+
+
+METERS = (
+    EnergyMeter("main", "Ana sayaç"),
+    EnergyMeter("panel", "Pano", "main"),
+    EnergyMeter("heat", "Isı pompası", "main"),
+    EnergyMeter("pv", "Çatı", "panel", generates="export"),
+)
+
+
+@pytest.mark.parametrize("other", [(), (EnergyMeter("shop", "Büfe"),)], ids=["one main meter", "two"])
+def test_a_plant_below_a_sub_meter_leaves_no_rest_of_what_is_metered(tmp_path, other) -> None:
+    registers = below_a_sub_meter() | {(each.id, IMPORT): shape(5.0, 0.2) for each in other}
+    write_years(tmp_path, NOW, 60, registers)
+    with closing(HistoryReader(tmp_path)) as reader:
+        figures = Figures(facts(meters=METERS + other), reader, Calendar(ZONE), NOW)
+        (rest,) = figures.rests(OCTOBER)
+        used = sum(one.sum for one in figures.series_sums("used", OCTOBER.first, OCTOBER.last).values())
+    assert rest.meter.id == "main"
+    assert abs(rest.rest) < used / 1000
+    assert not rest.over_counted
+
+
+def small(directory: Path, registers: Mapping[tuple[str, str], list[float]], now: int = NOW) -> None:
+    write_years(directory, now, 60, {("main", IMPORT): HEAT, ("pv", IMPORT): SUN} | registers)
+
+
+BESIDE = (METERS[0], EnergyMeter("pv", "Çatı", "main", generates="import"))
+
+
+def without(directory: Path, days: range) -> None:
+    """The main meter's export is not known on these days of November."""
+    with closing(History(directory, Calendar(ZONE))) as history:
+        for number in days:
+            for start in history.calendar.quarters(date(2026, 11, number)):
+                key, row, index = history.place(("main", EXPORT), start, make=False)
+                row.values[index], row.quality[index], row.version[index] = 0, "", 0
+            history.touched(key, row)
+        history.save()
+
+
+async def text_of(directory: Path, address: str) -> str:
+    building = Building(replace(CALM, screen=True))
+    building.history = energy_history(directory, meters=BESIDE)
+    async with client(building) as http:
+        answer = await http.get(address)
+        return answer.text if address.startswith("/api") else Page(answer.text).text
+
+
+async def test_days_of_which_the_feed_in_is_not_known_have_no_use(tmp_path) -> None:
+    small(tmp_path, {("main", EXPORT): shape(3.0, 0.0, sun=True)})
+    whole = await text_of(tmp_path, "/energy?from=2026-11-01&to=2026-11-10&lang=en")
+    assert "of it was used in the building" in whole
+    without(tmp_path, range(4, 8))
+    with closing(HistoryReader(tmp_path)) as reader:
+        figures = Figures(facts(meters=BESIDE), reader, Calendar(ZONE), NOW)
+        used = figures.series_sums("used", date(2026, 11, 1), date(2026, 11, 10))
+    assert sorted(day.day for day in used) == [1, 2, 3, 8, 9, 10]
+    page = await text_of(tmp_path, "/energy?from=2026-11-01&to=2026-11-10&lang=en")
+    assert "10 Nov 2026: at least" in page
+    assert "The sun gave" in page
+    assert "of it was used in the building" not in page
+    assert "What was fed to the grid is not known of all of it: it is not told apart." in page
+    report = await text_of(tmp_path, "/api/v1/report?month=2026-11")
+    assert '"fed":null' in report.replace(" ", "")
+
+
+async def test_a_main_meter_that_counts_no_feed_in_says_that_nobody_knows_it(tmp_path) -> None:
+    small(tmp_path, {})
+    page = await text_of(tmp_path, "/energy?from=2026-11-01&to=2026-11-10&lang=en")
+    assert "No meter counts what is fed to the grid" in page
+    assert "of it was used in the building" not in page
+    home = await text_of(tmp_path, "/?lang=en")
+    assert "The sun today" in home
+    assert "all used in the building" not in home
+    screen = await text_of(tmp_path, "/screen?lang=en")
+    assert "given by the sun today" in screen
+
+
+async def test_what_an_inverter_draws_at_night_is_no_energy_of_the_sun(tmp_path) -> None:
+    now = NOW - 14 * 3_600_000  # 05:22
+    small(tmp_path, {("main", EXPORT): [0.0] * 100, ("pv", EXPORT): [0.0 if kw else 0.2 for kw in SUN]}, now)
+    building = Building(replace(CALM, taken=now))
+    building.history = energy_history(tmp_path, meters=BESIDE)
+    async with client(building) as http:
+        home = Page((await http.get("/?lang=en")).text).text
+        day = Page((await http.get("/energy?day=2026-11-20&lang=en")).text).text
+    assert "The sun today 0.0 kWh" in home
+    assert "-0." not in day
+    assert "−0." not in day
