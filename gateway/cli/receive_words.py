@@ -94,10 +94,8 @@ MOST_DAYS = 10
 
 
 def _days(gateway: dict[str, Any]) -> list[str]:
-    """Energy of the days that the gateway has vouched for, by meter."""
+    """Energy of the days that the gateway has vouched for, by meter; and that of which it has not yet."""
     days = gateway["days"]
-    if not days:
-        return []
     counts = [
         text % {"n": locale().whole(n)}
         for state, text in (
@@ -107,7 +105,14 @@ def _days(gateway: dict[str, Any]) -> list[str]:
         )
         if (n := sum(day["state"] == state for day in days))
     ]
-    told = said(_("energy, days of a meter: %(what)s") % {"what": ", ".join(counts)}, "  ")
+    told = said(_("energy, days of a meter: %(what)s") % {"what": ", ".join(counts)}, "  ") if counts else []
+    if without := gateway["intervals_without_manifest"]:
+        text = ngettext(
+            "%(n)s interval is of a day whose manifest has not come: nothing says yet whether all are here",
+            "%(n)s intervals are of days whose manifest has not come: nothing says yet whether all are here",
+            without,
+        )
+        told += said(text % {"n": locale().whole(without)}, "    ")
     wrong = sorted((day for day in days if day["state"] != "complete"), key=lambda day: day["day"])
     for day in reversed(wrong[-MOST_DAYS:]):
         parts = [

@@ -40,6 +40,8 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
     reasons = store.rows("explained", name)
     state = next(iter(store.rows("state", name)), {})
     replays = store.rows("replay", name)
+    intervals, days = store.intervals.count(name), _days(store, name, whole_stream=not missing)
+    vouched = sum(part["held"] for day in days for part in day["quantities"].values())
     names = sorted(
         {*ledger.epochs, *missing}, key=lambda key: (totals.get(key, {}).get("first_received") or 0, key)
     )
@@ -51,8 +53,9 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
         "heard": _time(state.get("at")),
         "descriptions": len(store.rows("meters", name)),
         "replays": {"asked": len(replays), "answered": sum(row["answered"] is not None for row in replays)},
-        "intervals": store.intervals.count(name),
-        "days": _days(store, name, whole_stream=not missing),
+        "intervals": intervals,
+        "intervals_without_manifest": max(0, intervals - vouched),
+        "days": days,
         "forks": _forks(totals),
         "contradictions": [
             {**row, "start": _time(row["start"])}

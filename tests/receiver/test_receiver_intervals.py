@@ -267,6 +267,32 @@ def test_in_whatever_order_and_how_often_it_comes_the_hash_is_that_of_what_is_he
         store.close()
 
 
+def test_days_whose_manifest_has_not_come_are_told_and_what_contradicts_in_them_is_named(tmp_path):
+    store = SqliteStore(tmp_path / "platform.db")
+    vouched, loose = ([interval(96 * n + i) for i in range(4)] for n in range(2))
+    events = [manifest(*vouched, day="2026-11-21")]
+    take(store, with_intervals(1, *vouched, *loose, replace(loose[0], value=5), events=events))
+    store.close()
+    report = build_report(tmp_path / "platform.db")
+    (gateway,) = report["gateways"]
+    assert (gateway["intervals"], gateway["intervals_without_manifest"]) == (8, 4)
+    text = " ".join(" ".join(lines(report)).split())
+    assert "energy, days of a meter: 1 complete" in text
+    assert (
+        "4 intervals are of days whose manifest has not come: nothing says yet whether all are here" in text
+    )
+    assert "version 1: 100 (m) and 5 (m)" in text
+
+
+def test_without_any_manifest_the_intervals_are_told(tmp_path):
+    store = SqliteStore(tmp_path / "platform.db")
+    take(store, with_intervals(1, interval(0)))
+    store.close()
+    text = " ".join(" ".join(lines(build_report(tmp_path / "platform.db"))).split())
+    assert "1 interval is of a day whose manifest has not come" in text
+    assert "days of a meter" not in text
+
+
 def test_the_report_says_it_by_meter_and_day_and_names_what_contradicts(tmp_path):
     store = SqliteStore(tmp_path / "platform.db")
     whole, cut, odd = ([interval(96 * n + i) for i in range(4)] for n in range(3))

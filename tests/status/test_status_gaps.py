@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from energy_building import ZONE, energy_history, facts, make_history
-from long_history import shape, write_years
+from long_history import day_of, shape, write_years
 from status_building import CALM, METERS, NOW, Building, electric, meter
 from test_status_page import Page, client
 
@@ -364,6 +365,19 @@ def test_each_day_of_a_month_has_the_square_of_its_worst_and_a_title() -> None:
     assert [title.partition(": ")[2] for title in titles] == [
         "measured", "incomplete", "partly estimated, total exact", "partly suspect",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("month", "day"), [(10, 31), (3, 31)])
+async def test_a_day_that_the_month_before_does_not_have_is_not_one_that_is_not_known(
+    tmp_path, month: int, day: int
+) -> None:
+    now = day_of(2026, month, day, 12.1)
+    write_years(tmp_path, now, 90, {("main", "active_energy_import"): shape(40.0, 0.2)})
+    building = Building(replace(CALM, taken=now))
+    building.history = energy_history(tmp_path, meters=ALONE)
+    text = await text_of(building, f"/energy?month=2026-{month:02}&lang=en")
+    assert "The whole days so far" in text
+    assert "left out" not in text
 
 
 ALONE = (EnergyMeter("main", "Ana sayaç"),)

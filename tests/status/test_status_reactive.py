@@ -158,7 +158,15 @@ async def test_of_a_month_of_which_too_much_is_missing_nothing_is_said(tmp_path)
     shown = await page(tmp_path, "/reactive?month=2026-10&lang=en")
     assert "Whether October 2026 kept its limits cannot be said" in shown
     assert "passed a limit" not in shown
+    assert 'class="verdict warn"' in (await get(tmp_path, "/reactive?month=2026-10")).text
     assert (await get(tmp_path, "/api/v1/reactive?month=2026-10")).json()["became"] is None
+
+
+async def test_of_a_month_whose_beginning_is_not_known_there_is_no_all_clear(tmp_path) -> None:
+    write_years(tmp_path, NOW, 12, registers(5.0))  # from 9 November on, well below both limits
+    text = (await get(tmp_path, "/reactive?lang=en")).text
+    assert "Whether there will be a reactive charge this month cannot be said" in text
+    assert 'class="verdict busy"' in text
 
 
 @pytest.mark.parametrize(

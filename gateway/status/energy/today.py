@@ -41,7 +41,9 @@ def compared(figures: Figures, period: Period, meter: str, sums: SumsByDay, f: L
     if not over or (figures.span and before.first < figures.span[0]):
         return first_comparison(figures, f) if period.span in {"day", "week"} else ""
     old = figures.sums_of(meter, before.first, before.last)
-    pairs = [(period.first + timedelta(k), before.first + timedelta(k)) for k in range(over)]
+    pairs = [
+        (period.first + timedelta(k), before.first + timedelta(k)) for k in range(min(over, before.days))
+    ]
     suspect = figures.suspect_days(meter, before.first, before.last)
     suspect |= figures.suspect_days(meter, period.first, min(period.last, figures.today))
     both = [

@@ -199,6 +199,7 @@ def _headline(view: ReactiveView, figures: Figures, f: Locale) -> None:
     if view.is_over:
         return  # what became of it tells
     if worst.since is not None:
+        view.level = "busy" if view.level == "ok" else view.level
         view.title = _("Whether there will be a reactive charge this month cannot be said")
         known = _(
             "Measured since %(day)s: %(ratio)s %(kind)s, the limit is %(limit)s. What the month took before "
@@ -228,7 +229,7 @@ def _became(view: ReactiveView, judged: JudgedMonth | None, f: Locale) -> None:
     worst = max(view.kinds, key=lambda kind: kind.budget.ratio / kind.budget.limit)
     said = {"month": view.name, "kind": worst.name, "ratio": worst.ratio, "limit": worst.limit}
     if judged is None or judged.state is None:
-        view.level = "warn" if view.level == "bad" else view.level
+        view.level = "warn"
         view.title = _("Whether %(month)s kept its limits cannot be said") % said
         known = _(
             "Of what is known of it %(ratio)s are %(kind)s, the limit is %(limit)s; too much is missing."
