@@ -203,6 +203,34 @@ async def test_another_master_is_named_and_costs_one_more_read(caplog, every: in
     assert caplog.text.count("unit 9 answers another master") == 1
 
 
+@pytest.mark.parametrize("late", [False, True])
+async def test_another_master_that_reads_our_own_meters_is_named(caplog, late: bool) -> None:
+    """A meter of ours that is only late answers nobody else."""
+    asked = 0
+
+    async def serve(client: Client) -> None:
+        nonlocal asked
+        while True:
+            request = await client.rtu_request()
+            asked += 1
+            if late and request.unit == 2:
+                continue
+            other = rtu_frame(2, bytes((4, 4, 0, 1, 0, 2)))
+            if asked % 3:
+                client.send_rtu(request.unit, request.answer)
+            else:
+                client.writer.write(other)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="300ms") as (line, _):
+        one, two = station(line), station(line, 2)
+        for _ in range(20):
+            for who in (one, two) if late else (one,):
+                with contextlib.suppress(BusError):
+                    await line.read(who, 4, 1000, 2)
+    told = "unit 2 answers another master on this line, which reads our meters"
+    assert caplog.text.count(told) == (not late)
+
+
 async def test_a_stray_frame_of_another_unit_raises_no_doubt() -> None:
     async def serve(client: Client) -> None:
         while True:

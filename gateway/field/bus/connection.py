@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 BACK_OFF = (0.25, 5.0)
 """s between two attempts to open the port: doubling from, up to."""
 OTHERS = 3
-"""Replies lost to frames of a unit that is none of ours, after which another master is told of."""
+"""Replies lost to frames of another unit, ours or not, after which another master is told of."""
 DEAF = 2
 """Timeouts in a row, with every station of the connection among them and not one byte, that mean it is
 half-open.
@@ -55,7 +55,7 @@ class BusConnection:
         """When something last came that was no answer, or too late, or when a station was deaf for good."""
         self.first = FirstRequest(bus.name, facts)
         self._backoff = Backoff(*BACK_OFF)
-        self._others = 0
+        self._others = {True: 0, False: 0}
         self._troubles = Troubles(log)
         self._fruitless = False
         """Whether nothing was answered on the last connection."""
@@ -152,15 +152,26 @@ class BusConnection:
             troubles.note("echo", what, level=logging.INFO)
 
     def _tell_of_others(self, error: BadFrame) -> None:
-        """A unit that is none of ours answers somebody else: said once it is no accident."""
-        if isinstance(error, OthersTalk) and error.other not in {station.unit for station in self._stations}:
-            self._others += 1
-            if self._others == OTHERS:
-                log.warning(
-                    "bus %s: unit %d answers another master on this line, and replies are lost in between → "
-                    "a line has one master: let one of them go, or let it read from this gateway",
-                    self.bus.name, error.other,
-                )  # fmt: skip
+        """A unit answers somebody else: said once it is no accident. One of ours may also be late, or answer
+        twice.
+        """
+        if not isinstance(error, OthersTalk):
+            return
+        ours = [station for station in self._stations if station.unit == error.other]
+        if any(station.unanswered or station.copies for station in ours):
+            return
+        self._others[bool(ours)] += 1
+        if self._others[bool(ours)] == OTHERS:
+            harm = (
+                "which reads our meters: its answers may be taken for ours"
+                if ours
+                else ("and replies are lost in between")
+            )
+            log.warning(
+                "bus %s: unit %d answers another master on this line, %s → a line has one master: let one of "
+                "them go, or let it read from this gateway",
+                self.bus.name, error.other, harm,
+            )  # fmt: skip
 
     def close(self) -> None:
         """Close the port."""
