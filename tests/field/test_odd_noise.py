@@ -14,6 +14,7 @@ from odd_devices import Client, ask_all, line_to, station
 
 from gateway.demo.simulator.frames import rtu_frame
 from gateway.errors import BadFrame, BusError, NoReply
+from gateway.field.bus import connection
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
 from gateway.field.port import rtu
@@ -221,14 +222,52 @@ async def test_another_master_that_reads_our_own_meters_is_named(caplog, late: b
             else:
                 client.writer.write(other)
 
-    async with line_to(serve, kind="rtu-over-tcp", timeout="300ms") as (line, _):
+    async with line_to(serve, kind="rtu-over-tcp", timeout="100ms") as (line, _):
         one, two = station(line), station(line, 2)
-        for _ in range(20):
+        for _ in range(10):
             for who in (one, two) if late else (one,):
                 with contextlib.suppress(BusError):
                     await line.read(who, 4, 1000, 2)
     told = "unit 2 answers another master on this line, which reads our meters"
     assert caplog.text.count(told) == (not late)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "the control"])
+async def test_what_another_master_reads_of_our_meters_is_no_value_of_ours(monkeypatch, told: bool) -> None:
+    """A converter gives each reply to all its clients: that to the other master comes first now and then, as
+    long as ours.
+    """
+    if not told:
+        monkeypatch.setattr(connection, "SHARED", 0.0)
+    asked = 0
+
+    async def serve(client: Client) -> None:
+        nonlocal asked
+        while True:
+            request = await client.rtu_request()
+            asked += 1
+            if asked <= 9:  # the other master is at the next unit
+                unit, words = 3 - request.unit, 2
+            else:
+                unit, words = request.unit, request.count
+            if asked % 3 == 0:
+                client.send_rtu(unit, bytes((4, 2 * words)) + bytes(2 * words))
+                await client.writer.drain()
+                await asyncio.sleep(0.01)
+            if asked > 9 or asked % 3:
+                client.send_rtu(request.unit, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="100ms") as (line, _):
+        both = [station(line), station(line, 2)]
+        right, wrong = [], []
+        for _ in range(12):
+            for who in both:
+                with contextlib.suppress(BusError):
+                    words = await line.read(who, 4, 1000, 2)
+                    (right if words == pattern(who.unit, 1000, 2) else wrong).append(words)
+        assert line.is_shared is told
+        assert len(right) >= 5
+        assert bool(wrong) is not told
 
 
 async def test_a_stray_frame_of_another_unit_raises_no_doubt() -> None:

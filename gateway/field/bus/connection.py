@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from gateway.common.backoff import Backoff
@@ -23,6 +24,8 @@ BACK_OFF = (0.25, 5.0)
 """s between two attempts to open the port: doubling from, up to."""
 OTHERS = 3
 """Replies lost to frames of another unit, ours or not, after which another master is told of."""
+SHARED = 3600.0
+"""s in which so many replies of our own units to somebody else mean another master; and for which they do."""
 DEAF = 2
 """Timeouts in a row, with every station of the connection among them and not one byte, that mean it is
 half-open.
@@ -55,7 +58,9 @@ class BusConnection:
         """When something last came that was no answer, or too late, or when a station was deaf for good."""
         self.first = FirstRequest(bus.name, facts)
         self._backoff = Backoff(*BACK_OFF)
-        self._others = {True: 0, False: 0}
+        self._others = 0
+        self._heard_ours: deque[float] = deque(maxlen=OTHERS)
+        """When stations of ours answered somebody else."""
         self._troubles = Troubles(log)
         self._fruitless = False
         """Whether nothing was answered on the last connection."""
@@ -158,20 +163,24 @@ class BusConnection:
         if not isinstance(error, OthersTalk):
             return
         ours = [station for station in self._stations if station.unit == error.other]
-        if any(station.unanswered or station.copies for station in ours):
-            return
-        self._others[bool(ours)] += 1
-        if self._others[bool(ours)] == OTHERS:
-            harm = (
-                "which reads our meters: its answers may be taken for ours"
-                if ours
-                else ("and replies are lost in between")
-            )
-            log.warning(
-                "bus %s: unit %d answers another master on this line, %s → a line has one master: let one of "
-                "them go, or let it read from this gateway",
-                self.bus.name, error.other, harm,
-            )  # fmt: skip
+        what, mend = "", "a line has one master: let one of them go, or let it read from this gateway"
+        if not ours:
+            self._others += 1
+            if self._others == OTHERS:
+                what = "and replies are lost in between"
+        elif not any(station.unanswered or station.copies for station in ours):
+            self._heard_ours.append(time.monotonic())
+            if self.is_shared:
+                what = "which reads our meters, too: each answer is listened behind, and reads take longer"
+        if what:
+            what = f"unit {error.other} answers another master on this line, {what}"
+            self._troubles.begin("master" if ours else "master of others", f"bus {self.name}: {what}", mend)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another master has read our own meters of late."""
+        heard = self._heard_ours
+        return len(heard) == OTHERS and time.monotonic() - heard[0] < SHARED
 
     def close(self) -> None:
         """Close the port."""

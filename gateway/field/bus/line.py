@@ -79,8 +79,10 @@ class BusLine(Transactions):
 
     def calm(self, station: Station, since: float) -> bool:
         """Whether nothing was wrong since then (the loop's time), but that this station did not answer."""
-        return max(self.opened_at, self.disturbed_at) < since and all(
-            other.missed_at < since for other in self._stations if other is not station
+        return (
+            not self.is_shared
+            and max(self.opened_at, self.disturbed_at) < since
+            and all(other.missed_at < since for other in self._stations if other is not station)
         )
 
     def try_costs(self, station: Station) -> float:
@@ -284,7 +286,10 @@ class BusLine(Transactions):
                 raise BadFrame(
                     f"bus {self.name}: there is no silence in which unit {station.unit} could be heard"
                 )
-            return await self._exchange(station, run)
+            registers = await self._exchange(station, run)
+            if self.is_shared:
+                await self._listen_behind(station, run)
+            return registers
         await self._until(self._free_for(station))
         if run.count in station.unanswered:
             # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
@@ -300,6 +305,20 @@ class BusLine(Transactions):
         if station.unanswered:
             self.all_answered(station)
         return registers
+
+    async def _listen_behind(self, station: Station, run: ReadSeries) -> None:
+        """Where another master reads our meters its answer may be taken for ours, which comes then, too.
+        Raises BadFrame.
+        """
+        frames, expected = self.port.stray_frames, self.port.sent_at + self._slowest(station, run.count)
+        await self._until(max(expected, time.monotonic() + COPIES))
+        if self.port.stray_frames != frames:
+            self.disturbed_at = time.monotonic()
+            self._doubt(station, run.count, self.late_bound(station, run.count))
+            raise BadFrame(
+                f"unit {station.unit}: two answers came, one of them to another master",
+                hint="a line has one master: let one of them go, or let it read from this gateway",
+            )
 
     async def _collect(self, station: Station) -> None:
         """Ask for a unit that nobody has: a gateway that gives each answer to the request behind it gives
