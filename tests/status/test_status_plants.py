@@ -136,3 +136,15 @@ async def test_what_an_inverter_draws_at_night_is_no_energy_of_the_sun(tmp_path)
     assert "The sun today 0.0 kWh" in home
     assert "-0." not in day
     assert "−0." not in day
+
+
+@pytest.mark.parametrize("address", ["/report/2026", "/report/2026-10"])
+async def test_a_meter_that_the_configuration_has_no_more_is_named_in_the_report(tmp_path, address) -> None:
+    """What it counted would be missing from the past without a word."""
+    small(tmp_path, {})
+    words = "pv measured in this time and stands in the configuration no more"
+    assert words not in await text_of(tmp_path, f"{address}?lang=en")
+    building = Building(CALM)
+    building.history = energy_history(tmp_path, meters=BESIDE[:1])
+    async with client(building) as http:
+        assert words in Page((await http.get(f"{address}?lang=en")).text).text

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from math import isqrt
 
-from gateway.energy import BuildingSeries
+from gateway.energy import EXPORT, IMPORT, TOTAL, BuildingSeries
 from gateway.status.energy.bars import band_names
 from gateway.status.energy.facts import BilledAmountLike, BillLike, EnergyMeter
 from gateway.status.energy.figures import EnergyEmission, Figures
@@ -20,6 +20,7 @@ from gateway.status.words.language import Locale
 
 _MOST_DAYS = 6
 """Days that a sentence names one by one."""
+_ENERGY = frozenset({IMPORT, EXPORT, TOTAL})
 _ENOUGH_HOURS = 0.05
 
 
@@ -241,6 +242,25 @@ def _data_points(figures: Figures, period: Period, f: Locale) -> list[str]:
             len(days),
         )
         found.append(text % {"meter": meter.label, "n": len(days), "hours": f.number(hours, 1)})
+    known = {meter.id for meter in figures.facts.meters}
+    gone = sorted(
+        {
+            meter
+            for meter, quantity in figures.registers
+            if meter not in known
+            and quantity in _ENERGY
+            and figures.sums(meter, quantity, period.first, last)
+        }
+    )
+    if gone:
+        text = ngettext(
+            "%(meters)s measured in this time and stands in the configuration no more: what it counted is in "
+            "none of these sums.",
+            "%(meters)s measured in this time and stand in the configuration no more: what they counted is "
+            "in none of these sums.",
+            len(gone),
+        )
+        found.append(text % {"meters": ", ".join(gone)})
     others = figures.others
     assumed = [
         meter.label
