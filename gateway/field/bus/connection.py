@@ -160,21 +160,25 @@ class BusConnection:
         """A unit answers somebody else: said once it is no accident. One of ours may also be late, or answer
         twice.
         """
-        if not isinstance(error, OthersTalk):
+        if not isinstance(error, OthersTalk) or error.other == self.port.repeats.unit:
             return
         ours = [station for station in self._stations if station.unit == error.other]
-        what, mend = "", "a line has one master: let one of them go, or let it read from this gateway"
-        if not ours:
-            self._others += 1
-            if self._others == OTHERS:
-                what = "and replies are lost in between"
-        elif not any(station.unanswered or station.copies for station in ours):
+        if any(station.unanswered or station.copies for station in ours):
+            return
+        if ours:
             self._heard_ours.append(time.monotonic())
-            if self.is_shared:
-                what = "which reads our meters, too: each answer is listened behind, and reads take longer"
-        if what:
-            what = f"unit {error.other} answers another master on this line, {what}"
-            self._troubles.begin("master" if ours else "master of others", f"bus {self.name}: {what}", mend)
+            told = self.is_shared
+            harm = "which reads our meters, too: each answer is listened behind, and reads take longer"
+        else:
+            self._others += 1
+            told, harm = self._others >= OTHERS, "and replies are lost in between"
+        if told:
+            what = f"unit {error.other} answers another master on this line, {harm}"
+            self._troubles.begin(
+                "another master of our meters" if ours else "another master",
+                f"bus {self.name}: {what}",
+                "a line has one master: let one of them go, or let it read from this gateway",
+            )
 
     @property
     def is_shared(self) -> bool:
