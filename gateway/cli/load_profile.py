@@ -43,9 +43,10 @@ _PLAIN: Final = str.maketrans("ıİşŞğĞüÜöÖçÇâî", "iissgguuooccai")
 _DAY: Final = re.compile(r"(\d{4})[-./](\d\d?)[-./](\d\d?)|(\d\d?)[-./](\d\d?)[-./](\d{4})")
 _CLOCK: Final = re.compile(
     r"(\d\d?)(?:[:.](\d\d))?(?::(\d\d)(?:\.\d+)?)?"  # hour, minute, second
-    r"(?: ?(?:([ap])\.?m|o([os]))(?![a-z]))?"  # am, pm; öö, ös
-    r"(?: ?(?:(z)(?![a-z])|([+-]\d\d):?(\d\d)))?"  # Z, or how far from UTC
+    r"(?: ?(?:(z)(?![a-z])|([+-]\d\d):?(\d\d)(?![\d:])))?"  # Z, or how far from UTC
 )
+_HALF_DAY: Final = re.compile(r"(?<![a-z])(?:([ap])\.?m|o([os]))(?![a-z])")
+"""AM, PM; ÖÖ, ÖS."""
 _NOON: Final = 12
 _HALF: Final = 30
 _HEADS: Final = (
@@ -58,7 +59,6 @@ _HEADS: Final = (
     (("kwh", "aktif", "active", "tuketim", "cekis", "consumption"), ACTIVE),
     (("saat", "hour", "time"), "hour"),
     (("tarih", "date", "gun", "day", "zaman"), "date"),
-    (("toplam", "total"), ACTIVE),
 )
 _MULTIPLIED: Final = "carpanli"
 """Word of a head whose numbers are those behind the transformers: it counts before another of its kind."""
@@ -67,8 +67,13 @@ _CODES: Final = (
     # back (A-, Q2, Q3), of a band's register, of an index and of a power nothing is taken.
     (re.compile(r"(?<![\d.])(?:1\.8\.[1-9]|[267]\.8\.\d)(?!\d)"), ""),
     (re.compile(r"(?<![a-z])(?:a ?-|- ?a|q ?[23])(?![a-z])"), ""),
-    (re.compile(r"^(?!.*(?:wh|varh)).*(?:(?<![a-z])k?(?:w|va|var)(?![a-z/])|guc|demand|talep)"), ""),
-    (re.compile(r"(?<![a-z])t ?[123](?!\d)|gunduz|puant|gece"), BAND),
+    (
+        re.compile(
+            r"^(?!.*(?:wh|varh)).*"
+            r"(?:(?<![a-z])k?(?:w|va|var)(?![a-z/]|[ .·-]?(?:h|saat))|guc|demand|talep)"
+        ),
+        "",
+    ),
     (
         re.compile(
             r"(?<![a-z])(?:ri ?-|- ?ri|rc ?\+|\+ ?rc)(?![a-z])|^(?!.*(?:tarih|saat)).*(?:[ei]ndeks|index)"
@@ -79,6 +84,10 @@ _CODES: Final = (
     (re.compile(r"(?<![\d.])[35]\.8\.0(?!\d)|(?<![a-z])(?:ri|q ?1)(?![a-z])"), INDUCTIVE),
     (re.compile(r"(?<![\d.])[48]\.8\.0(?!\d)|(?<![a-z])(?:rc|q ?4)(?![a-z])"), CAPACITIVE),
 )
+_BANDS: Final = re.compile(r"(?<![a-z])t ?[123](?!\d)|gunduz|puant|gece")
+_TOTAL: Final = re.compile(r"toplam|total|t ?1 ?\+ ?t ?2")
+_SUMS: Final = frozenset({"toplam", "total", "geneltoplam"})
+"""Heads that say nothing but that they are the whole."""
 _SCALES: Final = {"mwh": 1000.0, "mvarh": 1000.0, "wh": 0.001, "varh": 0.001}
 """Unit that is a word of a head → what its numbers are multiplied by to be kWh or kvarh."""
 
@@ -157,26 +166,29 @@ def _what(head: str) -> str:
     """What a column is, by its head; empty for nothing of a profile."""
     plain, letters = head.translate(_PLAIN).lower(), _letters(head)
     by_code = next((what for code, what in _CODES if code.search(plain)), None)
-    if by_code is not None:
-        return by_code
-    return next((what for words, what in _HEADS if any(word in letters for word in words)), "")
+    by_word = next((what for words, what in _HEADS if any(word in letters for word in words)), None)
+    found = by_word if by_code is None else by_code
+    if found in {None, ACTIVE} and _BANDS.search(plain) and not _TOTAL.search(plain):
+        return BAND
+    return ACTIVE if found is None and letters in _SUMS else found or ""
 
 
 def _columns(line: str) -> Columns:
     """What each column is, by its head; empty when the line is no head of a profile."""
-    found: Columns = {}
+    found: dict[str, list[int]] = {}
+    multiplied: dict[str, list[int]] = {}
     for number, cell in enumerate(_cells(line, _separator(line))):
-        what = _what(cell)
-        if what == BAND:
-            found[BAND] = (*found.get(BAND, ()), number)
-        elif what and (what not in found or _MULTIPLIED in _letters(cell)):
-            found[what] = (number,)
+        if what := _what(cell):
+            kept = multiplied if _MULTIPLIED in _letters(cell) else found
+            kept.setdefault(what, []).append(number)
+    found |= multiplied
     if "date" not in found and "hour" in found:
         found["date"] = found["hour"]
-    bands = found.pop(BAND, ())
+    bands = found.pop(BAND, [])
+    columns: Columns = {what: (places[0],) for what, places in found.items()}
     if bands:
-        found.setdefault(ACTIVE, bands)
-    return found if {"date", ACTIVE} <= found.keys() else {}
+        columns.setdefault(ACTIVE, tuple(bands))
+    return columns if {"date", ACTIVE} <= columns.keys() else {}
 
 
 def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> LoadProfile:
@@ -198,10 +210,7 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
             continue
         try:
             at, midnight = _time(cells, columns, zone)
-            amounts = {
-                what: sum(_number(cells[place], mark) * _scale(heads[place]) for place in columns[what])
-                for what in wanted
-            }
+            amounts = {what: _amount(cells, heads, columns[what], mark) for what in wanted}
         except IndexError:
             bad.append(_bad(path, number, _("it has too few columns")))
             continue
@@ -264,19 +273,19 @@ def _time(cells: Sequence[str], columns: Columns, zone: ZoneInfo) -> tuple[datet
         raise _no_date(text)
     (clock_place,) = columns.get("hour", columns["date"])
     rest = cells[clock_place] if clock_place != place else text[day.end() :]
-    clock = _CLOCK.search(rest.translate(_PLAIN).lower())
+    plain = rest.translate(_PLAIN).lower()
+    clock, half = _CLOCK.search(plain), _HALF_DAY.search(plain)
     if clock is None:
         raise _no_time(rest)
     hour, minute, second = (int(part or 0) for part in clock.groups()[:3])
-    half = clock[4] or clock[5]
-    if hour > (_NOON if half else 24) or minute > 59 or hour * 60 + minute > 24 * 60:
+    if hour > 24 or minute > 59 or hour * 60 + minute > 24 * 60:
         raise _no_time(rest)
-    if half:
-        hour = hour % _NOON + _NOON * (half in "ps")
+    if half and hour <= _NOON:  # 13:15 PM is 13:15
+        hour = hour % _NOON + _NOON * ((half[1] or half[2]) in {"p", "s"})
     at = midnight + timedelta(hours=hour, minutes=minute + (second >= _HALF))
-    if clock[6] or (clock[7] and rest[:1] in "Tt"):  # 00:00-01:00 is an hour
-        sign = -1 if (clock[7] or "").startswith("-") else 1
-        apart = sign * timedelta(hours=abs(int(clock[7] or 0)), minutes=int(clock[8] or 0))
+    if clock[4] or (clock[5] and (clock[3] or rest[:1] in "Tt")):  # 00:00-01:00 is an hour
+        sign = -1 if (clock[5] or "").startswith("-") else 1
+        apart = sign * timedelta(hours=abs(int(clock[5] or 0)), minutes=int(clock[6] or 0))
         at = (at - apart).replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
     return at, hour == 24
 
@@ -306,6 +315,14 @@ def _number(text: str, mark: str) -> float:
     if not re.fullmatch(shape, plain, re.ASCII):
         raise ValueError(_("%(word)s is not a number") % {"word": repr(text)[:30]})
     return float(plain.replace(thousands, "").replace(mark, "."))
+
+
+def _amount(cells: Sequence[str], heads: Sequence[str], places: Sequence[int], mark: str) -> float:
+    """The kWh or kvarh of a row; of several bands those that do not run may be empty. Raises ValueError,
+    IndexError.
+    """
+    said = [place for place in places if cells[place]] or places[:1]
+    return sum(_number(cells[place], mark) * _scale(heads[place]) for place in said)
 
 
 def _minutes(times: Sequence[datetime]) -> int:

@@ -153,6 +153,14 @@ def test_the_unit_in_a_head_counts(tmp_path, head, factor) -> None:
         ("Toplam;T1;T2;T3;Ri;Rc", (1, 5, 6)),
         ("Gündüz (kWh);Puant (kWh);Gece (kWh);Ri;Rc", (1 + 2 + 3, 4, 5)),
         ("Tüketim (kWh);Çarpanlı Tüketim (kWh);Ri;Rc", (2, 3, 4)),
+        ("Çarpanlı Tüketim;Çarpanlı Kayıplı Tüketim;Ri;Rc", (1, 3, 4)),
+        ("T1;T2;T3;Toplam (T1+T2+T3) (kWh);Ri;Rc", (4, 5, 6)),
+        ("Veriş T1;Veriş T2;Çekiş T1;Çekiş T2;Ri;Rc", (3 + 4, 5, 6)),
+        ("Gündüz İndüktif;Gündüz Aktif;Gece Aktif;Kapasitif", (2 + 3, 1, 4)),
+        ("T1;T1 Çarpanlı;T2;T2 Çarpanlı;Ri;Rc", (2 + 4, 5, 6)),
+        ("Toplam Tutar (TL);Aktif Çekiş (kWh);Ri;Rc", (2, 3, 4)),
+        ("Aktif Çekiş kW-h;Ri;Rc", (1, 2, 3)),
+        ("Tüketim kW saat;Ri;Rc", (1, 2, 3)),
     ],
 )
 def test_codes_and_short_names_in_heads_say_what_a_column_is(tmp_path, heads, found) -> None:
@@ -186,6 +194,10 @@ def test_a_date_has_any_sign_between_its_numbers(tmp_path, form) -> None:
         ("Date", "%Y-%m-%d %I:%M:%S %p"),
         ("Tarih;Saat", "%d.%m.%Y;%I:%M ÖH"),
         ("Zaman", "%Y-%m-%dT%H:%M:%S+03:00"),
+        ("Tarih;Saat", "%d.%m.%Y;%H:%M:%S ÖH"),
+        ("Tarih;Saat", "%d.%m.%Y;ÖH %I:%M"),
+        ("Zaman", "%Y-%m-%d %H:%M:%S+03:00"),
+        ("Tarih;Saat", "%d.%m.%Y;%H:%M:%S-01:00:00"),
         ("Tarih;Saat", "%d.%m.%Y;%H:%M-24:00"),
         ("Tarih;Saat", "%d.%m.%Y;%H:%M-01:00"),
     ],
@@ -226,6 +238,25 @@ def test_a_row_that_ends_a_second_before_the_quarter_hour_ends_with_it(tmp_path)
     rows = "".join(f"{at + k * timedelta(minutes=15):%d.%m.%Y;%H:%M:%S};{k}\n" for k in range(96))
     path.write_text(f"Tarih;Saat;kWh\n{rows}")
     assert [row.start for row in read_profile(path, ZONE).rows] == [*ISTANBUL.quarters(date(2026, 10, 3))]
+
+
+def test_bands_that_do_not_run_may_be_empty(tmp_path) -> None:
+    path = tmp_path / "osos.csv"
+    path.write_text(
+        "Tarih;Saat;T1;T2;T3\n01.10.2026;00:00;;;8,5\n01.10.2026;01:00;;;\n01.10.2026;02:00;1;;2\n"
+    )
+    profile = read_profile(path, ZONE)
+    assert [row.amounts["active"] for row in profile.rows] == [8.5, 3.0]
+    assert [each.line for each in profile.not_understood] == [4]
+
+
+@pytest.mark.parametrize("heads", ["T1 Endeks (kWh);T2 Endeks;T3 Endeks", "Gündüz Endeks;Gece Endeks"])
+def test_of_the_indices_of_bands_nothing_is_billed(tmp_path, heads) -> None:
+    path = tmp_path / "osos.csv"
+    cells = ";".join("700" for _ in heads.split(";"))
+    path.write_text(f"Tarih;Saat;{heads}\n01.10.2026;00:00;{cells}\n01.10.2026;01:00;{cells}\n")
+    with pytest.raises(GatewayError, match="no line with the heads"):
+        read_profile(path, ZONE)
 
 
 def test_a_file_of_powers_is_no_profile(tmp_path) -> None:
