@@ -121,13 +121,18 @@ class BadFrame(BusError):
 
 
 class OthersTalk(BadFrame):
-    """A frame of another unit, `other`, came while a reply of `unit` was waited for, and no whole one of
-    it.
+    """A frame of another unit, `other`, came while a reply of `unit` was waited for, and no whole one of it;
+    or, where `other` is `unit`, two that may be its reply.
     """
 
     def __init__(self, unit: int, other: int) -> None:
-        hint = "a line has one master: look for another one, or for a meter with two addresses"
-        super().__init__(f"unit {unit}: a frame of unit {other} came, and no whole answer", hint=hint)
+        what, hint = f"a frame of unit {other} came, and no whole answer", "or for a meter with two addresses"
+        if other == unit:
+            what, hint = (
+                "two answers came, one of them to another master",
+                "and take one of them off the line",
+            )
+        super().__init__(f"unit {unit}: {what}", hint=f"a line has one master: look for another one, {hint}")
         self.other = other
 
 

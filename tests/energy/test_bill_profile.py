@@ -243,7 +243,7 @@ def test_a_row_that_ends_a_second_before_the_quarter_hour_ends_with_it(tmp_path)
 def test_bands_that_do_not_run_may_be_empty(tmp_path) -> None:
     path = tmp_path / "osos.csv"
     path.write_text(
-        "Tarih;Saat;T1;T2;T3\n01.10.2026;00:00;;;8,5\n01.10.2026;01:00;;;\n01.10.2026;02:00;1;;2\n"
+        "Tarih;Saat;T1;T2;T3\n01.10.2026;00:00;;;8,5\n01.10.2026;01:00;1;;2\n01.10.2026;02:00;;;\n"
     )
     profile = read_profile(path, ZONE)
     assert [row.amounts["active"] for row in profile.rows] == [8.5, 3.0]

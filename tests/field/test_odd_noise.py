@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 
 import pytest
 from field_parts import driver, meter, pattern
@@ -268,6 +269,28 @@ async def test_what_another_master_reads_of_our_meters_is_no_value_of_ours(monke
         assert line.is_shared is told
         assert len(right) >= 5
         assert bool(wrong) is not told
+
+
+@pytest.mark.parametrize("what", ["a request", "a longer answer", "a copy of ours"])
+async def test_what_cannot_be_our_answer_costs_none_where_another_master_reads(what: str) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            client.send_rtu(request.unit, request.answer)
+            await client.writer.drain()
+            if what == "a request":
+                client.send_rtu(request.unit, bytes((4, 0, 7, 0, request.count)))
+            elif what == "a longer answer":
+                client.send_rtu(request.unit, bytes((4, 20)) + bytes(20))
+            else:
+                client.send_rtu(request.unit, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="100ms") as (line, _):
+        line._heard_ours.extend([time.monotonic()] * connection.OTHERS)
+        assert line.is_shared
+        who = station(line)
+        right, failed = await ask_all(line, who, 2)
+        assert (right, failed) == (8, 0)
 
 
 async def test_a_stray_frame_of_another_unit_raises_no_doubt() -> None:

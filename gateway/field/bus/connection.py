@@ -178,6 +178,7 @@ class BusConnection:
                 "another master of our meters" if ours else "another master",
                 f"bus {self.name}: {what}",
                 "a line has one master: let one of them go, or let it read from this gateway",
+                kind=time.monotonic() // SHARED,
             )
 
     @property

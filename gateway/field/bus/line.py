@@ -308,17 +308,15 @@ class BusLine(Transactions):
 
     async def _listen_behind(self, station: Station, run: ReadSeries) -> None:
         """Where another master reads our meters its answer may be taken for ours, which comes then, too.
-        Raises BadFrame.
+        Raises OthersTalk.
         """
-        frames, expected = self.port.stray_frames, self.port.sent_at + self._slowest(station, run.count)
+        expected = self.port.sent_at + self._slowest(station, run.count)
         await self._until(max(expected, time.monotonic() + COPIES))
-        if self.port.stray_frames != frames:
-            self.disturbed_at = time.monotonic()
-            self._doubt(station, run.count, self.late_bound(station, run.count))
-            raise BadFrame(
-                f"unit {station.unit}: two answers came, one of them to another master",
-                hint="a line has one master: let one of them go, or let it read from this gateway",
-            )
+        self._stray_frames = self.port.stray_frames  # what else came is no answer of ours
+        if self.port.second_answer:
+            error = OthersTalk(station.unit, station.unit)
+            self._disturbed(station, run.count, error, self.late_bound(station, run.count))
+            raise error
 
     async def _collect(self, station: Station) -> None:
         """Ask for a unit that nobody has: a gateway that gives each answer to the request behind it gives

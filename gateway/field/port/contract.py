@@ -116,6 +116,12 @@ class Port(Protocol):
         """Whole frames among the strays, where no number tells them apart: each may have been an answer."""
 
     @property
+    def second_answer(self) -> bool:
+        """Whether, where no number tells them apart, another frame came that would be the answer to the last
+        request, and is no copy of it.
+        """
+
+    @property
     def copied(self) -> bool:
         """Whether the last answer came once more before anything else was asked."""
 

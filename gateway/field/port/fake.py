@@ -31,7 +31,7 @@ class FakePort:
         self.has_transaction_ids = has_transaction_ids
         self.sent_at = self.heard_at = 0.0
         self.strays = self.stray_frames = self.echoes = 0
-        self.copied = False
+        self.copied = self.second_answer = False
         self.repeats = Repeats()
         self.late: deque[Late] = deque()
         self.on_late: Callable[[], None] = lambda: None

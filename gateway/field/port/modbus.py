@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.config import Bus, SerialBus
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk
 from gateway.field.port import rtu
 from gateway.field.port.adapter import low_latency, not_opened
 from gateway.field.port.contract import Ask, Late, Registers, TimedAnswer
@@ -44,8 +44,6 @@ from gateway.field.port.transport import Transport, has_right_crc, rtu_request
 
 REST = 0.03
 """s without a byte after which what cannot become the answer is given up: beyond a USB adapter's 16 ms."""
-ALONE = 2
-"""Refusals with another number that nothing better came behind, after which one is believed at once."""
 MOST = 512
 """Bytes that are kept while an answer is waited for: it has 255 at most."""
 
@@ -82,7 +80,6 @@ class ModbusPort:
         self._request = Request(0, 0, 0)
         self._previous = self._request
         self._recent = RecentRequests()
-        self._alone = 0  # refusals with another number in a row that nothing better came behind
         self._answer: asyncio.Future[Registers] | None = None
         self._timeout = self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -106,6 +103,11 @@ class ModbusPort:
     def stray_frames(self) -> int:
         """Frames of the unit asked last, beside its answer, where no number tells them apart."""
         return self._stray_frames + rtu.count(self._unread(), self._request.unit, has_right_crc)
+
+    @property
+    def second_answer(self) -> bool:
+        """Whether another frame came that would be the answer to the last request, and is no copy of it."""
+        return rtu.has_answer(self._unread(), self._request, has_right_crc)
 
     def _unread(self) -> bytes:
         # What a request left in the link's buffer was no answer to it.
@@ -217,7 +219,6 @@ class ModbusPort:
             elif self._noise:
                 self._out_of_step()
             elif near := self._request.near:
-                self._alone += isinstance(near, Refused)
                 self._fail(NoReply(near.message, hint=near.hint) if isinstance(near, Misfit) else near)
         elif (other := self._other or self.repeats.unit) is not None:  # a copy may drown a request
             self._fail(OthersTalk(unit, other))
@@ -258,7 +259,6 @@ class ModbusPort:
         request = self._request
         if not (
             request.whole
-            and request.near is None
             and len(data) == REPLY + 2 * request.count
             and data.startswith(request.whole)
             and self._waiting
@@ -312,11 +312,8 @@ class ModbusPort:
             self._receive_late(frame, self._recent[number])
         else:
             self._stray(frame)
-            if not self._waiting:
-                return
-            request.near = nearly(request, frame, odd, units) or request.near
-            if isinstance(request.near, Refused) and self._alone >= ALONE:
-                self._fail(request.near)
+            if self._waiting:
+                request.near = nearly(request, frame, odd, units) or request.near
 
     def _stray(self, frame: Frame) -> None:
         self.strays += HEADER + len(frame.pdu)
@@ -324,8 +321,6 @@ class ModbusPort:
 
     def _answered(self, request: Request, refuted: tuple[Field, ...] = ()) -> None:
         request.answered, self.refuted = True, refuted
-        if request.near is not None:
-            self._alone = 0
 
     def _receive_late(self, frame: Frame, request: Request) -> None:
         self._stray(frame)

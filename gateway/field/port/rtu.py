@@ -83,6 +83,11 @@ def no_answer(data: bytes, request: Request, check: Check, hint: str) -> BadFram
     )
 
 
+def has_answer(data: bytes, request: Request, check: Check) -> bool:
+    """Whether a whole frame that would be the answer, or an exception, is among these bytes."""
+    return _answer(data, request, check)[0] is not None
+
+
 class Repeats:
     """What may come once more while the next answer is waited for: an answer of before, from a meter that
     answers twice or a converter that keeps one, and the request to the last one, from an adapter that hears
