@@ -303,16 +303,25 @@ class BrokerLink:
                 self._unanswered += last
                 if will is None or not last or self._unanswered < UNANSWERED:
                     raise
-                return await self._with_less(connect, (RETAIN, WILL) if will.retain else (WILL,), error)
+                less = [RETAIN] if will.retain else []
+                connection = await self._with_less(connect, [*less, *self._without_will()], error)
+                self._unanswered = 0
+                return connection
             except (LinkDown, LinkRefused) as error:
-                now = time.monotonic()
-                if will is None or error.cause not in MAY_BE_THE_WILL or now < self._next_without_will:
+                if will is None or error.cause not in MAY_BE_THE_WILL:
                     raise
-                self._next_without_will = now + ASK_AGAIN
-                return await self._with_less(connect, (WILL,), error)
+                return await self._with_less(connect, self._without_will(), error)
             else:
                 self._unanswered = 0
                 return connection
+
+    def _without_will(self) -> list[int]:
+        """The Last Will, as one of what may be left out: now and then."""
+        now = time.monotonic()
+        if now < self._next_without_will:
+            return []
+        self._next_without_will = now + ASK_AGAIN
+        return [WILL]
 
     async def _with_less(
         self,
@@ -323,7 +332,6 @@ class BrokerLink:
         """A connection without what these codes stand for, one after the other. Raises `error`, which was
         raised with all of it, when it was none of them.
         """
-        self._why_no_will = error.message
         for code in codes:
             if not self._concessions.leave_out(code):
                 continue
@@ -332,15 +340,14 @@ class BrokerLink:
             except UplinkError:
                 self._concessions.readmit(code)
                 continue
-            if not isinstance(error, NoConnack):
-                return connection
-            # Who hung up without a word may have come up just now: it is asked for all of it once more.
+            # It may have come up just now: it is asked for all of it once more.
             await connection.close()
             self._concessions.readmit(code)
             try:
                 return await connect()
             except UplinkError:
                 self._concessions.leave_out(code)
+                self._why_no_will = error.message
                 return await connect()
         raise error
 

@@ -49,7 +49,23 @@ async def test_a_refused_last_will_is_left_out_at_once_and_from_then_on(protocol
     async with RefusesAWill(code) as broker:
         reasons = await connections(BrokerLink(broker_at(broker.port, protocol)), 3)
         assert reasons == [f"the broker refuses the connection: {said}"] * 3
-        assert broker.wills == [True, False, False, False]
+        assert broker.wills == [True, False, True, False, False, False], "asked for one once more"
+
+
+@pytest.mark.parametrize("code", [0x87, 0x80, None])
+async def test_a_broker_that_comes_up_just_then_keeps_its_last_will(code):
+    """Its own accounts were not there yet, say."""
+
+    class ComesUp(RefusesAWill):
+        def refuses(self, writer):
+            return self.connects <= (1 if code else 3)
+
+    async with ComesUp(code) as broker:
+        *_, reason = await connections(
+            BrokerLink(broker_at(broker.port, "3.1.1" if code is None else "5.0")), 3
+        )
+        assert reason == ""
+        assert broker.wills[-1]
 
 
 @pytest.mark.parametrize("protocol", ["5.0", "3.1.1", "auto"])
