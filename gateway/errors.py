@@ -126,13 +126,12 @@ class OthersTalk(BadFrame):
     """
 
     def __init__(self, unit: int, other: int) -> None:
-        what, hint = f"a frame of unit {other} came, and no whole answer", "or for a meter with two addresses"
         if other == unit:
-            what, hint = (
-                "two answers came, one of them to another master",
-                "and take one of them off the line",
-            )
-        super().__init__(f"unit {unit}: {what}", hint=f"a line has one master: look for another one, {hint}")
+            hint = "a line has one master: let one of them go, or let it read from this gateway"
+            super().__init__(f"unit {unit}: two answers came, one of them to another master", hint=hint)
+        else:
+            hint = "a line has one master: look for another one, or for a meter with two addresses"
+            super().__init__(f"unit {unit}: a frame of unit {other} came, and no whole answer", hint=hint)
         self.other = other
 
 

@@ -99,20 +99,24 @@ class BuildingRegisters:
             case "drawn":
                 return _sum([day(each) for each in self.drawn])
             case "fed":
-                return _sum([day(each) for each in self.fed])
+                # One of which there is nothing on a day is read no more.
+                held = [day(each) or NOT_YET for each in self.fed]
+                return _sum([each for each in held if any(value is not None for value in each)])
             case "generated":
                 return _sum([_difference(day(own), day(other)) for own, other in self.plants])
             case _:
                 return self._used(day)
 
     def _used(self, day: Callable[[Register], DayQuarters | None]) -> DayQuarters | None:
-        """Beside a plant what was fed in must be known; without one it is nothing where it is not."""
+        """Beside a plant a quarter hour of which the feed-in is not known is not known; without one nothing
+        was fed in then.
+        """
         drawn, fed = self.quarters("drawn", day), self.quarters("fed", day)
         if not drawn or (not fed and not self.plants):
             return drawn
         nothing = [0] * len(drawn)
         gave = self.quarters("generated", day) if self.plants else nothing
-        if gave is None or (self.plants and self.fed and fed is None):
+        if gave is None:
             return None
         return [
             None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -76,15 +77,23 @@ def small(directory: Path, registers: Mapping[tuple[str, str], list[float]], now
 BESIDE = (METERS[0], EnergyMeter("pv", "Çatı", "main", generates="import"))
 
 
-def without(directory: Path, days: range) -> None:
-    """The main meter's export is not known on these days of November."""
+def without(directory: Path, days: range, first: int = 0) -> None:
+    """The main meter's export is not known on these days of November, from a quarter hour on."""
     with closing(History(directory, Calendar(ZONE))) as history:
         for number in days:
-            for start in history.calendar.quarters(date(2026, 11, number)):
+            for start in history.calendar.quarters(date(2026, 11, number))[first:]:
                 key, row, index = history.place(("main", EXPORT), start, make=False)
                 row.values[index], row.quality[index], row.version[index] = 0, "", 0
             history.touched(key, row)
         history.save()
+
+
+def used_by_day(directory: Path) -> dict[int, int]:
+    """Quarter hours of which the use is known, of the first ten days of November."""
+    with closing(HistoryReader(directory)) as reader:
+        figures = Figures(facts(meters=BESIDE), reader, Calendar(ZONE), NOW)
+        used = figures.series_sums("used", date(2026, 11, 1), date(2026, 11, 10))
+    return {day.day: one.intervals for day, one in used.items()}
 
 
 async def text_of(directory: Path, address: str) -> str:
@@ -95,22 +104,32 @@ async def text_of(directory: Path, address: str) -> str:
         return answer.text if address.startswith("/api") else Page(answer.text).text
 
 
-async def test_days_of_which_the_feed_in_is_not_known_have_no_use(tmp_path) -> None:
+async def test_quarter_hours_of_which_the_feed_in_is_not_known_have_no_use(tmp_path) -> None:
     small(tmp_path, {("main", EXPORT): shape(3.0, 0.0, sun=True)})
     whole = await text_of(tmp_path, "/energy?from=2026-11-01&to=2026-11-10&lang=en")
     assert "of it was used in the building" in whole
-    without(tmp_path, range(4, 8))
-    with closing(HistoryReader(tmp_path)) as reader:
-        figures = Figures(facts(meters=BESIDE), reader, Calendar(ZONE), NOW)
-        used = figures.series_sums("used", date(2026, 11, 1), date(2026, 11, 10))
-    assert sorted(day.day for day in used) == [1, 2, 3, 8, 9, 10]
+    without(tmp_path, range(4, 5), 95)  # a single one is no reason to tell nothing apart
+    assert used_by_day(tmp_path) == {day: 96 - (day == 4) for day in range(1, 11)}
     page = await text_of(tmp_path, "/energy?from=2026-11-01&to=2026-11-10&lang=en")
     assert "10 Nov 2026: at least" in page
+    assert "of it was used in the building" in page
+    without(tmp_path, range(4, 8), 30)
+    assert used_by_day(tmp_path) == {day: 30 if 4 <= day < 8 else 96 for day in range(1, 11)}
+    page = await text_of(tmp_path, "/energy?from=2026-11-01&to=2026-11-10&lang=en")
     assert "The sun gave" in page
     assert "of it was used in the building" not in page
     assert "What was fed to the grid is not known of all of it: it is not told apart." in page
-    report = await text_of(tmp_path, "/api/v1/report?month=2026-11")
-    assert '"fed":null' in report.replace(" ", "")
+
+
+async def test_where_the_feed_in_is_counted_no_more_the_use_goes_on_and_its_split_does_not(tmp_path) -> None:
+    """Its register was taken out of the table, say: that may not end the building."""
+    small(tmp_path, {("main", EXPORT): shape(3.0, 0.0, sun=True)})
+    without(tmp_path, range(1, 21))
+    assert used_by_day(tmp_path) == dict.fromkeys(range(1, 11), 96)
+    page = await text_of(tmp_path, "/energy?from=2026-11-01&to=2026-11-10&lang=en")
+    assert "What was fed to the grid is not known of all of it: it is not told apart." in page
+    report = json.loads(await text_of(tmp_path, "/api/v1/report?month=2026-11"))
+    assert [line["fed"] for line in report["lines"]][:20] == [None] * 20
 
 
 async def test_a_main_meter_that_counts_no_feed_in_says_that_nobody_knows_it(tmp_path) -> None:

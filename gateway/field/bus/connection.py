@@ -160,7 +160,8 @@ class BusConnection:
         """A unit answers somebody else: said once it is no accident. One of ours may also be late, or answer
         twice.
         """
-        if not isinstance(error, OthersTalk) or error.other == self.port.repeats.unit:
+        repeats = self.port.repeats
+        if not isinstance(error, OthersTalk) or error.other == repeats.unit:
             return
         ours = [station for station in self._stations if station.unit == error.other]
         if any(station.unanswered or station.copies for station in ours):

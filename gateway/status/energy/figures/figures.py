@@ -15,6 +15,7 @@ from gateway.status.energy.figures.sums import SumFigures, total
 from gateway.status.energy.period import MOST_BARS, Period
 
 _DAYS_BACK: Final = 28
+_AS_GOOD_AS_ALL: Final = 0.995
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,12 +324,12 @@ class Figures(SumFigures):
     # ---- the sun
 
     def knows_fed(self, first: date, last: date) -> bool:
-        """Whether it is known what was fed in, of all of which it is known what the plants gave."""
+        """Whether it is known what was fed in, of as good as all of what the plants gave."""
         gave, fed = (
             self.known_of(self.series_sums(series, first, last), first, last)
             for series in ("generated", "fed")
         )
-        return bool(self.building.fed) and (fed.whole or fed.known >= gave.known)
+        return bool(self.building.fed) and (fed.whole or fed.known >= gave.known * _AS_GOOD_AS_ALL)
 
     def netted(self, first: date, last: date) -> tuple[netting.NettedEnergy, netting.NettedEnergy]:
         """Within each hour, and over the whole."""
