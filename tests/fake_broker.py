@@ -38,6 +38,15 @@ def publish(topic, payload, *, five, qos=0, mid=1, retain=False):
     return packet(PUBLISH, body + payload, qos << 1 | retain)
 
 
+def topics_in(body, *, five):
+    """How many topics a SUBSCRIBE asks for; `body` without its packet id, and with few properties if any."""
+    at, found = (1 + body[0] if five else 0), 0
+    while at < len(body):
+        at += 3 + int.from_bytes(body[at : at + 2], "big")  # length, topic, options
+        found += 1
+    return found
+
+
 class Loopback:
     """A TCP server on this machine; `open` has the writers of its connections."""
 
@@ -89,6 +98,7 @@ class FakeBroker(Loopback):
             self.versions.append(body[6])
             await self.on_connect(writer)
         elif kind == SUBSCRIBE:
+            writer.topics = topics_in(body[2:], five=writer.five)
             await self.on_subscribe(writer, body[:2])
         elif kind == PUBLISH:
             size = int.from_bytes(body[:2], "big")
@@ -102,7 +112,7 @@ class FakeBroker(Loopback):
         writer.write(packet(CONNACK, b"\x00\x00" + b"\x00" * writer.five))
 
     async def on_subscribe(self, writer, mid):
-        writer.write(packet(SUBACK, mid + b"\x00" * writer.five + b"\x01\x01"))
+        writer.write(packet(SUBACK, mid + b"\x00" * writer.five + b"\x01" * writer.topics))
 
     async def on_publish(self, writer, mid):
         writer.write(packet(PUBACK, mid))
