@@ -179,7 +179,6 @@ class BusConnection:
                 "another master of our meters" if ours else "another master",
                 f"bus {self.name}: {what}",
                 "a line has one master: let one of them go, or let it read from this gateway",
-                kind=time.monotonic() // SHARED,
             )
 
     @property
