@@ -5,7 +5,7 @@ explains a difference.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import date
 from math import inf
@@ -141,20 +141,24 @@ def _print(config: Config, own: Meter, found: MeteredBill) -> None:
         said = found.billed.get(name)
         own_sum = locale().number(wh / 1000, 1)
         parts = [f"  {_called(name):<17}", f"{f'≥ {own_sum}' if found.missing else own_sum:>12}"]
-        if said is not None:
-            parts += [f"{locale().number(said, 1):>12}", _apart(wh, said)]
-        print(" ".join(parts))
-        if said is not None:
-            amount = BilledAmount(name, wh, round(said * 1000), _allowed(said, tree.uncertainty(place, wh)))
-            amounts.append(amount)
-            _explain(amount)
+        if said is None:
+            print(" ".join(parts))
+            continue
+        amount = BilledAmount(name, wh, round(said * 1000), _allowed(said, tree.uncertainty(place, wh)))
+        amounts.append(amount)
+        off = f"{'–':>9}" if amount.is_open(found.missing) else _apart(wh, said)
+        print(" ".join([*parts, f"{locale().number(said, 1):>12}", off]))
+        _explain(amount, found.missing)
     for name in sorted(found.billed.keys() - found.measured.keys()):
         say(_("%(name)s is not measured here") % {"name": _called(name)})
-    _days(found, place)
+    apart = _apart_days(found, place)
+    _days(found, apart)
     if amounts:
         made = time.time_ns() // 1_000_000
         lacking = tuple(found.lacking)
-        bill = BillComparison(own.id, found.first, found.last, made, tuple(amounts), lacking, found.missing)
+        bill = BillComparison(
+            own.id, found.first, found.last, made, tuple(amounts), lacking, found.missing, apart
+        )
         keep_bill(config.journal.directory, bill)
         say(_("kept for the report on the page: /report/%(year)s") % {"year": found.last.year})
 
@@ -180,27 +184,32 @@ def _allowed(said: float, own: int) -> int:
     return round(own + said * 1000 * BILLED / 100)
 
 
-def _explain(amount: BilledAmount) -> None:
+def _explain(amount: BilledAmount, missing: int) -> None:
     """Whether the two differ by more than their classes allow."""
-    if abs(amount.measured - amount.billed) > amount.allowed:
+    if amount.is_beyond(missing):
         text = _("more than the classes of both meters allow (%(allowed)s)")
         print("\n".join(wrapped("    " + text % {"allowed": locale().number(amount.allowed / 1000, 1)})))
 
 
-def _days(found: MeteredBill, place: tree.TreeMeter) -> None:
+def _apart_days(found: MeteredBill, place: tree.TreeMeter) -> tuple[tuple[date, int, int], ...]:
+    """Of a load profile the days that explain a difference, the largest first: Wh of both."""
+    days = [
+        (day, wh, round(said * 1000))
+        for day, (wh, said) in found.days.items()
+        if abs(wh - said * 1000) > _allowed(said, tree.uncertainty(place, wh))
+    ]
+    return tuple(sorted(days, key=lambda each: -abs(each[1] - each[2])))
+
+
+def _days(found: MeteredBill, apart: Sequence[tuple[date, int, int]]) -> None:
     """The days that explain a difference: where a profile tells them, else those that were not measured."""
     lacking = dict(found.lacking)
     if found.unknown:
         say(_("quarter hours that the load profile does not have: %(n)s") % {"n": found.unknown})
-    apart = {
-        day: wh - round(said * 1000)
-        for day, (wh, said) in found.days.items()
-        if abs(wh - said * 1000) > _allowed(said, tree.uncertainty(place, wh))
-    }
     if found.days and not apart:
         say(_("no day is apart by more than the classes of both meters allow"))
     if apart:
-        _apart_days(found.days, apart, lacking)
+        _say_apart(apart, lacking)
     if found.missing:
         text = _("nothing is known of %(hours)s h: our meter counted at least so much")
         say(text % {"hours": locale().number(found.missing / 4, 1)})
@@ -214,13 +223,10 @@ def _days(found: MeteredBill, place: tree.TreeMeter) -> None:
         _more(len(found.lacking) - _SHOWN)
 
 
-def _apart_days(
-    days: Mapping[date, tuple[int, float]], apart: Mapping[date, int], lacking: Mapping[date, int]
-) -> None:
+def _say_apart(apart: Sequence[tuple[date, int, int]], lacking: Mapping[date, int]) -> None:
     say(_("days that explain the difference, the largest first (kWh: meter, bill, apart):"))
-    for day in sorted(apart, key=lambda day: -abs(apart[day]))[:_SHOWN]:
-        wh, said = days[day]
-        numbers = [f"{locale().number(value, 1):>10}" for value in (wh / 1000, said, apart[day] / 1000)]
+    for day, measured, billed in apart[:_SHOWN]:
+        numbers = [f"{locale().number(wh / 1000, 1):>10}" for wh in (measured, billed, measured - billed)]
         count = lacking.get(day, 0)
         text = ngettext("%(n)s quarter hour not measured", "%(n)s quarter hours not measured", count)
         why = text % {"n": count} if count else ""

@@ -10,7 +10,8 @@ from datetime import date, timedelta
 from statistics import median
 from typing import Final
 
-from gateway.energy.calendar import Calendar
+from gateway.energy.calendar import DAY, Calendar
+from gateway.energy.engine.edges import QUARTER
 from gateway.energy.engine.shape import LEAST, LIKE
 
 NIGHT: Final = range(20)
@@ -19,6 +20,10 @@ TENTH: Final = 10
 RISEN: Final = 1.2
 """Times the median of its like days at which a closed day's base load is told."""
 _WEEKS: Final = 13
+ENOUGH: Final = LEAST
+"""Like days that a comparison takes."""
+_KNOWN: Final = DAY // 2
+"""Quarter hours of the day before a peak that must be known to say what a meter usually took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,9 @@ class DayComparison:
 
 @dataclass(frozen=True, slots=True)
 class DemandPeak:
-    """The highest quarter hour: its start (ms UTC), W, and the sub meter that rose most, with its W."""
+    """The highest quarter hour: its start (ms UTC), W, and the sub meter that rose most above its mean of the
+    day before, by so many W; none where that is little of the peak.
+    """
 
     start: int
     power: int
@@ -115,10 +122,10 @@ def peak(
     values: Mapping[int, int], below: Mapping[str, Mapping[int, int]], minutes: int = 15
 ) -> DemandPeak | None:
     """The highest mean over `minutes` (start → Wh per quarter hour), and which meter of `below` rose most
-    into it.
+    above what it took in the 24 hours before: from one quarter hour to the next chance decides.
     """
     quarters = minutes // 15
-    length = quarters * 900_000
+    length = quarters * QUARTER
     sums: dict[int, list[int]] = {}
     for start, value in values.items():
         sums.setdefault(start // length * length, []).append(value)
@@ -126,19 +133,16 @@ def peak(
     if not whole:
         return None
     start = max(whole, key=lambda at: (whole[at], -at))
-    rises = {
-        meter: (_window(own, start, quarters) - _window(own, start - length, quarters)) * 4 // quarters
-        for meter, own in below.items()
-        if all(start + k * 900_000 in own for k in range(-quarters, quarters))
-    }
+    window = range(start, start + length, QUARTER)
+    rises = {}
+    for meter, own in below.items():
+        before = [own[at] for at in range(start - DAY * QUARTER, start, QUARTER) if at in own]
+        if len(before) >= _KNOWN and all(at in own for at in window):
+            rises[meter] = (sum(own[at] for at in window) * 4 // quarters) - sum(before) * 4 // len(before)
     rose = max(rises, key=lambda meter: rises[meter], default="")
-    if not rose or rises[rose] <= 0:
+    if not rose or rises[rose] * TENTH < whole[start]:
         return DemandPeak(start, whole[start])
     return DemandPeak(start, whole[start], rose, rises[rose])
-
-
-def _window(values: Mapping[int, int], start: int, quarters: int) -> int:
-    return sum(values[start + k * 900_000] for k in range(quarters))
 
 
 def is_closed(day: date, calendar: Calendar, open_weekdays: Sequence[int]) -> bool:

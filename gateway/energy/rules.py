@@ -155,7 +155,10 @@ def _dated(rows: Iterable[Mapping[str, Any]], value: Any) -> list[Dated[Any]]:
 
 
 def _at(rows: Sequence[Dated[T]], day: date) -> Dated[T] | None:
-    return next((row for row in reversed(rows) if row.valid_from <= day), None)
+    for row in reversed(rows):  # of each day of years
+        if row.valid_from <= day:
+            return row
+    return None
 
 
 def _tariff(row: Mapping[str, Any]) -> Tariff:

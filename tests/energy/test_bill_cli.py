@@ -49,6 +49,13 @@ def bill(config, *words):
     return done, " ".join(done.output.split())
 
 
+def test_too_much_is_told_also_where_some_of_ours_is_missing(config) -> None:
+    """The missing can only make it more."""
+    words = ["--lang", "en", "bill", "-c", str(config), "--t1", "1100", "--from", "2026-10-01", "--to"]
+    text = " ".join(CliRunner().invoke(cli, [*words, "2026-11-01"]).output.split())
+    assert "t1, kWh ≥ 1,364.0 1,100.0 24.0% more than the classes of both meters allow" in text
+
+
 def test_bands_and_reactive_energy_stand_beside_the_bill(config) -> None:
     # 31 days with 1 kWh a quarter hour: 11, 5 and 8 hours a day.
     words = ["--t1", "1364", "--t2", "620", "--t3", "1200", "--inductive", "446.4"]
@@ -69,7 +76,8 @@ def test_of_days_that_are_not_known_our_meter_counted_at_least_so_much(config, t
     done = CliRunner().invoke(cli, [*words, "2026-11-01"])
     text = " ".join(done.output.split())
     assert done.exit_code == 0, done.output
-    assert "t1, kWh ≥ 1,364.0 1,408.0" in text
+    assert "t1, kWh ≥ 1,364.0 1,408.0 –" in text
+    assert "more than the classes" not in text, "what is missing may be what they differ by"
     assert "nothing is known of 24.0 h: our meter counted at least so much" in text
     assert bills(tmp_path)[0].missing == 96
     done = CliRunner().invoke(cli, [*words, "2026-10-31"])

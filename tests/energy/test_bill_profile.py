@@ -384,6 +384,7 @@ def test_the_days_that_explain_the_difference(tmp_path, config) -> None:  # noqa
     )
     assert sum(each.billed for each in kept.amounts if each.name[0] == "t") == (31 * 24 * 4 + 24 * 6) * 1000
     assert kept.lacking == ((date(2026, 10, 9), 96),)
+    assert kept.apart == ((date(2026, 10, 20), 96_000, 216_000), (date(2026, 10, 9), 96_000, 120_000))
 
 
 def test_within_two_days_only(tmp_path, config) -> None:  # noqa: F811

@@ -415,6 +415,19 @@ def test_the_months_peak_and_who_made_it() -> None:
     assert hourly.power == (3 * 1000 + 4000)
 
 
+def test_chance_makes_no_meter_the_one_that_made_the_peak() -> None:
+    """On a plateau some meter always rises by a little; the one that counts is far above its day before."""
+    main = {T0 + k * QUARTER: 1000 if k < 100 else 4500 for k in range(120)}
+    main[T0 + 110 * QUARTER] = 4501
+    large = {start: 300 if at < 100 else 2500 for at, start in enumerate(main)}
+    small = {start: 300 if at < 100 else 1400 for at, start in enumerate(main)} | {T0 + 110 * QUARTER: 1401}
+    assert peak(main, {"large": large, "small": small}).meter == "large"
+    flat = dict.fromkeys(main, 1100) | {T0 + 110 * QUARTER: 1110}
+    assert peak(main, {"flat": flat}).meter == ""
+    late = {start: value for start, value in large.items() if start >= T0 + 105 * QUARTER}
+    assert peak(main, {"late": late}).meter == "", "nobody knows what it took before"
+
+
 def test_which_days_are_closed() -> None:
     festive = Calendar(ISTANBUL.zone, frozenset({date(2026, 10, 29)}))
     week = range(5)

@@ -134,6 +134,11 @@ def long_names(folder: Path) -> Building:
     return _named(folder, SIXTY)
 
 
+def names_without_a_blank(folder: Path) -> Building:
+    """Names of fifty-six letters that no line ends within, everywhere."""
+    return _named(folder, "ANA_DAGITIM_PANOSU_HAVALANDIRMA_SANTRALI_KAT_02_SOL_0001")
+
+
 def short_names(folder: Path) -> Building:
     """Names of one letter, everywhere: what is tapped is not smaller than a finger."""
     return _named(folder, "A")
@@ -208,6 +213,7 @@ STATES: dict[str, Callable[[Path], Building]] = {
         five_years,
         forty_meters,
         long_names,
+        names_without_a_blank,
         short_names,
         export_only,
         water_and_heat,

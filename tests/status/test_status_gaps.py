@@ -432,7 +432,7 @@ async def test_of_a_day_with_a_suspect_quarter_hour_no_sum_is_called_exact(tmp_p
     assert "Thursday 12 November Ana sayaç 0.2 h estimated or suspect" in text
     async with client(building) as http:
         rows = table(await http.get("/api/v1/report?month=2026-11&format=csv&lang=en"))
-    assert [row["Day"] for row in rows if row["Quality"] == "suspect"] == ["Thursday 12 November"]
+    assert [row["Day"] for row in rows if row["Quality"] == "partly suspect"] == ["Thursday 12 November"]
 
 
 def alike(first: date, kinds: Callable[[date], str], half: frozenset[date] = frozenset()) -> Any:

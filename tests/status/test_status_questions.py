@@ -64,7 +64,7 @@ QUESTIONS = {
     "a reactive charge": ("/reactive", "", ["Reaktif bedel geliyor", "endüktif", "%20"]),
     "the sun": ("/energy?day=2026-11-21", "sun", ["Güneş 17", "binada kullanıldı"]),
     "nights and holidays": ("/energy?month=2026-11", "night", ["Geceleri", "Sunucu odası", "kapalı günler"]),
-    "what is missing": ("/quality", "", ["1 gün eksik", "Yemekhane"]),
+    "what is missing": ("/quality", "", ["1 günün verisi tam değil", "Yemekhane"]),
     "the report": ("/report", "", ["Mart raporu", "TEP"]),
 }
 

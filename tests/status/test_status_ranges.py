@@ -31,12 +31,12 @@ class CountedReader:
     def __getattr__(self, name: str):
         asked = getattr(self._reader, name)
 
-        def counted(*what):
+        def counted(*what, **how):
             if name in {"days", "sums", "building_sums", "lost"}:
                 self._looks.append((name, *map(str, what[:2])))
             if name == "days":
                 self.longest = max(self.longest, (what[3] - what[2]).days + 1)
-            return asked(*what)
+            return asked(*what, **how)
 
         return counted
 

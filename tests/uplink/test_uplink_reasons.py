@@ -8,7 +8,7 @@ import time
 from typing import ClassVar
 
 import pytest
-from uplink_parts import E1, PATIENT, Running, config, link_to, message_of, outbox
+from uplink_parts import E1, PATIENT, Running, config, link_to, message_of, outbox, row
 
 from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt.link import Outgoing
@@ -332,6 +332,33 @@ async def test_a_topic_that_ends_the_connection_is_left_out_and_batches_flow(top
     ):
         await until(lambda: run.stats.delivered_batches == 40, 60)
         await until(lambda: run.stats.connected and "gateway id" not in run.stats.last_error, 60)
+
+
+async def test_where_all_that_stands_beside_the_batches_ends_the_connection_they_flow_alike():
+    """As where a broker ends it at each retained message: one of the two is found first, and then the other
+    is all that is small. It must not be what goes first on each new connection.
+    """
+    async with (
+        Closes(lambda t, _: t in {TOPICS.meters, TOPICS.state}) as broker,
+        Running(settings(broker, protocol="3.1.1"), outbox(2)) as run,
+    ):
+        for seq in range(3, 30):
+            run.commit(row(seq))
+            await asyncio.sleep(0.1)
+        await until(lambda: run.stats.delivered_batches == 29, 60)
+        await until(lambda: run.stats.connected and "gateway id" not in run.stats.last_error, 60)
+
+
+def test_what_ended_the_connection_is_not_what_goes_first_on_the_next_one():
+    suspects = Objections(DATA)
+    state = [Flying(TOPICS.state, 100, "state")]
+    for now in (0.0, 1.0):
+        assert suspects.ended(state, now) is None
+    assert suspects.control_first
+    assert suspects.ended_by == TOPICS.state
+    assert [suspects.suspicion(topic) for topic in (TOPICS.state, TOPICS.meters)] == [2, 0]
+    assert suspects.ended(alone(9000), 2.0) is None
+    assert suspects.suspicion(TOPICS.state) == 1, "its turn again, when a batch was what ended it"
 
 
 async def test_batches_that_are_not_allowed_at_all_are_not_taken_for_too_large():

@@ -31,6 +31,8 @@ ZONE = ZoneInfo("Europe/Istanbul")
 MONTHS = 13
 GROUPS = (("main", "pv", "server"), ("hvac", "lighting", "sockets", "elevator", "kitchen", "ev", "water"))
 """Which meters a process computes: about as many registers each."""
+_STEP = 100
+"""Wh of the coarsest register of the site (0.1 kWh): none shows less at first than the past has read."""
 MEMORY = "registers.json"
 """What the simulated meters go on from."""
 
@@ -133,7 +135,9 @@ def make_past(directory: Path, until: int, *, months: int = MONTHS, seed: int = 
     projection.learn({meter: state for each in lived for meter, state in each.states.items()})
     projection.save()
     history.close()
-    registers = {register: value for each in lived for register, value in each.registers.items()}
+    registers = {
+        register: -(-value // _STEP) * _STEP for each in lived for register, value in each.registers.items()
+    }
     remember(directory / MEMORY, registers, until // QUARTER * QUARTER, seed)
     return made
 

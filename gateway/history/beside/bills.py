@@ -30,12 +30,24 @@ class BilledAmount:
     billed: int
     allowed: int
 
+    def is_beyond(self, missing: int) -> bool:
+        """Whether the two differ by more than the classes allow: where so many quarter hours of ours are
+        missing, ours is at least so much, and only too much of it says something.
+        """
+        off = self.measured - self.billed
+        return off > self.allowed or (off < -self.allowed and not missing)
+
+    def is_open(self, missing: int) -> bool:
+        """Whether the two cannot be compared: what is missing may be what they differ by."""
+        return bool(missing) and self.measured - self.billed < -self.allowed
+
 
 @dataclass(frozen=True, slots=True)
 class BillComparison:
     """A bill from its first to its last local day. `lacking`: days with quarter hours that were not measured,
     and how many of them; `missing`: how many of all quarter hours our meter knows nothing of; `made`: when it
-    was compared, UTC in ms.
+    was compared, UTC in ms. `apart`: of a load profile the days on which the two differ by more than the
+    classes allow, the largest first: the day, Wh of our meter, Wh of the bill.
     """
 
     meter: str
@@ -45,6 +57,7 @@ class BillComparison:
     amounts: tuple[BilledAmount, ...]
     lacking: tuple[tuple[date, int], ...] = ()
     missing: int = 0
+    apart: tuple[tuple[date, int, int], ...] = ()
 
 
 def bills(directory: Path | str) -> list[BillComparison]:
@@ -82,6 +95,7 @@ def _write(path: Path, found: Iterable[BillComparison]) -> None:
             ],
             "lacking": [[str(day), count] for day, count in bill.lacking],
             "missing": bill.missing,
+            "apart": [[str(day), measured, billed] for day, measured, billed in bill.apart],
         }
         for bill in found
     ]
@@ -103,5 +117,6 @@ def _bill(row: dict[str, Any]) -> BillComparison:
     )
     lacking = tuple((date.fromisoformat(day), int(count)) for day, count in row["lacking"])
     first, last = date.fromisoformat(row["first"]), date.fromisoformat(row["last"])
-    missing = int(row.get("missing", 0))  # a file of before does not say it
-    return BillComparison(str(row["meter"]), first, last, int(row["made"]), amounts, lacking, missing)
+    missing = int(row.get("missing", 0))  # a file of before says neither
+    apart = tuple((date.fromisoformat(day), int(our), int(its)) for day, our, its in row.get("apart", ()))
+    return BillComparison(str(row["meter"]), first, last, int(row["made"]), amounts, lacking, missing, apart)

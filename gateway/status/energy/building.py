@@ -45,7 +45,7 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
         said = _("%(meter)s counts what is fed to the grid; nothing that is drawn is measured there.")
         view.lead = f"{said % {'meter': giver.label}} {view.lead}".strip()
     view.main = main_picture(figures, period, meter, f)
-    figures.forget_years(period)
+    figures.forget_years(period, meter)
     if period.span == "month" and figures.today in period:
         view.run = month_so_far(figures, period, meter, f)
     if figures.today in period:
@@ -54,10 +54,10 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
     night_loads(view, figures, meter, f)
     if not meter:
         shares(view, figures, period, f)
-        figures.forget_years(period)
+        figures.forget_years(period, meter)
         sun(view, figures, period, f)
         other_meters(view, figures, period, f)
-        figures.forget_years(period)
+        figures.forget_years(period, meter)
     figures_below(view, figures, period, meter, f)
     return view
 

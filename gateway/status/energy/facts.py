@@ -123,9 +123,18 @@ class EnergyReader(Protocol):
         """The local days that have an interval, by date."""
 
     def sums(
-        self, meter: str, quantity: str, first: date, last: date, calendar: Calendar | None = None
+        self,
+        meter: str,
+        quantity: str,
+        first: date,
+        last: date,
+        calendar: Calendar | None = None,
+        *,
+        unmeasured: bool = False,
     ) -> Sequence[DaySum]:
-        """A sum for each local day that has an interval, by date; with a calendar every one has its hours."""
+        """A sum for each local day that has an interval, by date, or of those alone of which something is
+        `unmeasured`; with a calendar every one has its hours.
+        """
 
     def counted(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
         """What a register took on some local days, and of how many intervals that is known."""
@@ -179,6 +188,12 @@ class BilledAmountLike(Protocol):
     def allowed(self) -> int:
         """By how much the classes of both meters let them differ."""
 
+    def is_beyond(self, missing: int) -> bool:
+        """Whether they differ by more, with so many quarter hours missing of ours."""
+
+    def is_open(self, missing: int) -> bool:
+        """Whether what is missing may be what they differ by."""
+
 
 class BillLike(Protocol):
     """A bill of the distributor that was compared with our meter, from its first to its last local day."""
@@ -202,6 +217,10 @@ class BillLike(Protocol):
     @property
     def missing(self) -> int:
         """Quarter hours of which our meter knows nothing."""
+
+    @property
+    def apart(self) -> Sequence[tuple[date, int, int]]:
+        """Days that explain a difference, the largest first, with Wh of our meter and of the bill."""
 
 
 def _none() -> Sequence[BillLike]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import accumulate
 
@@ -44,14 +44,15 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     old, old_sum = by_day(old_sums), total(old_sums.values())
     whole = figures.known_of(old_sums, before.first, before.last).whole
     mine = _summed_up(days, period.first, (figures.today - period.first).days + 1, measure)
-    other = _summed_up(old, before.first, period.days, measure)
-    ahead: list[float | None] = [None] * (len(mine) - 1) + [mine[-1]]
-    left = period.days - len(mine)
-    ahead += [
-        mine[-1] + (measure.value(forecast) - mine[-1]) * number / left for number in range(1, left + 1)
+    # Where days are missing every sum after them would be too small: it is not compared.
+    compared = whole and old_sum > 0
+    beside = [_summed_up(old, before.first, period.days, measure)] if compared else []
+    padded: list[float | None] = [*mine, *([None] * (period.days - len(mine)))]
+    lines = [
+        *(Curve(tuple(each), "prev") for each in beside),
+        *curve_ahead(mine, period.days, measure.value(forecast)),
+        Curve(tuple(padded), "now"),
     ]
-    padded: list[float | None] = [*mine, *([None] * left)]
-    lines = [Curve(tuple(other), "prev"), Curve(tuple(ahead), "fc"), Curve(tuple(padded), "now")]
     ticks = [((day - 1) / (period.days - 1) * 100, str(day)) for day in (1, 10, 20, period.days)]
     at = (len(mine) - 1) / max(1, period.days - 1) * 100
     text = sum_in_short(measure.amount(total(mine_sums.values()), f), whole=known.whole)
@@ -60,11 +61,11 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         (
             f.short_day(period.first + timedelta(k)),
             f.number(mine[k], decimals) if k < len(mine) else "",
-            f.number(other[k], decimals),
+            *(f.number(each[k], decimals) for each in beside),
         )
         for k in range(period.days)
     )
-    heads = (_("Day"), name_of(period, f), name_of(before, f))
+    heads = (_("Day"), name_of(period, f), *(name_of(before, f) for _each in beside))
     svg = charts.curves(
         lines,
         height=_CURVE_HEIGHT,
@@ -75,10 +76,9 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         dot=(at, mine[-1], text),
         titles=titles_of(heads, rows),
     )
-    title = _("Heading for about %(amount)s at the end of the month") % {
-        "amount": f"{about(measure.value(forecast), max(0, measure.more), f)} {measure.unit}"
-    }
-    if old_sum > 0 and whole:
+    amount = f"{about(measure.value(forecast), decimals, f)} {measure.unit}"
+    title = _("Heading for about %(amount)s at the end of the month") % {"amount": amount}
+    if compared:
         # All of it, also the days that this month does not have.
         said = {"change": changed(forecast, old_sum, f), "before": name_of(before, f)}
         title += ", " + _("%(change)s %(before)s") % said
@@ -86,19 +86,33 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     return Picture(
         title,
         svg,
-        DataTable(heads, rows),
+        DataTable(heads, tuple(row for row in rows if any(row[1:]))),
         axis,
-        (*_run_notes(f, known=known.whole, compared=whole or old_sum <= 0),),
+        (*_run_notes(f, known=known.whole, compared=compared, lacking=old_sum > 0 and not whole),),
     )
 
 
-def _run_notes(f: Locale, *, known: bool, compared: bool) -> Iterator[str]:
-    """What is said below it: all of this month so far may be `known`, the one before may be `compared`."""
+def curve_ahead(sums: Sequence[float], days: int, end: float) -> list[Curve]:
+    """The way from the newest sum of a month to what is expected at its end; none of one that is over."""
+    left = days - len(sums)
+    if not left:
+        return []
+    way: list[float | None] = [None] * (len(sums) - 1) + [sums[-1]]
+    way += [sums[-1] + (end - sums[-1]) * number / left for number in range(1, left + 1)]
+    return [Curve(tuple(way), "fc")]
+
+
+def _run_notes(f: Locale, *, known: bool, compared: bool, lacking: bool) -> Iterator[str]:
+    """What is said below it: all of this month so far may be `known`, the one before may be `compared`, or be
+    `lacking` days.
+    """
     _ = f.gettext
-    yield _("Dashed: the days that are left, by the mean of their like days. Grey: the month before.")
+    dashed = _("Dashed: the days that are left, by the mean of their like days.")
+    grey = _("Grey: the month before.")
+    yield f"{dashed} {grey}" if compared else dashed
     if not known:
         yield _("Days of this month that are not known as a whole are expected like these.")
-    if not compared:
+    if lacking:
         yield _("Data of the month before is missing: it is not compared.")
 
 
@@ -166,7 +180,7 @@ def night_loads(view: EnergyView, figures: Figures, meter: str, f: Locale) -> No
         rows.insert(0, (_("Building"), *whole))
     measure = measure_of(figures.quantity, f)
     said = {"kw": _flow(rows[0][1], measure, f), "meter": most[0], "its": _flow(most[1], measure, f)}
-    text = _("On average %(kw)s kW run at night, most of it %(meter)s with %(its)s kW")
+    text = _("On average %(kw)s kW run at night, the largest part of it %(meter)s with %(its)s kW")
     view.night_title = (_("On average %(kw)s kW run at night") if meter else text) % said
     if not figures.is_electricity:
         view.night_title = _("At night %(rate)s on average") % {"rate": f"{said['kw']} {measure.rate}"}

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from gateway.status.energy.charts import draw_figure, draw_rect, draw_stretched, draw_text
 from gateway.status.energy.figures import DayQuality, Figures
-from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.period import month_of
 from gateway.status.energy.shown import Choice, DataTable, Picture, downloads
 from gateway.status.words.language import Locale
 
@@ -206,28 +206,6 @@ def _meter(label: str, meter: str, days: list[DayQuality], f: Locale) -> MeterQu
         elif edited:
             says = _("%(hours)s h edited by a person") % {"hours": f.number(edited / 4, 1)}
     return MeterQuality(label, meter, measured_share(days, f), says, "bad" if missing else "ok")
-
-
-def unmeasured_days(figures: Figures, period: Period, meter: str, f: Locale) -> dict[date, str]:
-    """Days of bars with a quarter hour that was not measured, of the building's registers or of the meter:
-    what is said of them.
-    """
-    _ = f.gettext
-    last = min(period.last, figures.today)
-    counters = [(each.id, figures.counter(each)) for each in figures.facts.roots]
-    found: dict[date, str] = {}
-    for register in [figures.register_of(meter)] if meter else counters:
-        if register is not None and register[1]:
-            sums = figures.sums(*register, period.first, last)
-            for day, one in sums.items():
-                bar = period.bar_of(day)
-                if one.suspect:
-                    found[bar] = _("partly suspect")
-                elif one.estimated:
-                    found.setdefault(bar, _("partly estimated, total exact"))
-                elif one.edited:
-                    found.setdefault(bar, _("edited by a person"))
-    return found
 
 
 def measured_share(days: Sequence[DayQuality], f: Locale) -> str:

@@ -39,7 +39,7 @@ def compared(figures: Figures, period: Period, meter: str, sums: SumsByDay, f: L
     before = period.like
     over = min(period.days, max(0, (figures.today - period.first).days))
     if not over or (figures.span and before.first < figures.span[0]):
-        return first_comparison(figures, f) if period.span in {"day", "week"} else ""
+        return _first_comparison(figures, period, meter, f) if period.span == "week" else ""
     old = figures.sums_of(meter, before.first, before.last)
     pairs = [
         (period.first + timedelta(k), before.first + timedelta(k)) for k in range(min(over, before.days))
@@ -57,7 +57,7 @@ def compared(figures: Figures, period: Period, meter: str, sums: SumsByDay, f: L
         # Two that are over and known: also where one has a day more.
         now, then, left_out = total(sums.values()), total(old.values()), 0
     if not then:
-        return "" if left_out else first_comparison(figures, f)
+        return "" if left_out else _first_comparison(figures, period, meter, f)
     so_far = _("The whole days so far: %(change)s the same days of %(before)s (%(amount)s).")
     text = so_far if figures.today in period else _("That is %(change)s in %(before)s (%(amount)s).")
     amount = f"{measure.amount(then, f)} {measure.unit}"
@@ -92,7 +92,7 @@ def _day_compared(figures: Figures, day: date, meter: str, f: Locale) -> str:
         if values and len(values) == len(known):
             sums.append(sum(values))
     if not sums or not sum(sums):
-        return first_comparison(figures, f)
+        return _first_comparison(figures, Period("day", day, day, "hour"), meter, f)
     now, mean = sum(mine[slot] or 0 for slot in known), sum(sums) / len(sums)
     # Two texts, as in notices: a mean of one is none, in no language.
     by_now, whole = (
@@ -130,15 +130,41 @@ def holidays_beside(figures: Figures, days: Iterable[date], back: int, f: Locale
     return [text % {"days": ", ".join(f.short_day(day) for day in found)}]
 
 
-def first_comparison(figures: Figures, f: Locale) -> str:
-    """When there will be something to compare with; empty while nothing is known at all."""
+def _first_comparison(figures: Figures, period: Period, meter: str, f: Locale) -> str:
+    """When a period that goes on, or the next of its kind, will have one to be compared with."""
+    began = _first_whole_day(figures, meter)
+    if began is None or figures.today not in period:
+        return _compared_from(None, f)
+    if period.span == "day":
+        return _compared_from(began + timedelta(7), f, figures.today)
+    # The first Monday of which that four weeks before is known, and a day of it.
+    monday = began + timedelta(-began.weekday() % 7)
+    return _compared_from(monday + timedelta(28 + 1), f, figures.today)
+
+
+def first_usual(figures: Figures, f: Locale) -> str:
+    """When it will be known what is usual; empty where it should be already."""
+    began = _first_whole_day(figures, "")
+    day = began + timedelta(7 * building_load.ENOUGH) if began else None
+    return _compared_from(day, f, figures.today) if day and day > figures.today else ""
+
+
+def _compared_from(day: date | None, f: Locale, today: date = date.min) -> str:
+    """That there is nothing to compare with; yet, where the first comparison comes on a day."""
     _ = f.gettext
-    if figures.span is None:
-        return ""
-    day = max(figures.today, figures.span[0] + timedelta(14))
-    return _("There is nothing to compare it with yet; the first comparison comes on %(day)s.") % {
-        "day": f.day(day)
-    }
+    if day is None or day <= today:
+        return _("There is nothing to compare it with.")
+    text = _("There is nothing to compare it with yet; the first comparison comes on %(day)s.")
+    return text % {"day": f.day(day)}
+
+
+def _first_whole_day(figures: Figures, meter: str) -> date | None:
+    """The first day of which all can be known, of the building or a meter."""
+    first = figures.began(meter)
+    if first is None:
+        return None
+    sums = figures.sums_of(meter, first, first)
+    return first if figures.is_whole(sums, first) else first + timedelta(1)
 
 
 @dataclass(frozen=True, slots=True)

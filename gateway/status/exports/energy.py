@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from gateway.status.energy.bars import band_names, bars_of, bars_of_meter, quarters_due
-from gateway.status.energy.facts import EnergyMeter
-from gateway.status.energy.figures import EXPORT, QUARTER, Figures
+from gateway.status.energy.figures import QUARTER, Figures
+from gateway.status.energy.letters import letters_by_bar, quality_letters, quality_words
 from gateway.status.energy.period import Period, month_of, year_of
 from gateway.status.energy.shown import bar_name, measure_of
 from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 from gateway.status.words.language import Locale
 
-_WORST: Final = "-sedm"
-"""Letters of quality, the worst first; - where nothing is known."""
 _BANDS: Final = ("t0", "t1", "t2", "t3")
 
 
@@ -60,7 +58,7 @@ def _bars(
     measure = measure_of(figures.quantity, f)
     for part in parts_of(period, figures.today):
         groups = bars_of_meter(figures, part, meter)
-        marks = _marks(figures, part, quality_letters(figures, meter, part.first, part.last))
+        marks = letters_by_bar(figures, part, quality_letters(figures, meter, part.first, part.last))
         for key in bars_of(part):
             held, due = groups.get(key), quarters_due(figures, part, key)
             last = min(part.last, part.end_of_bar(key[0]))
@@ -91,22 +89,6 @@ def parts_of(period: Period, today: date) -> list[Period]:
         first, last = max(part.first, period.first), min(part.last, period.last, today)
         found.append(Period(period.span, first, last, period.step))
         part = part.moved(1)
-    return found
-
-
-def _marks(figures: Figures, period: Period, letters: dict[date, str]) -> dict[tuple[date, int], str]:
-    """The letters of each bar."""
-    found: dict[tuple[date, int], str] = {}
-    for day, text in letters.items():
-        match period.step:
-            case "day" | "month" | "year":
-                key = (period.bar_of(day), 0)
-                found[key] = found.get(key, "") + text
-            case _:
-                wide = 1 if period.step == "quarter" else 4
-                for start, letter in zip(figures.calendar.quarters(day), text, strict=False):
-                    key = (day, figures.calendar.place(start)[1] // wide)
-                    found[key] = found.get(key, "") + letter
     return found
 
 
@@ -152,56 +134,6 @@ def _quarters(figures: Figures, period: Period, meter: str, f: Locale) -> Iterat
                     quality_words(said[index : index + 1] if value is not None else "-", complete=True, f=f),
                 )
         figures.forget()
-
-
-def quality_letters(figures: Figures, meter: str, first: date, last: date) -> dict[date, str]:
-    """The letter of each quarter hour of a meter, or of the building: the worst of what it is made of."""
-    registers = []
-    for each in figures.facts.meters if meter else (*figures.facts.roots, *figures.facts.plants):
-        if not meter or each.id == meter:
-            registers += _registers(figures, each, alone=bool(meter))
-    sums = [figures.sums(name, quantity, first, last) for name, quantity in registers]
-    found: dict[date, str] = {}
-    texts: list[Mapping[date, str]] | None = None
-    for day in sorted({day for each in sums for day in each}):
-        measured = [each[day].measured if day in each else -1 for each in sums]
-        quarters = max(each[day].quarters for each in sums if day in each)
-        if all(count == quarters for count in measured):
-            found[day] = "m" * quarters
-            continue
-        if texts is None:
-            texts = [figures.letters(name, quantity, first, last) for name, quantity in registers]
-        rows = [each.get(day, "") for each in texts]
-        wide = max(map(len, rows))
-        padded = [row.ljust(wide, "-") for row in rows]
-        found[day] = "".join(min(column, key=_WORST.index) for column in zip(*padded, strict=True))
-    return found
-
-
-def _registers(figures: Figures, meter: EnergyMeter, *, alone: bool) -> list[tuple[str, str]]:
-    if meter.generates:
-        direction = figures.direction(meter)
-        return [(meter.id, f"active_energy_{direction}")] if direction else []
-    if alone:
-        register = figures.register_of(meter.id)
-        return [register] if register in figures.registers else []
-    counter = figures.counter(meter)
-    found = [(meter.id, counter)] if counter else []
-    if (meter.id, EXPORT) in figures.registers:
-        found.append((meter.id, EXPORT))
-    return found
-
-
-def quality_words(letters: str, *, complete: bool, f: Locale) -> str:
-    """What the letters of a row come to: the worst that is in it."""
-    _ = f.gettext
-    if "-" in letters or not complete:
-        return _("missing") if {*letters} <= {"-"} else _("incomplete")
-    if "s" in letters:
-        return _("suspect")
-    if "e" in letters:
-        return _("estimated") if {*letters} == {"e"} else _("partly estimated, total exact")
-    return _("edited by a person") if "d" in letters else _("measured")
 
 
 def meters_table(figures: Figures, period: Period, f: Locale) -> ExportTable:

@@ -8,13 +8,14 @@ from typing import Final
 
 from gateway.status.energy.facts import BillLike
 from gateway.status.energy.figures import IMPORT, Figures, by_day
+from gateway.status.energy.letters import quality_words
 from gateway.status.energy.period import Period
 from gateway.status.energy.reactive import main_meter, reactive_registers
-from gateway.status.exports.energy import energy_tables, meters_table, parts_of, quality_words
+from gateway.status.exports.energy import energy_tables, meters_table, parts_of
 from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 from gateway.status.report.evidence import grid_co2
 from gateway.status.report.lines import ReportLine, report_lines, since_began
-from gateway.status.report.months import forgiven, name_of_line, toe, verdict
+from gateway.status.report.months import before_head, forgiven, name_of_line, toe, verdict
 from gateway.status.words.language import Locale
 
 _BANDS: Final = ("t1", "t2", "t3")
@@ -111,7 +112,7 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
         _("From the grid, kWh"),
         _("From the sun, kWh"),
         _("Used, kWh"),
-        _("A year before, kWh"),
+        before_head(period, f),
         _("Fed to the grid, kWh"),
         _("Generated, kWh"),
     )
@@ -194,7 +195,7 @@ def _bills(period: Period, bills: Sequence[BillLike], f: Locale) -> ExportTable:
             each.name,
             each.measured / 1000,
             each.billed / 1000,
-            each.measured / each.billed - 1 if each.billed else None,
+            each.measured / each.billed - 1 if each.billed and not each.is_open(bill.missing) else None,
             each.allowed / 1000,
         )
         for bill in bills

@@ -20,7 +20,7 @@ from gateway.status.energy.reactive import ReactiveView, month_view
 from gateway.status.energy.shown import Picture, changed, kw, kwh, sum_in_short, sum_in_words
 from gateway.status.energy.today import (
     base_load_of,
-    first_comparison,
+    first_usual,
     loads_of_today,
     today_curve,
     usual_today,
@@ -192,8 +192,8 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
             "now": f"{kwh(usual.mean, f)} ± {kwh(usual.deviation, f)}",
             "day": kwh(mean, f),
         }
-    elif not like:
-        below = first_comparison(figures, f)
+    else:
+        below = first_usual(figures, f)
     bar = bullet(used, mean or used, mark=float(usual.mean) if usual else None)
     name = _("Today %(until)s") % {"until": f.until(figures.counted_until())}
     least = "" if known.whole else _("at least")
@@ -298,12 +298,14 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
     if found is not None:
         day = figures.calendar.place(found.start)[0]
         more = f"{f.short_day(day)} {f.time(found.start)}"
-        more += f", {found.meter}" if found.meter else ""
+        more += _("; %(meter)s rose most") % {"meter": found.meter} if found.meter else ""
         more += not_measured(figures.peak_quality("", found.start), f)
         if figures.facts.plants:
             more = _("from the grid") + f", {more}"
         power = f.number(found.power / 1000, 0 if found.power >= 10_000 else 1)
-        rows.append((_("Peak"), f"{power} kW", more, f"{address}#peak"))
+        drawn = figures.series_sums("drawn", period.first, figures.today)
+        whole = figures.known_of(drawn, period.first, figures.today).whole
+        rows.append((_("Peak"), f"{sum_in_short(power, whole=whole)} kW", more, f"{address}#peak"))
     base, has_risen = base_load_of(figures, "")
     if base is not None and base.power:
         more = _("yesterday, never switched off: %(share)s of the day") % {"share": f.of_whole(base.share)}

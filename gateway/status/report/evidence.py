@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from math import isqrt
 
 from gateway.energy import EXPORT, IMPORT, TOTAL, BuildingSeries
 from gateway.status.energy.bars import band_names
-from gateway.status.energy.facts import BilledAmountLike, BillLike, EnergyMeter
+from gateway.status.energy.facts import BillLike, EnergyMeter
 from gateway.status.energy.figures import EnergyEmission, Figures
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import kwh, sum_in_short, sum_in_words
@@ -141,11 +141,12 @@ def _bill(figures: Figures, bill: BillLike, f: Locale) -> BillShown:
     rows: list[tuple[str, ...]] = []
     marked: set[int] = set()
     for amount in bill.amounts:
-        if beyond(amount):
+        if amount.is_beyond(bill.missing):
             marked.add(len(rows))
         unit = "kvarh" if amount.name in {"inductive", "capacitive"} else "kWh"
         off = amount.measured - amount.billed
-        apart = f.percent(abs(off) / amount.billed, 1) if amount.billed else ""
+        told = amount.billed and not amount.is_open(bill.missing)
+        apart = f.percent(abs(off) / amount.billed, 1) if told else ""
         sign = "+" if off > 0 else "−" if off < 0 else ""
         rows.append(
             (
@@ -158,23 +159,42 @@ def _bill(figures: Figures, bill: BillLike, f: Locale) -> BillShown:
         )
     heads = ("", _("Our meter"), _("Bill"), _("Difference"), _("Classes allow"))
     when = f"{f.short_day(bill.first)} – {f.short_day(bill.last)} {bill.last.year}"
-    title = (
-        _("%(when)s: the bill and our meter differ by more than their classes allow")
-        if marked
-        else _("%(when)s: bill and meter agree within their classes")
+    title = _("%(when)s: bill and meter agree within their classes")
+    if marked:
+        title = _("%(when)s: the bill and our meter differ by more than their classes allow")
+    elif any(amount.is_open(bill.missing) for amount in bill.amounts):
+        title = _("%(when)s: too much is missing of our meter to compare the bill with it")
+    return BillShown(
+        title % {"when": when},
+        ReportTable(heads, tuple(rows), (), (), frozenset(marked)),
+        " ".join(_explained(bill, f)),
     )
-    says = _("Every quarter hour was measured.")
+
+
+def _explained(bill: BillLike, f: Locale) -> Iterator[str]:
+    """The days that explain a difference."""
+    _ = f.gettext
+    if bill.apart:
+        day = _("%(day)s (meter %(measured)s, bill %(billed)s kWh)")
+        days = ", ".join(
+            day
+            % {
+                "day": f.short_day(each),
+                "measured": f.number(measured / 1000, 1),
+                "billed": f.number(billed / 1000, 1),
+            }
+            for each, measured, billed in bill.apart[:_MOST_DAYS]
+        )
+        more = len(bill.apart) - _MOST_DAYS
+        days += (" " + _("and %(n)s more") % {"n": more}) if more > 0 else ""
+        yield _("Days that explain the difference: %(days)s.") % {"days": days}
     if bill.lacking:
         days = ", ".join(f.short_day(day) for day, _n in bill.lacking[:_MOST_DAYS])
         more = len(bill.lacking) - _MOST_DAYS
         days += (" " + _("and %(n)s more") % {"n": more}) if more > 0 else ""
-        says = _("Not measured as a whole, which may explain a difference: %(days)s.") % {"days": days}
-    return BillShown(title % {"when": when}, ReportTable(heads, tuple(rows), (), (), frozenset(marked)), says)
-
-
-def beyond(amount: BilledAmountLike) -> bool:
-    """Whether bill and meter differ by more than the classes of both allow."""
-    return abs(amount.measured - amount.billed) > amount.allowed
+        yield _("Not measured as a whole, which may explain a difference: %(days)s.") % {"days": days}
+    else:
+        yield _("Every quarter hour was measured.")
 
 
 # ---- what is open
@@ -214,7 +234,7 @@ def open_points(
             _("No bill of the distributor has been compared: submeter bill compares one, and it stands here.")
         )
     for bill in bills:
-        if any(map(beyond, bill.amounts)):
+        if any(amount.is_beyond(bill.missing) for amount in bill.amounts):
             when = f"{f.short_day(bill.first)} – {f.short_day(bill.last)} {bill.last.year}"
             found.append(
                 _("Bill of %(when)s: find out why it differs by more than the classes allow.")

@@ -25,8 +25,8 @@ class ReportLine:
     `used` is what the building used (drawn − fed in + generated), `bands` are those of `drawn`. `peak` is the
     start (ms UTC) of the highest quarter hour drawn, its W, and its letter of quality. `expected` counts the
     quarter hours that are over, `known` those of which it is known what was used, `measured` those of the
-    main meters; so are `suspect` and `edited`. `before` is what was used a year before, None when either of
-    the two times is not known as a whole.
+    main meters; so are `suspect` and `edited`. `before` is what was used in the same month a year before, or
+    on the same weekday 52 weeks before; None when either of the two times is not known as a whole.
     `judged` counts the quarter hours of which is known what was drawn, and both kinds of reactive energy.
     `begins_within`: measuring began after its first day, and nothing counts what was before.
     """
@@ -132,11 +132,17 @@ def _sum(values: list[int | None]) -> int | None:
 
 def _month(figures: Figures, first: date, last: date) -> ReportLine:
     line = _line(figures, first, last, *_read(figures, first, last))
-    before, month = month_of(first.replace(year=first.year - 1)), month_of(first)
-    if figures.end < figures.calendar.quarters(month.last)[-1] + QUARTER or not line.whole:
-        return line  # a month that goes on has no like
+    return replace(line, before=used_a_year_before(figures, line))
+
+
+def used_a_year_before(figures: Figures, month: ReportLine) -> int | None:
+    """Wh of the same month a year before; None when either is not over, or not known as a whole."""
+    first, last = month.first, month_of(month.first).last
+    if figures.end < figures.calendar.quarters(last)[-1] + QUARTER or not month.whole or month.begins_within:
+        return None  # a month that goes on has no like
+    before = month_of(first.replace(year=first.year - 1))
     figures.forget()
-    return replace(line, before=_used_if_whole(figures, before.first, before.last))
+    return _used_if_whole(figures, before.first, before.last)
 
 
 def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:

@@ -101,7 +101,7 @@ def energy_table(
     heads = [_("Month") if period.span == "year" else _("Day")]
     heads += [_("From the grid, kWh"), _("From the sun, kWh")] if sun else []
     heads.append(_("Used, kWh"))
-    heads += [_("A year before, kWh"), _("Change")] if before else []
+    heads += [before_head(period, f), _("Change")] if before else []
     heads += [_("TOE")] if tep else []
     heads += ["kWh/m²"] if area else []
     heads.append(_("Measured"))
@@ -129,6 +129,12 @@ def energy_table(
     if before and total.before is None and any(line.before is None for line in lines):
         notes.append(_("Lines that one of the two years does not know as a whole are not compared."))
     return ReportTable(tuple(heads), tuple(rows[:-1]), rows[-1], tuple(notes), marked)
+
+
+def before_head(period: Period, f: Locale) -> str:
+    """What a line is compared with, as the head of its column."""
+    _ = f.gettext
+    return _("A year before, kWh") if period.span == "year" else _("52 weeks before, kWh")
 
 
 def column(values: Sequence[int | None], step: int, whole: int | None = None) -> list[int | None]:

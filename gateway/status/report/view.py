@@ -22,7 +22,14 @@ from gateway.status.report.evidence import (
     open_points,
     sources,
 )
-from gateway.status.report.lines import ReportLine, comparable, report_lines, since_began, total_of
+from gateway.status.report.lines import (
+    ReportLine,
+    comparable,
+    report_lines,
+    since_began,
+    total_of,
+    used_a_year_before,
+)
 from gateway.status.report.months import (
     breaches,
     change,
@@ -37,6 +44,7 @@ from gateway.status.report.months import (
 from gateway.status.report.shown import LeadFigure, ReportView
 from gateway.status.words.language import Locale
 
+_MONTHS: Final = 12
 DUE: Final = 3
 """The month until whose end the report of the year before is to be handed in."""
 
@@ -85,7 +93,12 @@ def report_view(
     count, _now, then = comparable(lines)
     if count == len(lines):
         total = replace(total, before=then)
-    _headline(view, lines, total, period, f)
+    if period.span == "year":
+        whole_before = then if count == _MONTHS else None
+    else:
+        # Its days are those 52 weeks before: not the same month.
+        whole_before = used_a_year_before(figures, total)
+    _headline(view, lines, total, period, f, whole_before=whole_before)
     view.facts = _facts(figures, lines, total, f)
     view.picture = picture(lines, period, f)
     view.energy = energy_table(figures, lines, total, period, f)
@@ -132,20 +145,24 @@ def address(period: Period) -> str:
 
 
 def _headline(
-    view: ReportView, lines: list[ReportLine], total: ReportLine, period: Period, f: Locale
+    view: ReportView,
+    lines: list[ReportLine],
+    total: ReportLine,
+    period: Period,
+    f: Locale,
+    *,
+    whole_before: int | None,
 ) -> None:
-    """What was used, and how that is beside the year before."""
+    """What was used, and how that is beside the year before: beside the same year or month, where it is known
+    as a whole.
+    """
     _, ngettext = f.gettext, f.ngettext
     amount = sum_in_words(kwh(total.used or 0, f), f, whole=total.complete)
     said = {"period": view.name, "kwh": amount}
     count, now, then = comparable(lines)
-    if not count or not then:
-        view.title = _("%(period)s: %(kwh)s kWh") % said
-        view.lead = _("There is no year before to compare it with.")
-        return
-    more = now / then - 1
-    said["share"] = f.percent(abs(more), 1)
-    if count == (12 if period.span == "year" else period.days):
+    if whole_before:
+        more = (total.used or 0) / whole_before - 1
+        said["share"] = f.percent(abs(more), 1)
         if abs(more) < _SAME:
             text = _("%(period)s: %(kwh)s kWh, as much as the year before")
         elif more > 0:
@@ -153,9 +170,12 @@ def _headline(
         else:
             text = _("%(period)s: %(kwh)s kWh, %(share)s less than the year before")
         view.title = text % said
-        view.lead = _("The year before: %(then)s kWh.") % {"then": kwh(then, f)}
+        view.lead = _("The year before: %(then)s kWh.") % {"then": kwh(whole_before, f)}
         return
     view.title = _("%(period)s: %(kwh)s kWh") % said
+    if not count or not then:
+        view.lead = _("There is no year before to compare it with.")
+        return
     if period.span == "year":
         text = ngettext(
             "%(n)s month is known as a whole of both years: %(now)s kWh against %(then)s (%(change)s).",
@@ -164,8 +184,10 @@ def _headline(
         )
     else:
         text = ngettext(
-            "%(n)s day is known as a whole of both years: %(now)s kWh against %(then)s (%(change)s).",
-            "%(n)s days are known as a whole of both years: %(now)s kWh against %(then)s (%(change)s).",
+            "%(n)s day is known as a whole, and so is that 52 weeks before: %(now)s kWh against %(then)s "
+            "(%(change)s).",
+            "%(n)s days are known as a whole, and so are those 52 weeks before: %(now)s kWh against %(then)s "
+            "(%(change)s).",
             count,
         )
     moved = change(now, then, f)
@@ -234,12 +256,16 @@ def _record_title(
         passed = [line for line in lines if breaches(figures, line)]
         excused = forgiven(figures, passed)
         costly = [line for line in passed if line.first not in excused]
-        if costly:
+        over = [line for line in costly if line.last < figures.today]
+        if over:
             text = ngettext(
-                "reactive limit passed in %(n)s month", "reactive limit passed in %(n)s months", len(costly)
+                "reactive limit passed in %(n)s month", "reactive limit passed in %(n)s months", len(over)
             )
-            parts.append(text % {"n": len(costly)})
-        else:
+            parts.append(text % {"n": len(over)})
+        for line in costly[len(over) :]:
+            text = _("reactive limit passed so far in %(month)s")
+            parts.append(text % {"month": f.month(line.first, year=False)})
+        if not costly:
             known = all(line.is_telling for line in lines)
             none = _("no reactive charge") if known else _("no reactive charge in the months that are known")
             parts.append(none if not passed else _("the reactive limit passed, and forgiven"))

@@ -99,6 +99,8 @@ class Objections:
         """Topics beside P/data whose message ended the connection, with its size."""
         self.batches_refused = False
         """Every batch ends the connection, whatever its size, while other messages are taken."""
+        self.ended_by = ""
+        """Topic of the one message that was on its way when a connection ended last."""
         self.blameless = False
         """At the newest end only messages of a kind that this broker has taken were on their way, and no
         batch that was so at the end before, too.
@@ -132,9 +134,12 @@ class Objections:
             and any(count >= _TWICE for count in self._alone.values())
         )
 
-    def suspects(self, topic: str) -> bool:
-        """Whether a message beside the batches may be what ends the connections."""
-        return topic in self.left_out or (topic, 0) in self._alone
+    def suspicion(self, topic: str) -> int:
+        """Whether a message beside the batches may be what ends the connections: 1, and 2 where it was what
+        ended the newest one.
+        """
+        may_be = topic in self.left_out or (topic, 0) in self._alone
+        return may_be + (may_be and topic == self.ended_by)
 
     def acknowledged(self, message: Flying, now: float) -> None:
         """The broker took it; while messages go one at a time that is believed when the next one was
@@ -192,6 +197,7 @@ class Objections:
         if len(flying) > 1:
             return None
         (one,) = flying
+        self.ended_by = one.topic
         key = (one.topic, one.size if one.topic == self._data else 0)
         self._alone[key] = self._alone.get(key, 0) + 1
         known = one.topic == self._data and self.bound is not None

@@ -258,7 +258,7 @@ class Sender:
         if self._objections.one_at_a_time:
             room = min(room, 1 - len(self._flying))
         out: list[Outgoing] = []
-        if room > 0 and (self._objections.control_first or (self._may_tell and not self._live_due(now))):
+        if room > 0 and (self._control_first or (self._may_tell and not self._live_due(now))):
             self._tell(out, 1)
         if self._delivery.one_by_one:
             if self._delivery.may_try(now) and len(out) < room and (message := self._next(now)) is not None:
@@ -272,6 +272,15 @@ class Sender:
         self._hand_over(out)
         return self._queues.low or (len(self._replays) > 0 and not self._replays.ready)
 
+    @property
+    def _control_first(self) -> bool:
+        """Whether something small goes first, and not the very one that ended the connection before: then a
+        batch is what shows whether messages are taken.
+        """
+        return self._objections.control_first and any(
+            message.topic != self._objections.ended_by for message in self._beside
+        )
+
     def _live_due(self, now: float) -> bool:
         live_at = self._queues.live_at
         return live_at is not None and live_at <= now
@@ -280,7 +289,8 @@ class Sender:
         """States, meters and replies that fit, up to `room` messages in all; each topic waits for its last
         PUBACK. What may be the one that ends the connections goes last: else nothing is ever acknowledged.
         """
-        waiting = sorted(self._beside, key=lambda message: self._objections.suspects(message.topic))
+        suspicion = self._objections.suspicion
+        waiting = sorted(self._beside, key=lambda message: suspicion(message.topic))
         self._beside = deque()
         for message in waiting:
             under_way = message.tag in self._flying or any(message.tag == other.tag for other in out)

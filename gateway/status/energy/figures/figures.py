@@ -6,9 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
-from gateway.energy import EXPORT, QUARTER, BuildingRegisters, Calendar, KeptFinding, PollHours, netting, tree
+from gateway.energy import (
+    EXPORT,
+    QUARTER,
+    BuildingRegisters,
+    BuildingSeries,
+    Calendar,
+    KeptFinding,
+    PollHours,
+    netting,
+    tree,
+)
 from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
 from gateway.status.energy.figures.quarters import ValuesByDay
 from gateway.status.energy.figures.sums import SumFigures, total
@@ -16,10 +26,10 @@ from gateway.status.energy.period import MOST_BARS, Period
 
 _DAYS_BACK: Final = 28
 _AS_GOOD_AS_ALL: Final = 0.995
+_ABOUT: Final[tuple[BuildingSeries, ...]] = ("used", "drawn")
 
 
-@dataclass(frozen=True, slots=True)
-class DayQuality:
+class DayQuality(NamedTuple):
     """Of a local day: quarter hours that should be there by now, are known, were measured; those that are
     `suspect`, so that the sum may be wrong, and that a person has `edited`.
     """
@@ -102,10 +112,17 @@ class Figures(SumFigures):
         today = self.calendar.place(newest)[0]
         return self.end if newest in self.quarters(self.of(meter, today, today)) else newest
 
-    def forget_years(self, period: Period) -> None:
-        """Of many years each part of a page reads what it needs: all at once is several MB."""
+    def forget_years(self, period: Period, meter: str = "") -> None:
+        """Of many years each part of a page reads what it needs: all at once is several MB. Only what the
+        page is about is kept, since most parts need it: what a meter counted, or the building used and drew.
+        """
         if period.days > MOST_BARS:
+            about = [self.register_of(meter)] if meter else [*map(self._name_of, _ABOUT)]
+            kept = {
+                key: days for key, days in self._sums.items() if key[:2] in about and key[2] >= period.first
+            }
             self.forget()
+            self._sums |= kept
 
     def part_of(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, float]:
         """What a register took, and the share of the quarter hours since measuring began of which that is
@@ -295,20 +312,21 @@ class Figures(SumFigures):
         sums = self.sums(meter.id, name, first, last)
         known_from = self.span[0] if self.span else first
         begin = max(known_from, self._begins.get((meter.id, name), known_from))
-        lost = self.lost
+        lost, newest = self.lost, self.calendar.place(self.end - QUARTER)[0]
         found = []
         day = first
         while day <= last:
-            expected = 0
-            if day <= self.today and day >= begin:
-                expected = self.due(day)
-            one = sums.get(day)
-            gone = any(since <= day <= until for since, until in lost)
-            found.append(
-                DayQuality(day, expected, one.intervals, one.measured, one.suspect, gone, one.edited)
-                if one
-                else DayQuality(day, expected, 0, 0, lost=gone)
-            )
+            one, expected = sums.get(day), 0
+            if begin <= day <= self.today:
+                expected = one.quarters if one and day < newest else self.due(day)
+            gone = bool(lost) and any(since <= day <= until for since, until in lost)
+            if one is None:
+                found.append(DayQuality(day, expected, 0, 0, lost=gone))
+            else:
+                known = one.intervals if day < newest else self._known_by_now(one, expected)
+                found.append(
+                    DayQuality(day, expected, known, min(known, one.measured), one.suspect, gone, one.edited)
+                )
             day += timedelta(1)
         return found
 

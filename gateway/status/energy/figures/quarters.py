@@ -189,6 +189,12 @@ class QuarterFigures:
         """What is there of a register on a day of which nothing is known."""
         return NOT_YET if day < self._begins.get(register, date.max) else None
 
+    def began(self, meter: str = "") -> date | None:
+        """The first local day of the building, or of a meter, of which anything is known."""
+        first = self.span[0] if self.span else None
+        register = self.register_of(meter) if meter else None
+        return self._begins.get(register, first) if register else first
+
     @cached_property
     def _begins(self) -> Mapping[Register, date]:
         return self._reader.begins()
@@ -242,8 +248,9 @@ class QuarterFigures:
         if found.generates:
             direction = self.direction(found)
             return (meter, f"active_energy_{direction}") if direction else None
-        has = self.quantities_of(meter)
-        return meter, self.quantity if self.quantity in has else next(iter(has), EXPORT)
+        if self.quantity in self._counted_by(meter):
+            return meter, self.quantity
+        return meter, next(iter(self.quantities_of(meter)), EXPORT)
 
     @cached_property
     def _steps(self) -> Mapping[tuple[str, str], int]:
@@ -263,16 +270,19 @@ class QuarterFigures:
 
     def quantities_of(self, meter: str) -> tuple[str, ...]:
         """What a meter counts that a person asks for, the first of it first; empty: nothing yet."""
-        has = [name for name in COUNTERS if (meter, name) in self.registers]
+        has = self._counted_by(meter)
         if {IMPORT, TOTAL} <= {*has}:
             has.remove(TOTAL)
         return tuple(name for name in has if name not in _IF_ALONE) or tuple(has[:1])
 
+    def _counted_by(self, meter: str) -> list[str]:
+        return [name for name in COUNTERS if (meter, name) in self.registers]
+
     def focus_on(self, meter: str, quantity: str = "") -> None:
-        """The answer is of one meter (empty: the building), and of one of its `quantities_of`, else of the
-        first. Raises ValueError for another one.
+        """The answer is of one meter (empty: the building), and of something that it counts, else of the
+        first of its `quantities_of`. Raises ValueError for another one.
         """
-        has = self.quantities_of(meter)
+        has = self._counted_by(meter)
         if quantity and quantity not in has:
             if not has:
                 raise ValueError(f"{meter!r} has no intervals of {quantity[:40]!r}: leave quantity= out")

@@ -15,6 +15,7 @@ from gateway.energy import (
     QUARTER,
     BuildingSeries,
     Calendar,
+    Dated,
     DaySum,
     Tariff,
     building_load,
@@ -26,6 +27,8 @@ from gateway.status.energy.figures.quarters import QuarterFigures, Range, Values
 
 _PIECE: Final = 30
 """Days that are added up at once."""
+ONE_BAND: Final = ("",) * HOURS
+"""Of each hour, where nothing is told apart by tariff."""
 SumsByDay = dict[date, DaySum]
 """Local day → its sum, of the days of which something is known."""
 
@@ -73,7 +76,7 @@ class SumFigures(QuarterFigures):
         super().__init__(facts, reader, zone, now)
         self._sums: dict[Range, SumsByDay] = {}
         self._counted: dict[Range, tuple[int, int]] = {}
-        self._tariffs: dict[date, Tariff | None] = {}
+        self._bands: dict[date, tuple[str, ...]] = {}
 
     def forget(self) -> None:
         """Drop what was read: who goes through years month by month needs no more memory than for one."""
@@ -87,7 +90,7 @@ class SumFigures(QuarterFigures):
             found = within(self._sums, key)
             if found is None:
                 read = self._reader.sums(meter, quantity, first, last, self.calendar)
-                found = {one.day: one for one in read if one.intervals}
+                found = {date.fromordinal(one.ordinal): one for one in read if one.intervals}
             self._sums[key] = found
         return self._sums[key]
 
@@ -104,15 +107,19 @@ class SumFigures(QuarterFigures):
             return self.sums(*alone, first, last)
         if series == "generated" and not self.building.plants:
             return {}
-        key = ("", series, first, last)
+        key = (*self._name_of(series), first, last)
         if key not in self._sums:
             found = within(self._sums, key)
             if found is None:
                 kept, since = self._reader.building_sums(series, self.building, first, last)
-                found = {one.day: one for one in kept}
+                found = {date.fromordinal(one.ordinal): one for one in kept}
                 found |= self._not_kept(series, max(first, since), last)
             self._sums[key] = found
         return self._sums[key]
+
+    def _name_of(self, series: BuildingSeries) -> tuple[str, str]:
+        """As what its sums are kept: as the one register that it is, or by its own name."""
+        return self.building.alone(series) or ("", series)
 
     def suspect_days(self, meter: str, first: date, last: date) -> frozenset[date]:
         """Days on which a quarter hour of what `sums_of` adds up is suspect: their sums are no measure of
@@ -123,8 +130,16 @@ class SumFigures(QuarterFigures):
             registers = [register] if register else []
         else:
             registers = [*self.building.registers]
-        sums = (self.sums(*each, first, last) for each in registers)
+        sums = (self.unmeasured(*each, first, last) for each in registers)
         return frozenset(day for days in sums for day, one in days.items() if one.suspect)
+
+    def unmeasured(self, meter: str, quantity: str, first: date, last: date) -> SumsByDay:
+        """The days of a register on which a known quarter hour was not measured: a few of years."""
+        known = within(self._sums, (meter, quantity, first, last))
+        if known is None:
+            read = self._reader.sums(meter, quantity, first, last, unmeasured=True)
+            return {date.fromordinal(one.ordinal): one for one in read}
+        return {day: one for day, one in known.items() if one.measured < one.intervals}
 
     def _not_kept(self, series: BuildingSeries, first: date, last: date) -> SumsByDay:
         """The same from quarter hours, a piece at a time: years of them are a hundred MB."""
@@ -192,24 +207,24 @@ class SumFigures(QuarterFigures):
 
     def tariff(self, day: date) -> Tariff | None:
         """The tariff as it holds on a day; None where none is known, or the answer is of water or heat."""
-        if not self.is_electricity:
-            return None
-        if day not in self._tariffs:
-            rules = self.facts.rules
-            row = rules.tariff(self.facts.tariff, day) if rules and self.facts.tariff else None
-            self._tariffs[day] = row.value if row else None
-        return self._tariffs[day]
+        row = self._tariff_row(day) if self.is_electricity else None
+        return row.value if row else None
 
     def tariff_source(self, day: date) -> str:
         """Where the tariff's bands stand."""
-        rules = self.facts.rules
-        row = rules.tariff(self.facts.tariff, day) if rules and self.facts.tariff else None
+        row = self._tariff_row(day)
         return row.source if row else ""
+
+    def _tariff_row(self, day: date) -> Dated[Tariff] | None:
+        rules = self.facts.rules
+        return rules.tariff(self.facts.tariff, day) if rules and self.facts.tariff else None
 
     def band_hours(self, day: date) -> tuple[str, ...]:
         """The band of each hour of a day; without a tariff one without a name."""
-        tariff = self.tariff(day)
-        return tariff.bands_of(day, old_clock=self.facts.old_clock) if tariff else ("",) * HOURS
+        if day not in self._bands:
+            tariff = self.tariff(day)
+            self._bands[day] = tariff.bands_of(day, old_clock=self.facts.old_clock) if tariff else ONE_BAND
+        return self._bands[day]
 
     def bands(self, days: Mapping[date, DaySum]) -> dict[str, int]:
         """Wh by band of the tariff; one band without a name when no tariff is known. A band of which no
@@ -301,9 +316,10 @@ class SumFigures(QuarterFigures):
         sums = self.sums_of(meter, first, last) if meter else self.series_sums("drawn", first, last)
         best: building_load.DemandPeak | None = None
         for day, one in sums.items():
-            if one.peak and (best is None or one.peak[1] * 4 > best.power):
-                start = self.calendar.quarters(day)[0] + one.peak[0] * QUARTER
-                best = building_load.DemandPeak(start, one.peak[1] * 4)
+            peak = one.peak
+            if peak and (best is None or peak[1] * 4 > best.power):
+                start = self.calendar.quarters(day)[0] + peak[0] * QUARTER
+                best = building_load.DemandPeak(start, peak[1] * 4)
         return best
 
     def measured_peak(self, first: date, last: date, above: float) -> building_load.DemandPeak | None:

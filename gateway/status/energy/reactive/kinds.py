@@ -14,6 +14,7 @@ from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import IMPORT, Figures, by_day
 from gateway.status.energy.gauge import left_of, reactive_ratio
+from gateway.status.energy.month import curve_ahead
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import DataTable, Picture, kwh, sum_in_short, titles_of
 from gateway.status.words.language import Locale
@@ -131,9 +132,8 @@ def _picture(
     rows = tuple(
         (
             f.short_day(day),
-            kwh(active.get(day, 0), f),
-            kwh(amounts.get(day, 0), f),
-            f.percent(amounts.get(day, 0) / active[day], 1) if active.get(day) else "",
+            *(kwh(each[day], f) if day in each else "" for each in (active, amounts)),
+            f.percent(amounts[day] / active[day], 1) if active.get(day) and day in amounts else "",
         )
         for day in days
         if day <= today
@@ -143,7 +143,7 @@ def _picture(
     if of.is_over:
         note = _("Red line: what the limit allows of the month's energy.")
     svg = charts.curves(
-        [*_ahead(sums, len(days), budget.reactive_expected / 1000), Curve(tuple(padded), "now")],
+        [*curve_ahead(sums, len(days), budget.reactive_expected / 1000), Curve(tuple(padded), "now")],
         height=_HEIGHT,
         says=_("Reactive energy (%(kind)s) since the beginning of the month in kvarh, against its limit")
         % {"kind": of.name},
@@ -154,13 +154,3 @@ def _picture(
         titles=titles_of(heads, [*rows, *([("",) * 4] * (len(days) - len(sums)))]),
     )
     return Picture("", svg, DataTable(heads, rows), _("kvarh since the first of the month"), (note,))
-
-
-def _ahead(sums: list[float], days: int, end: float) -> list[Curve]:
-    """The way from the newest sum to what is expected at the end of the month; none of one that is over."""
-    left = days - len(sums)
-    if not left:
-        return []
-    way: list[float | None] = [None] * (len(sums) - 1) + [sums[-1]]
-    way += [sums[-1] + (end - sums[-1]) * number / left for number in range(1, left + 1)]
-    return [Curve(tuple(way), "fc")]

@@ -31,7 +31,8 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
     below = [part for part in parts if part.depth > 0]
     if not below:
         return
-    most = max((part.energy for part in below), default=1) or 1
+    rests = figures.rests(period)
+    most = max([*(part.energy for part in below), *(abs(rest.rest) for rest in rests)]) or 1
     for part in below:
         note = ""
         if part.partial and part.known <= _AS_GOOD_AS_ALL:
@@ -52,7 +53,7 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
                 note,
             )
         )
-    for rest in figures.rests(period):
+    for rest in rests:
         _add_rest(view, rest, most, f)
     _fold(view, parts, f)
     top = [share for share in view.shares if share.depth == 1 and share.id][:2]

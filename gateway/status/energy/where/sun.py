@@ -113,23 +113,29 @@ def _sun_table(period: Period, given: WhByBar, *parts: WhByBar, f: Locale) -> Da
 def _netting(figures: Figures, period: Period, last: date, f: Locale) -> list[str]:
     """What is left on either side when fed in is set against drawn, within each hour and over the month."""
     _ = f.gettext
-    hourly, monthly = figures.netted(period.first, last)
+    hourly, together = figures.netted(period.first, last)
+    over_all = _("Netted over the month: %(grid)s kWh drawn, %(out)s kWh surplus.")
+    less = _(
+        "Within each hour %(kwh)s kWh less are set against each other than over the month: what is used "
+        "while the sun gives need not be drawn."
+    )
+    if period.span != "month":
+        over_all = _("Netted over these days together: %(grid)s kWh drawn, %(out)s kWh surplus.")
+        less = _(
+            "Within each hour %(kwh)s kWh less are set against each other than over these days together: "
+            "what is used while the sun gives need not be drawn."
+        )
     known = figures.known_of(figures.series_sums("drawn", period.first, last), period.first, last)
     found = [
         _("Netted within each hour: %(grid)s kWh drawn, %(out)s kWh surplus.")
         % {"grid": kwh(hourly.grid, f), "out": kwh(hourly.surplus, f)},
-        _("Netted over the month: %(grid)s kWh drawn, %(out)s kWh surplus.")
-        % {"grid": kwh(monthly.grid, f), "out": kwh(monthly.surplus, f)},
+        over_all % {"grid": kwh(together.grid, f), "out": kwh(together.surplus, f)},
     ]
     if not known.whole:
         text = _("Without the %(hours)s h of which nothing is known.")
         found.append(text % {"hours": f.number(known.missing_hours, 1)})
-    if hourly.grid > monthly.grid:
-        text = _(
-            "Within each hour %(kwh)s kWh less are set against each other than over the month: what is used "
-            "while the sun gives need not be drawn."
-        )
-        found.append(text % {"kwh": kwh(hourly.grid - monthly.grid, f)})
+    if hourly.grid > together.grid:
+        found.append(less % {"kwh": kwh(hourly.grid - together.grid, f)})
     rules = figures.facts.rules
     row = rules.netting(last) if rules else None
     if row is not None:

@@ -1,126 +1,38 @@
-"""The bars of a period: one for each quarter hour, hour, day, month or year, in the bands of the tariff."""
+"""The picture of a period: its bars with what they are compared with, and their table."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from types import MappingProxyType
 
-from gateway.energy import BuildingSeries
 from gateway.status.energy import charts
+from gateway.status.energy.bars.bands import CSS_OF_BAND, band_names
+from gateway.status.energy.bars.sums import BarSums, WhByBar, bars_of, bars_of_meter, quarters_due
 from gateway.status.energy.charts import Bar
-from gateway.status.energy.figures import Figures, SumsByDay, ValuesByDay
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.letters import quality_words, unmeasured_bars
 from gateway.status.energy.period import LONG, Period, year_before
-from gateway.status.energy.quality import unmeasured_days
 from gateway.status.energy.shown import (
-    HOUR,
     KWH,
-    Band,
     DataTable,
-    EnergyView,
     Measure,
     Picture,
     bar_head,
     bar_name,
     measure_of,
     name_of,
-    shared_out,
-    sum_in_short,
     tick,
     unit,
 )
 from gateway.status.energy.today import holidays_beside
 from gateway.status.words.language import Locale
 
-DAY = 96
 _BAR_HEIGHT = 300
 _MOST_LINES = 120
 _FOUR_WEEKS = 28
-_WHOLE = 100_000
-"""Wh from which on a sum has no decimals."""
-_PER_CENT, _FINE = 100, 1000
-CSS_OF_BAND = {"t1": "f1", "t2": "f2", "t3": "f3"}
 _ORDER = ("t3", "t1", "t2")
 """From below: night, day, peak."""
-
-
-@dataclass(frozen=True, slots=True)
-class BarSum:
-    """What a bar stands for: Wh by band of the tariff (as Figures.bands), of how many known quarter hours."""
-
-    bands: Mapping[str, int]
-    known: int
-
-    @property
-    def total(self) -> int:
-        """The bar's energy in Wh, all parts together."""
-        return sum(self.bands.values())
-
-
-BarSums = dict[tuple[date, int], BarSum]
-"""By the first day of a bar, and its slot in the day."""
-
-
-WhByBar = Mapping[tuple[date, int], int]
-"""Wh by the same."""
-
-
-def bars_of_meter(figures: Figures, period: Period, meter: str) -> BarSums:
-    """The bars of the building, or of one meter, of which anything is known."""
-    last = min(period.last, figures.today)
-    if period.step == "quarter":
-        return _of_quarters(figures, figures.of(meter, period.first, last))
-    return grouped(figures, period, figures.sums_of(meter, period.first, last))
-
-
-def bars_of_series(figures: Figures, period: Period, series: BuildingSeries) -> BarSums:
-    """The bars of a series of the building."""
-    last = min(period.last, figures.today)
-    if period.step == "quarter":
-        return _of_quarters(figures, figures.series(series, period.first, last))
-    return grouped(figures, period, figures.series_sums(series, period.first, last))
-
-
-def grouped(figures: Figures, period: Period, days: SumsByDay) -> BarSums:
-    """Daily sums as bars of hours, days, months or years."""
-    found: BarSums = {}
-    longer: dict[date, SumsByDay] = {}
-    for day, one in days.items():
-        if period.step == "hour":
-            names = figures.band_hours(day)
-            for hour, (value, known) in enumerate(zip(one.hours, one.counts, strict=True)):
-                if known:
-                    found[day, hour] = BarSum({names[hour]: value}, known)
-        elif period.step == "day":
-            found[day, 0] = BarSum(figures.bands({day: one}), one.intervals)
-        else:
-            longer.setdefault(period.bar_of(day), {})[day] = one
-    for first, held in longer.items():
-        found[first, 0] = BarSum(figures.bands(held), sum(one.intervals for one in held.values()))
-    return found
-
-
-def _of_quarters(figures: Figures, days: ValuesByDay) -> BarSums:
-    found: BarSums = {}
-    for day, values in days.items():
-        names = figures.band_hours(day)
-        for slot, value in enumerate(figures.slots(day, values)):
-            if value is not None:
-                found[day, slot] = BarSum({names[slot // HOUR]: value}, 1)
-    return found
-
-
-def bars_of(period: Period) -> list[tuple[date, int]]:
-    """Every bar of a period."""
-    days = [period.first + timedelta(number) for number in range(period.days)]
-    match period.step:
-        case "quarter":
-            return [(day, slot) for day in days for slot in range(DAY)]
-        case "hour":
-            return [(day, hour) for day in days for hour in range(24)]
-        case "day" | "month" | "year":
-            return list(dict.fromkeys((period.bar_of(day), 0) for day in days))
 
 
 def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Picture:
@@ -129,20 +41,20 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     measure = measure_of(figures.quantity, f)
     groups = bars_of_meter(figures, period, meter)
     began, notes = _began(figures, period, meter), _what_is_missing(figures, period, meter, f)
-    figures.forget_years(period)
+    figures.forget_years(period, meter)
     keys = bars_of(period)
     before, beside_of = _compared_bars(figures, period, meter, keys)
-    figures.forget_years(period)
-    marked = unmeasured_days(figures, period, meter, f)
+    figures.forget_years(period, meter)
+    marked = unmeasured_bars(figures, period, meter)
     lacking = {key for key in keys if _known(groups, key) < quarters_due(figures, period, key)}
-    columns, rows = [], []
+    columns, rows, by_hours = [], [], period.step == "hour" and period.days > 1
     names = band_names(figures, period.first, f)
     for key in keys:
         mine = groups.get(key)
         parts = mine.bands if mine else {}
         label = bar_name(period, key, f)
         beside = beside_of.get(key)
-        doubt = marked.get(key[0], "") if mine is not None else ""
+        doubt = marked.get(key, "") if mine is not None else ""
         gone = key in lacking and key[0] >= began
         columns.append(
             Bar(
@@ -155,22 +67,23 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
                 "q2" if gone else "w0" if doubt else "",
             )
         )
-        if mine or gone:
+        if (mine or gone) and not by_hours:
             cells = [measure.amount(parts[name], f) if name in parts else "" for name in sorted(names)]
             cells.append(measure.amount(mine.total, f) if mine else "")
             compared = measure.amount(beside, f) if beside is not None else ""
             said = _of_bar(known=mine is not None, lacking=key in lacking, doubt=doubt, f=f)
             rows.append((label, *cells, compared, said if marked or lacking else ""))
-    bands = (names[name] for name in sorted(names))
-    sum_head, beside_head = (
-        text % {"unit": measure.unit} for text in (_("Sum, %(unit)s"), _("Compared, %(unit)s"))
-    )
-    heads = (bar_head(period, f), *bands, sum_head, beside_head, _("Quality"))
-    table = _without_empty(DataTable(heads, tuple(rows))) if rows else DataTable(heads, ())
-    if period.step == "hour" and period.days > 1:
+    if by_hours:
         sums = {key: mine.total for key, mine in groups.items()}
         lacks = {day for day, _hour in lacking}
-        table = hours_table(period, [("", sums)], f, marked, lacks, measure=measure)
+        table = hours_table(period, [("", sums)], f, _by_day(marked), lacks, measure=measure)
+    else:
+        bands = (names[name] for name in sorted(names))
+        sum_head, beside_head = (
+            text % {"unit": measure.unit} for text in (_("Sum, %(unit)s"), _("Compared, %(unit)s"))
+        )
+        heads = (bar_head(period, f), *bands, sum_head, beside_head, _("Quality"))
+        table = _without_empty(DataTable(heads, tuple(rows))) if rows else DataTable(heads, ())
     says = f.ngettext(
         "%(period)s in %(unit)s, %(n)s bar", "%(period)s in %(unit)s, %(n)s bars", len(keys)
     ) % {"period": name_of(period, f), "unit": measure.unit, "n": len(keys)}
@@ -188,46 +101,41 @@ def _known(groups: BarSums, key: tuple[date, int]) -> int:
 
 
 def _of_bar(*, known: bool, lacking: bool, doubt: str, f: Locale) -> str:
-    """How far a bar can be trusted, in words."""
-    _ = f.gettext
+    """How far a bar can be trusted, in words; `doubt`: its letters where not all of it was measured."""
     if lacking:
-        return _("incomplete") if known else _("missing")
-    return doubt or _("measured")
+        return f.gettext("incomplete") if known else f.gettext("missing")
+    return quality_words(doubt, complete=True, f=f)
 
 
-def _signs(columns: Sequence[Bar], marked: Mapping[date, str], f: Locale) -> Iterator[str]:
+def _by_day(letters: Mapping[tuple[date, int], str]) -> dict[date, str]:
+    found: dict[date, str] = {}
+    for (day, _slot), its in letters.items():
+        found[day] = found.get(day, "m") + its  # no day is all of what its marked hours are
+    return found
+
+
+def _signs(columns: Sequence[Bar], marked: Mapping[tuple[date, int], str], f: Locale) -> Iterator[str]:
     """What the signs above the bars mean; so many bars have none."""
     _ = f.gettext
-    suspect = _("partly suspect") in marked.values()
+    letters = {*"".join(marked.values())}
+    suspect, estimated = "s" in letters, "e" in letters
     if len(columns) > _MOST_LINES:
         if suspect:
             yield _("A part of it is estimated or suspect. The table says which.")
-        elif marked:
+        elif estimated:
             yield _("A part of it is estimated; the sum is exact. The table says which.")
+        elif marked:
+            yield _("A part of it was edited by a person. The table says which.")
         return
     signs = {bar.sign for bar in columns}
     if "q2" in signs:
         yield _("A ring above a bar: data is missing there.")
     if "w0" in signs and suspect:
         yield _("A dot above a bar: a part of it is estimated or suspect. The table says which.")
-    elif "w0" in signs:
+    elif "w0" in signs and estimated:
         yield _("A dot above a bar: a part of it is estimated; the sum is exact.")
-
-
-def quarters_due(figures: Figures, period: Period, key: tuple[date, int]) -> int:
-    """How many quarter hours of a bar should be known by now."""
-    day, slot = key
-    if period.step in LONG:
-        first, last = max(day, period.first), min(period.end_of_bar(day), period.last)
-        return figures.known_of({}, first, last).expected
-    due = figures.due(day)
-    wide = {"quarter": 1, "hour": HOUR}.get(period.step, 0)
-    if not wide or not due:
-        return due
-    starts = figures.calendar.quarters(day)
-    if len(starts) == DAY:
-        return max(0, min(wide, due - slot * wide))
-    return sum(figures.calendar.place(start)[1] // wide == slot for start in starts[:due])
+    elif "w0" in signs:
+        yield _("A dot above a bar: a part of it was edited by a person.")
 
 
 def _began(figures: Figures, period: Period, meter: str) -> date:
@@ -288,7 +196,8 @@ def hours_table(
             mine = [sums.get((day, hour)) for hour in range(24)]
             if any(value is not None for value in mine):
                 when = f"{f.short_day(day)} {f.short_weekday(day.weekday())}"
-                said = (when, name, _("incomplete") if day in lacking else marked.get(day, ""))
+                doubt = quality_words(marked[day], complete=True, f=f) if day in marked else ""
+                said = (when, name, _("incomplete") if day in lacking else doubt)
                 cells = ["" if value is None else measure.amount(value, f) for value in mine]
                 total = measure.amount(sum(value or 0 for value in mine), f)
                 rows.append((", ".join(part for part in said if part), total, *cells))
@@ -330,7 +239,7 @@ def _compared_bars(
     if last < first:
         return False, {}
     those = Period("range", first, last, period.step)
-    other = bars_of_meter(figures, those, meter)
+    other = bars_of_meter(figures, those, meter, in_bands=False)
     found = {}
     for key, place in shifted.items():
         # Beside what is not known as a whole nothing can be compared.
@@ -347,49 +256,3 @@ def before_name(period: Period, f: Locale) -> str:
     if period.step == "month":
         return _("the same month a year before")
     return _("the same weekday four weeks before")
-
-
-def band_names(figures: Figures, day: date, f: Locale) -> dict[str, str]:
-    """The names of the tariff's bands."""
-    _ = f.gettext
-    tariff = figures.tariff(day)
-    words = {"t1": _("daytime"), "t2": _("peak"), "t3": _("night"), "t0": _("all day")}
-    return {name: words.get(name, name) for name in tariff.names} if tariff else {}
-
-
-def _hours(figures: Figures, day: date, name: str) -> str:
-    """The hours of a band: 06–17; 22–06 over midnight."""
-    tariff = figures.tariff(day)
-    if tariff is None or all(band == name for band in tariff.bands):
-        return ""
-    mine = [hour for hour in range(24) if tariff.bands[hour] == name]
-    first = next(hour for hour in mine if tariff.bands[(hour - 1) % 24] != name)
-    last = next(hour for hour in mine if tariff.bands[(hour + 1) % 24] != name)
-    return f"{first:02}–{(last + 1) % 24:02}"
-
-
-def band_sums(view: EnergyView, figures: Figures, period: Period, days: SumsByDay, f: Locale) -> None:
-    """What each band of the tariff took, with its share."""
-    _ = f.gettext
-    names = band_names(figures, period.first, f)
-    if len(names) < 2:
-        return
-    parts = figures.bands(days)
-    total = sum(parts.values()) or 1
-    whole = figures.known_of(days, period.first, period.last).whole
-    # With as many digits as their sum has at the top of the page.
-    decimals = 0 if abs(total) >= _WHOLE else 1
-    shown = dict(zip(parts, shared_out([*parts.values()], 10 ** (3 - decimals)), strict=True))
-    shares = [round(part * _PER_CENT * _FINE / total) for part in parts.values()]
-    percents = dict(zip(parts, shared_out(shares, _FINE), strict=True))
-    for name in ("t2", "t1", "t3", *(each for each in parts if each not in CSS_OF_BAND)):
-        if name in parts:
-            hours = _hours(figures, period.first, name)
-            share = percents[name] / _FINE / _PER_CENT
-            text = _("%(share)s of all") % {"share": f.of_whole(share)}
-            amount = sum_in_short(f.number(shown[name] / 1000, decimals), whole=whole)
-            view.bands.append(
-                Band(CSS_OF_BAND.get(name, "fa"), f"{names[name]} {hours}".strip(), amount, text)
-            )
-    source = figures.tariff_source(period.first)
-    view.source = _("Hours of the tariff: %(source)s.") % {"source": source} if source else ""
