@@ -105,6 +105,45 @@ def test_a_torn_high_word_is_known_by_its_size_where_a_load_could_draw_as_much(
     assert "".join("Y" if each else "n" for each in judged(row, raw, step=900_000)[0]) == good
 
 
+HIGH_AND_LOW = f"0 u16 _hi 10000kWh fast\n1 u16 _lo kWh fast\n- sum {IMPORT} kWh fast of=_hi+_lo"
+MWH_AND_KWH = f"0 u32 _hi MWh fast\n2 u16 _lo kWh fast\n- sum {IMPORT} kWh fast of=_hi+_lo"
+SIXTEEN = f"0 u16 {IMPORT} kWh fast"
+BCD = f"0 bcd32 {IMPORT} kWh fast"
+BCD_CENT = f"0 bcd32 {IMPORT} 0.01kWh fast"
+TEN = f"0 u16 {IMPORT} 10kWh fast"
+
+
+@pytest.mark.parametrize(
+    ("rows", "step", "values", "good"),
+    [
+        (HIGH_AND_LOW, 10_000, [19990, 19995, 29999, 20003, 20007], "YYnYY"),  # the high part came first
+        (HIGH_AND_LOW, 10_000, [19990, 19995, 10000, 20003, 20007], "YYnYY"),
+        (HIGH_AND_LOW, 60_000, [19990, 19995, 29999, 20003, 20007], "YYnYY"),
+        (MWH_AND_KWH, 10_000, [19990, 19995, 20999, 20003, 20007], "YYnYY"),
+        (SIXTEEN, 10_000, [12345, 12346, 40000, 12346, 12347], "YYnYY"),
+        (SIXTEEN, 10_000, [12346, 40000, 12346, 12347], "YnYY"),  # the first rise that is seen
+        (BCD, 10_000, [19998, 19999, 29999, 20001, 20002], "YYnYY"),
+        (BCD_CENT, 10_000, [99.97, 99.98, 99.99, 199.99, 100.01, 100.02], "YYYnYY"),
+        # What is none: a step of ten, one that comes just after the start, a register that rises by the
+        # quarter hour, and by itself at a higher rate than before.
+        (TEN, 1_000, [12340, 12350, 12350, 12360], "YYYY"),
+        (CENT, 1_000, [1000.0, 1025.0, 1025.0], "YYY"),
+        (CENT, 900_000, [1000.0, 1025.0, 1990.0, 2900.0], "YYYY"),
+        (SIXTEEN, 60_000, [100, 101, 102, 103, 112, 121], "YYYYYY"),
+    ],
+)
+def test_no_rise_is_believed_that_no_building_draws(
+    rows: str, step: int, values: list[float], good: str
+) -> None:
+    """Also of a single word, of a sum of two registers, and of digits: another step is torn there."""
+    table, memory, said = driver(rows), CounterMemory(), ""
+    for at, value in enumerate(values):
+        reading = Reading("m", 1000 + at * step, {IMPORT: float(value)})
+        memory.judge(reading, table.rows, 1.0)
+        said += "n" if reading.suspect else "Y"
+    assert said == good
+
+
 def test_the_event_says_meter_quantity_and_both_values() -> None:
     _, events = judged(FLOAT, [40482.5, 0.0])
     assert [(event.kind, event.uptime, event.fields) for event in events] == [

@@ -325,13 +325,16 @@ class Closes(FakeBroker):
 
 
 @pytest.mark.parametrize("topic", [TOPICS.meters, TOPICS.state])
-async def test_a_topic_that_ends_the_connection_is_left_out_and_batches_flow(topic):
+async def test_a_topic_that_ends_the_connection_is_left_out_and_batches_flow(topic, caplog):
     async with (
         Closes(lambda t, _: t == topic) as broker,
         Running(settings(broker, protocol="3.1.1"), outbox(40)) as run,
     ):
         await until(lambda: run.stats.delivered_batches == 40, 60)
         await until(lambda: run.stats.connected and "gateway id" not in run.stats.last_error, 60)
+        await until(lambda: f"{topic} has " in caplog.text)
+        assert "allow larger messages" not in caplog.text, "larger ones are taken: it is not the size"
+        assert "allow this topic, and retained messages, in the broker's access list" in caplog.text
 
 
 async def test_where_all_that_stands_beside_the_batches_ends_the_connection_they_flow_alike():
@@ -432,13 +435,13 @@ def test_a_message_beside_the_batches_is_suspected_until_it_is_taken():
     data, meters, state = (f"submeter/v1/gw1/{name}" for name in ("data", "meters", "state"))
     objections = Objections(data)
     objections.ended([Flying(data, 900), Flying(meters, 1703)], 1.0)
-    assert not objections.suspects(meters)  # one of several
+    assert not objections.suspicion(meters)  # one of several
     objections.ended([Flying(meters, 1703)], 2.0)
-    assert objections.suspects(meters)
-    assert not objections.suspects(state)
+    assert objections.suspicion(meters)
+    assert not objections.suspicion(state)
     for message in (Flying(meters, 1703), Flying(state, 90)):  # it is believed when the next one was taken
         objections.acknowledged(message, 3.0)
-    assert not objections.suspects(meters)
+    assert not objections.suspicion(meters)
 
 
 class Limited(FakeBroker):

@@ -11,6 +11,7 @@ journal's readers to judge.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.catalogue import Row
@@ -42,6 +43,13 @@ _NEAR = 0x100
 """Raw steps of a high word, and how far from them a register may go on beside: a gain of so much is that of a
 torn high word, whatever a load may draw.
 """
+_BCD_WORD = 10_000
+_STEPS = 2.0
+"""Steps of a register that it may gain at once, however long ago it rose before."""
+_UNSEEN = 900_000
+"""ms that a register may have stood before it is seen to rise for the first time: some rise by the quarter
+hour.
+"""
 _DECIMAL = range(5, 13)
 """Digits of registers that start again after 99999 or more, whatever their words could hold."""
 ENERGY_UNITS = frozenset({"kWh", "kvarh", "kVAh"})
@@ -52,12 +60,13 @@ _FLOAT_HALF = 1 / 256
 
 @dataclass(slots=True)
 class _Register:
-    """`moduli` are where it starts again, `leap` is the least step of a torn half; both in the quantity's
-    unit.
+    """`moduli` are where it starts again, `leap` is the least step of a torn half, `step` what it gains at
+    least; all in the quantity's unit.
     """
 
     moduli: tuple[float, ...]
     leap: float
+    step: float
     energy: bool
     value: float
     at: int
@@ -142,7 +151,6 @@ class CounterMemory:
     def _new(self, name: str, value: float, at: int, scale: float) -> _Register:
         row = next(row for row in self._rows if row.name == name)
         parts = [part for _, part in row.terms] or [row]
-        unit = min(abs(part.factor) * scale for part in parts)
         moduli = {
             modulus * abs(part.factor) * size * scale * 10.0**power
             for part in parts
@@ -150,17 +158,24 @@ class CounterMemory:
             for size in _sizes(part)
             for power in (range(-3, 4) if part.scale_at is not None else (0,))
         }
-        torn = any(part.words > 1 for part in parts)
-        leap = (
-            float("inf")
-            if not torn
-            else 0.0
-            if any(part.type.startswith("float") for part in parts)
-            else (_WORD - _NEAR) * unit
-        )
+        step = min(abs(part.factor) * max(_sizes(part)) for part in parts) * scale
         quantity = QUANTITIES.get(name)
         energy = quantity is not None and quantity.unit in ENERGY_UNITS
-        return _Register(tuple(sorted(moduli)), leap, energy, value, at)
+        return _Register(tuple(sorted(moduli)), _torn_step(parts) * scale, step, energy, value, at)
+
+
+def _torn_step(parts: Sequence[Row]) -> float:
+    """The least step that a register makes when a part of it is of another moment, less what it may go on
+    beside; 0: a float, whose steps are as large as it is.
+    """
+    if any(part.type.startswith("float") and part.words > 1 for part in parts):
+        return 0.0
+    units = [abs(part.factor) for part in parts]
+    words = [_BCD_WORD if part.type.startswith("bcd") else _WORD for part in parts]
+    steps = [unit * word for unit, word, part in zip(units, words, parts, strict=True) if part.words > 1]
+    # Of a sum of a high and a low register each is read by itself.
+    steps += [unit for unit in units if unit > min(units)]
+    return min(steps, default=float("inf")) * (_WORD - _NEAR) / _WORD
 
 
 def energy_ratio(meter: Meter) -> float:
@@ -252,9 +267,14 @@ def _gain(register: _Register, before: float, value: float, at: int) -> float | 
 
 
 def _leaps(register: _Register, gain: float, at: int) -> bool:
-    """Whether a gain may be the step of a torn half: as big as that, and faster than anything before."""
+    """Whether a gain may be the step of a torn half: as big as that, and faster than anything before; or is
+    more than flows in any building.
+    """
     least = register.leap or _FLOAT_HALF * abs(register.value)
-    return gain >= least > 0.0 and _too_fast(register, gain, at)
+    if gain >= least > 0.0 and _too_fast(register, gain, at):
+        return True
+    elapsed = max(at - register.at, 1 if register.gains else _UNSEEN)
+    return register.energy and gain > _STEPS * register.step and 3_600_000.0 * gain / elapsed > MOST
 
 
 def _too_fast(register: _Register, gain: float, at: int) -> bool:

@@ -29,6 +29,7 @@ from gateway.wire import compress
 MAX_SIZE = 268_435_460
 """Bytes of the largest packet that MQTT has."""
 LARGER = "allow larger messages at the broker (mosquitto: max_packet_size, message_size_limit)"
+ALLOWED = "allow this topic, and retained messages, in the broker's access list"
 MAX_PLAIN_TRIES = 1000
 """Batches that a broker refused for their content and that are offered uncompressed."""
 
@@ -123,7 +124,9 @@ class Fitting:
         what = (
             f"{message.topic} has {size} bytes{packed} and the broker {takes}: it is left out, batches go on"
         )
-        self._troubles.begin(subject, what, LARGER)
+        # A batch of that size was taken: it is not the size.
+        is_large = self._limit is not None or least > self._objections.largest
+        self._troubles.begin(subject, what, LARGER if is_large else ALLOWED)
         self.left_out[message.topic] = None
         return None
 
