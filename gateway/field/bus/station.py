@@ -63,6 +63,12 @@ class Undecided(BadFrame):
         )
 
 
+def slower(unit: int, took: float) -> NoReply:
+    """What is said of one whose answer came so many s after the question, long after its time."""
+    hint = f"give it, or its bus, more time in gateway.yaml: timeout: {patience_after(took):g}s"
+    return NoReply(f"unit {unit} answered only after {took:.1f} s", hint=hint)
+
+
 def patience_after(took: float) -> float:
     """The s that a station gets whose answer took so long, in halves."""
     return min(math.ceil(2 * PATIENCE * took) / 2, LONGEST)

@@ -13,7 +13,7 @@ from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.bus.connection import Ended
 from gateway.field.bus.cost import Fit, prior
 from gateway.field.bus.doubts import LATEST, BusDoubts
-from gateway.field.bus.station import ENOUGH, FADE, Station, always_behind, patience_after
+from gateway.field.bus.station import ENOUGH, FADE, Station, always_behind, patience_after, slower
 from gateway.field.facts import MeterFacts
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.learnt import Learnt
@@ -28,6 +28,12 @@ FIRST = 2.5
 """s that a first silence may cost the others, if the gateway was never late: 95 % of a minute are theirs."""
 SERVING = 6.0
 """s that a gateway may serve one request, while it lets all others wait."""
+LISTENED = 5.0
+"""s after its time-out for which an answer without a number is listened for."""
+LISTENS = frozenset({1, 4, 16, 64, 256})
+"""Requests in vain before one that is listened behind."""
+LISTEN_AGAIN = 600.0
+"""s between two times of it on a line on which others answer."""
 
 
 class Transactions(BusDoubts):
@@ -55,6 +61,7 @@ class Transactions(BusDoubts):
         """Whether late replies come on this line; whether one was waited for and never came; and the same
         when several stations were not answered in a row.
         """
+        self._listened_at = float("-inf")
         self._silent_since = 0.0
         """When the first of the stations was asked that have not answered since."""
         self._late_from: tuple[int, float] = (-1, float("-inf"))
@@ -333,9 +340,11 @@ class Transactions(BusDoubts):
                     self._catch_up(station, run)
                 self.asked_at = port.sent_at
         except NoReply:
-            if not port.has_transaction_ids:
-                raise
-            return await self._overdue(station, run.count)
+            if port.has_transaction_ids:
+                return await self._overdue(station, run.count)
+            if self._may_listen(station):
+                await self._listen(station)
+            raise
         except Refused:
             if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(0)):
                 raise
@@ -343,6 +352,34 @@ class Transactions(BusDoubts):
             if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(run.count)):
                 return registers
         raise BadFrame(f"unit {station.unit}: an answer came before the question can have been heard")
+
+    def _may_listen(self, station: Station) -> bool:
+        """Whether to listen for a meter, or a converter, that is slower than any until now: for one that has
+        never answered, ever more seldom, and where others do answer for one of all in a while.
+        """
+        if self.bus.timeout is not None or station.facts.fixed("timeout") or station.answers:
+            return False
+        for_it_alone = station.timeouts == 0 and self.allowance == float("inf")
+        if not (for_it_alone or station.timeouts in LISTENS) or self.allowance - self.spent < LISTENED:
+            return False
+        others = any(other.answers for other in self._stations)
+        return not others or time.monotonic() - self._listened_at >= LISTEN_AGAIN
+
+    async def _listen(self, station: Station) -> None:
+        """For an answer long after its time. It says how much time the station needs, and nothing of its
+        registers: without a number it may be that to an earlier question. Raises NoReply where it came.
+        """
+        self._listened_at = time.monotonic()
+        try:
+            await self.port.overdue(LISTENED)
+        except (NoReply, BadFrame):
+            return
+        except Refused:
+            pass
+        took = self.port.heard_at - self.port.sent_at
+        self._was_late(station, took)
+        self.were_late.append(station)
+        raise slower(station.unit, took)
 
     async def _overdue(self, station: Station, count: int) -> Registers:
         """The answer to the last question after its time-out: a gateway asks its own meters with patience
