@@ -16,7 +16,8 @@ from gateway.energy.building import (
     counter_of,
 )
 from gateway.energy.calendar import Calendar
-from gateway.energy.checks.meter import Plausibility, from_future
+from gateway.energy.checks.meter import from_future
+from gateway.energy.checks.meters import MeterChecks
 from gateway.energy.checks.register import Context, Finding, KeptFinding
 from gateway.energy.day_sum import HOURS, DaySum, day_sum, sum_of_quarters
 from gateway.energy.engine.edges import QUARTER, shares
@@ -56,9 +57,9 @@ __all__ = [
     "KeptFinding",
     "Manifest",
     "Memory",
+    "MeterChecks",
     "MeterSeries",
     "Past",
-    "Plausibility",
     "PollCounts",
     "PollHours",
     "Register",

@@ -52,6 +52,8 @@ class TreeMeter:
     parent: str | None = None
     class_: str = "B"
     ct_class: str | None = None
+    is_plant: bool = False
+    """It counts what a plant generates."""
 
 
 @dataclass(frozen=True, slots=True)

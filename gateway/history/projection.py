@@ -24,8 +24,8 @@ from gateway.energy import (
     Finding,
     Interval,
     Manifest,
+    MeterChecks,
     MeterSeries,
-    Plausibility,
     base_unit,
     from_future,
     shares,
@@ -110,7 +110,7 @@ class Projection:
         """Meter → names in its newest reading, and what is used of them: a meter has the same ones poll after
         poll.
         """
-        self._watches: dict[str, Plausibility] = {}
+        self._checks = MeterChecks(lambda meter: context(meter, "active_energy_import"), meters)
         self._findings = Findings(history.known("findings"))
         self._tree = TreeWatch(history, meters, tell_all=self._findings.are_new)
         self._polls = unpacked_polls(history.known("polls"))
@@ -273,16 +273,12 @@ class Projection:
 
     def _watch(self, reading: Reading, t: int) -> None:
         """Whether what the meter says of the moment can be."""
-        watch = self._watches.get(reading.meter)
-        if watch is None:
-            watch = self._watches[reading.meter] = self._plausibility(reading.meter)
         believed = reading.values
         if reading.suspect:
             believed = {name: value for name, value in believed.items() if name not in reading.suspect}
-        self._tell(reading.meter, [("", finding) for finding in watch.take(t, believed)])
-
-    def _plausibility(self, meter: str) -> Plausibility:
-        return Plausibility.of(self._context(meter, "active_energy_import"))
+        self._tell(
+            reading.meter, [("", finding) for finding in self._checks.take(reading.meter, t, believed)]
+        )
 
     def _meter(self, meter: str) -> MeterSeries:
         series = self._meters[meter] = MeterSeries(
@@ -349,7 +345,7 @@ class Projection:
         """Write days and what is known in one commit. Raises HistoryError."""
         state = {
             _FORMAT: {meter: series.state() for meter, series in self._meters.items()},
-            "watches": {meter: watch.state() for meter, watch in self._watches.items()},
+            **self._checks.state(),
             "offsets": self._offsets,
             "held": {boot: [dumped(each) for each in held] for boot, held in self._held.items()},
             **self._dense.state(),
@@ -368,8 +364,7 @@ class Projection:
     def _note_what_lasts(self) -> None:
         for meter, series in self._meters.items():
             newest = series.newest or 0
-            if (watch := self._watches.get(meter)) is not None:
-                self._findings.lasts(meter, "", watch.lasting, newest)
+            self._findings.lasts(meter, "", self._checks.lasting(meter), newest)
             for quantity in series.quantities:
                 if (counter := series.series(quantity)) is not None:
                     self._findings.lasts(meter, quantity, counter.lasting, newest)
@@ -379,11 +374,9 @@ class Projection:
             state = json.loads(zlib.decompress(packed))
             for meter, series in state[_FORMAT].items():
                 self._meter(meter).restore(series)
-            for meter, watch in state["watches"].items():
-                self._watches[meter] = self._plausibility(meter)
-                self._watches[meter].restore(watch)
-                if self._findings.are_new:
-                    self._watches[meter].tell_again()
+            self._checks.restore(state)
+            if self._findings.are_new:
+                self._checks.tell_again()
             self._offsets = state["offsets"]
             self._held = {boot: deque(map(loaded, held)) for boot, held in state["held"].items()}
             self._dense.restore(state)

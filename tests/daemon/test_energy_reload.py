@@ -310,6 +310,16 @@ def test_the_engine_begins_without_what_only_the_page_needs(tmp_path, monkeypatc
     opened = open_projection(Loaded(with_file, {}, {}), oldest=None)
     with contextlib.closing(opened.history):
         assert opened.history.sums.meters == BuildingMeters(("main",), (("hvac", "auto"),))
+        sun = {"active_power": 9.0}
+        balance = {"active_power_l1": 1.2, "active_power_l2": -1.3, "active_power_l3": 1.0}
+        balance |= {f"voltage_l{k}n": 230.0 for k in (1, 2, 3)} | {f"current_l{k}": 6.0 for k in (1, 2, 3)}
+        found = [
+            finding.kind
+            for k in range(10)
+            for meter, values in (("hvac", sun), ("main", balance))
+            for finding in opened._checks.take(meter, START + k * MINUTE, values)
+        ]
+        assert found == []
     with pytest.raises(pytest.fail.Exception):
         describe.building_facts(with_file)
 

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from gateway.energy import BASE, GRAIN, Calendar, Context, Finding, Interval, Memory, Plausibility, Series
+from gateway.energy import BASE, GRAIN, Calendar, Context, Finding, Interval, Memory, Series
 from gateway.energy.checks.meter import (
     PERSIST,
     WEEK,
+    Plausibility,
     from_future,
     identities,
     jump,

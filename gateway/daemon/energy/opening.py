@@ -66,8 +66,9 @@ def open_projection(loaded: Loaded, *, oldest: int | None, distrust: str = "") -
     opened.sums.meters = _building(config)
     if opened.found.damaged and oldest is not None:
         opened.note_lost(datetime.fromtimestamp(oldest / 1000, zone).date())
+    plants = {plant for plant, _ in opened.sums.meters.plants}
     meters = [
-        energy.tree.TreeMeter(each.id, each.parent, each.class_, each.ct_class)
+        energy.tree.TreeMeter(each.id, each.parent, each.class_, each.ct_class, each.id in plants)
         for each in config.meters
         if each.enabled
     ]

@@ -176,8 +176,8 @@ class Plausibility:
         """
         self._primary, self._least = primary, least
         self._low_voltage = low_voltage
-        self._smallest = max(LEAST, LOADED * (primary or 0.0) * _PHASE_KV)
-        """KVA from which on identities are judged."""
+        self.smallest = max(LEAST, LOADED * (primary or 0.0) * _PHASE_KV)
+        """KVA from which on identities are judged, and a phase is."""
         self._runs: dict[str, int] = {}
         self._week: int | None = None
         self._highest = 0.0
@@ -187,13 +187,17 @@ class Plausibility:
         """Of the meter of which this is known."""
         return cls(context.ct_primary, context.ct_least, low_voltage=context.voltage <= LOW_VOLTAGE)
 
-    def take(self, t: int, values: Mapping[str, float]) -> Iterator[Finding]:
-        """Take in what was read at `t` (ms UTC)."""
+    def take(self, t: int, values: Mapping[str, float], *, may_feed_in: bool = False) -> Iterator[Finding]:
+        """Take in what was read at `t` (ms UTC). `may_feed_in`: a plant behind it gives, so that a phase that
+        gives while others draw says nothing of the wiring.
+        """
         for kind, flaw in (
-            ("identity", identities(values, self._smallest)),
+            ("identity", identities(values, self.smallest)),
             ("network", network(values, low_voltage=self._low_voltage)),
             ("wiring", wiring(values, self._primary)),
         ):
+            if may_feed_in and kind == "wiring":
+                continue
             if flaw is None:
                 self._runs.pop(kind, None)
                 continue
