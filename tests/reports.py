@@ -349,6 +349,32 @@ REPORTED = (
         "reads made shorter, nothing left out",
         "field/test_silent_read.py::test_reads_over_a_converters_buffer_are_made_shorter",
     ),
+    Found(
+        "a meter that sleeps: the first request after a pause of 1 to 8 s is not answered",
+        "0 of 180 polls, at any interval that is longer",
+        "180 of 180 from the second minute on, asked twice at once; said",
+        "field/test_left_out.py::test_a_meter_that_sleeps_is_read",
+        "field/test_left_out.py::test_who_slept_and_is_gone_is_not_asked_twice_for_ever",
+    ),
+    Found(
+        "a serial meter that answers only every second request",
+        "0 of 180 polls, and all its registers left out",
+        "179 of 180; said, with what to do",
+        "field/test_left_out.py::test_a_meter_that_answers_every_second_request_is_read",
+        "field/test_left_out.py::test_without_that_neither_is_read",
+    ),
+    Found(
+        "a serial meter that answers in the name of another unit",
+        "never believed, and called another master, a second meter at its address, or a damaged line",
+        "never believed, and called that (`submeter doctor`)",
+        "commissioning/test_doctor_line.py::test_a_meter_that_answers_in_the_name_of_another_is_called_that",
+    ),
+    Found(
+        "a meter whose answers take 1.5 s, looked at by `submeter doctor`",
+        "the line is sound: each answer was taken for that to the next question",
+        "slow answers, with the time-out to write",
+        "commissioning/test_doctor_line.py::test_a_meter_whose_answers_all_come_late_is_not_called_sound",
+    ),
 )
 
 ATTACKED = (

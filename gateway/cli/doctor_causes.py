@@ -66,11 +66,15 @@ CAUSES: Final = {
     ),
     "slow_answers": (
         N_("It answers later than is waited for (address %(address)s)."),
-        N_("write timeout: 2s for this meter, then: submeter reload"),
+        N_("write timeout: %(patience)s for this meter, then: submeter reload"),
     ),
     "not_kept": (
         N_("The meter has not kept its setting: it answers at address %(there)s, %(setting)s."),
         N_("set address and rate at its display again, and leave the menu by saving (is it locked?)"),
+    ),
+    "other_unit": (
+        N_("Asked at address %(address)s it answers in the name of %(there)s, so no answer is believed."),
+        N_("set one address in the meter and in the converter before it, and write it as address: here"),
     ),
     "silent_meter": (
         N_("No answer at address %(address)s, while others answer or could."),

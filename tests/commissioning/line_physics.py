@@ -77,6 +77,8 @@ class LineMeter:
     gap: float = 0.0
     busy: bool = False
     reversed: bool = False
+    named: int | None = None
+    """The unit that it gives as its own."""
     quiet_since: float = -1e9
 
 
@@ -162,7 +164,7 @@ class LineModel:
             return
         pdu = bytes((request[0] | 0x80, 6)) if early else meter.slave.respond(request)
         begin = end + meter.setting.silence + meter.turnaround + self.rng.uniform(0, meter.jitter)
-        frame = rtu_frame(unit, pdu)
+        frame = rtu_frame(unit if meter.named is None else meter.named, pdu)
         bits = bits_of(frame, meter.setting)
         talk = Talk(
             number, begin, bits, 1 / meter.setting.baudrate, meter.lead, 1.2 - meter.distance,

@@ -5,6 +5,7 @@ product's own code in time that passes at once.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from faulty_sites import LIBRARY, FaultySite, LiveImage, _retabled, draw_site
@@ -107,6 +108,32 @@ def test_a_transformer_on_another_conductor_is_no_column_off_by_a_power_of_ten(t
     found = worst_first(site.examined().found)
     assert {each.cause for each in found} <= {"wiring", "wiring_unsure"}
     assert found
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_meter_that_answers_in_the_name_of_another_is_called_that(beside) -> None:
+    """It was called another master, a second meter at its address, or a damaged line."""
+    site, _ = site_of("eastron-sdm630")
+    (meter,) = site.model.meters
+    meter.named = 1
+    if beside:
+        other, image = site_of("eastron-sdm630")
+        sound = replace(other.model.meters[0], slave=Slave(8, image))
+        site.model.meters.append(sound)
+        site.targets.append(replace(site.targets[0], id="m8", unit=8))
+    found = site.examined().found
+    assert [(each.cause, each.meter) for each in found] == [("other_unit", "m7")]
+    assert (found[0].facts["address"], found[0].facts["there"]) == (7.0, 1.0)
+
+
+@pytest.mark.parametrize(("seconds", "patience"), [(1.2, "2s"), (1.5, "3s"), (3.0, "6s")])
+def test_a_meter_whose_answers_all_come_late_is_not_called_sound(seconds, patience) -> None:
+    """Each was taken for the answer to the question after its own."""
+    site, _ = site_of("eastron-sdm630")
+    site.model.meters[0].turnaround = seconds
+    (found,) = site.examined().found
+    assert (found.cause, found.meter) == ("slow_answers", "m7")
+    assert found.facts["patience"] == patience
 
 
 def test_an_adapter_that_falls_off_now_and_then_is_waited_for() -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from gateway.catalogue import Driver, load_driver, load_text
 from gateway.cli.drivers import command
 from gateway.cli.language import speaking
+from gateway.commissioning.plausibility.fit import hypotheses
 from gateway.commissioning.plausibility.tried_table import TriedTable, try_table
 from gateway.config.schema import Meter, SerialBus
 from gateway.demo.simulator.serial_line import SerialLine
@@ -87,6 +88,21 @@ async def test_addresses_off_by_one_are_found(stack: ExitStack) -> None:
     off = {address + 1: word for address, word in float_registers(TRUE).items()}
     result = await tried(stack, driver(), WordImage({0: 0, **off}, functions=(4,)))
     assert str(result.proposals[0].change) == "every address 1 higher"
+
+
+async def test_no_address_below_the_first_one_is_proposed(stack: ExitStack) -> None:
+    """Its rows begin at 0, and everything would be right one register lower."""
+    off = {address - 1: word for address, word in float_registers(TRUE).items()}
+    off.pop(-1)
+    result = await tried(stack, driver(), WordImage(off, functions=(4,)))
+    assert not result.good
+    assert [str(each.change) for each in result.proposals if each.change.shift < 0] == []
+
+
+@pytest.mark.parametrize(("first", "shifts"), [(0, {0, 1}), (1, {-1, 0, 1}), (65_534, {-1, 0})])
+def test_addresses_move_no_further_than_there_are(first: int, shifts: set[int]) -> None:
+    rows = driver(f"\n  {first} float32 voltage_l1n V fast decimals=2\n").rows
+    assert {change.shift for change in hypotheses(rows)} == shifts
 
 
 async def test_the_other_function_code_is_found(stack: ExitStack) -> None:

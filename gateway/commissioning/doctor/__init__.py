@@ -2,7 +2,7 @@
 
 from gateway.commissioning.doctor.bus import BusSurroundings, PortAccess, RealPorts, examine_bus
 from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, ExaminedPart, Observation, worst_first
-from gateway.commissioning.doctor.line.measure import LineProgress
+from gateway.commissioning.doctor.line.reads import LineProgress
 from gateway.commissioning.doctor.machine import MachineView, examine_machine
 from gateway.commissioning.doctor.targets import Target, target_of
 from gateway.commissioning.doctor.uplink import SampleBatch, examine_uplink

@@ -8,7 +8,7 @@ import asyncio
 import struct
 from typing import Final
 
-from gateway.commissioning.doctor.line.measure import MeasuredLine
+from gateway.commissioning.doctor.line.reads import MeasuredLine
 from gateway.commissioning.doctor.line.traces import trace_of
 from gateway.commissioning.doctor.targets import Target
 from gateway.commissioning.scan import HostProbe

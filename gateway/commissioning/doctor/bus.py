@@ -12,7 +12,8 @@ from gateway.commissioning.doctor.asking import HostAsk, LineAsk
 from gateway.commissioning.doctor.diagnosis import Diagnosis, ExaminedPart, SentenceFacts
 from gateway.commissioning.doctor.host import judge_host, measure_host
 from gateway.commissioning.doctor.line.judge import judge_line
-from gateway.commissioning.doctor.line.measure import LineMeasurement, LineProgress, MeasuredLine
+from gateway.commissioning.doctor.line.measure import LineMeasurement
+from gateway.commissioning.doctor.line.reads import LineProgress, MeasuredLine
 from gateway.commissioning.doctor.line.traces import Elsewhere, LineTraces
 from gateway.commissioning.doctor.line.ways import ConverterLine, PortLine
 from gateway.commissioning.doctor.machine import kernel_losses

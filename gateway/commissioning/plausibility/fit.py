@@ -87,7 +87,7 @@ class TableChange:
             first = min((row.address for row in driver.rows if row.words), default=0)
             found.append(
                 f"registers: add {self.shift} to every address (0x{first:04X} becomes "
-                f"0x{max(first + self.shift, 0):04X})"
+                f"0x{first + self.shift:04X})"
             )
         if self.kind == "amount":
             found.append("registers: type u16 and sign=bit15, type u32 and sign=bit31")
@@ -198,10 +198,19 @@ async def _read_words(
     return True
 
 
-def hypotheses() -> Iterator[TableChange]:
-    """Every change, the written table first."""
-    for function, shift, order, kind in product((None, 3, 4), (0, -1, 1), (None, *ORDERS), (None, *KINDS)):
+def hypotheses(rows: Iterable[Row]) -> Iterator[TableChange]:
+    """Every change of these rows, the written table first."""
+    shifts = _shifts(rows)
+    for function, shift, order, kind in product((None, 3, 4), shifts, (None, *ORDERS), (None, *KINDS)):
         yield TableChange(function, shift, order, kind)
+
+
+def _shifts(rows: Iterable[Row]) -> list[int]:
+    """By how much addresses may be off: by none that would leave what Modbus can address."""
+    spans = [span for row in rows for span in row.spans]
+    first = min((span.address for span in spans), default=0)
+    end = max((span.end for span in spans), default=0)
+    return [shift for shift in (0, -_REACH, _REACH) if first + shift >= 0 and end + shift <= _ADDRESSES]
 
 
 def apply(rows: Iterable[Row], change: TableChange) -> tuple[Row, ...]:
@@ -220,7 +229,7 @@ def _changed(row: Row, change: TableChange) -> Row:
     return replace(
         row,
         function=change.function or row.function,
-        address=min(max(row.address + change.shift, 0), _ADDRESSES - row.words),
+        address=row.address + change.shift,
         type=kind,
         order=change.order or row.order,
         # A whole number may lack its step of ten: it is judged with the step, not by the bounds of the bare
@@ -272,7 +281,7 @@ def propose(driver: Driver, words: RegisterWords) -> list[TableProposal]:
     rows = tuple(row for row in driver.rows if not row.attribute)
     written = score(judge(*read_from(rows, words)))
     seen: dict[tuple[tuple[str, float], ...], TableProposal] = {}
-    for change in hypotheses():
+    for change in hypotheses(rows):
         proposal = weigh(rows, change, words)
         if sum(finding.good is True for finding in proposal.findings) < LEAST:
             continue
@@ -300,7 +309,7 @@ def by_places(driver: Driver, words: RegisterWords) -> TableProposal | None:
     rows = tuple(row for row in driver.rows if not row.attribute)
     places = {(span.function, span.address, span.end) for row in rows for span in row.spans}
     found: dict[frozenset[tuple[int, int, int]], TableProposal] = {}
-    for function, shift in product((None, 3, 4), (0, -_REACH, _REACH)):
+    for function, shift in product((None, 3, 4), _shifts(rows)):
         change = TableChange(function, shift)
         spans = [span for row in apply(rows, change) for span in row.spans]
         whole = all((span.function, at) in words for span in spans for at in range(span.address, span.end))

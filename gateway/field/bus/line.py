@@ -16,11 +16,11 @@ from contextlib import suppress
 from gateway.common.wait import sleep_exactly
 from gateway.config import SerialBus
 from gateway.errors import BadFrame, NoReply, OthersTalk, Refused
-from gateway.field.bus import odd_replies
+from gateway.field.bus import left_out, odd_replies
 from gateway.field.bus.connection import Ended
 from gateway.field.bus.doubts import GIVEN_UP, LATEST
+from gateway.field.bus.one_at_a_time import OneAtATime
 from gateway.field.bus.station import LEFT, Station, Undecided
-from gateway.field.bus.transaction import SERVING, Transactions
 from gateway.field.port.contract import ReadSeries, Registers, words_of
 from gateway.field.port.difference import OddReply
 
@@ -38,8 +38,6 @@ UNUSED = 0.25
 """s at most that nobody wanted the line and that may be made use of later: nobody loses a poll by that."""
 BABBLE = 2.0
 """s that a line which does not fall silent is waited for."""
-SERVES = (SERVING, LATEST, 15.0)
-"""s that a gateway may be at one request: asked again is after the first, the second, and the third."""
 OWES, LAST_UNIT = 2, 247
 """Replies in a row that are those of earlier requests, after which a gateway is asked for a unit that nobody
 has; the last one that there can be.
@@ -48,13 +46,11 @@ ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 
 
-class BusLine(Transactions):
+class BusLine(OneAtATime):
     """One physical bus: the silence before a request, and what may be believed after a time-out."""
 
     _unused = 0.0
     """s in which nobody wanted the line, of late."""
-    _waited_in_vain = float("-inf")
-    """When it was last waited for that a gateway has served another one, and it was not that."""
 
     @property
     def silence_before(self) -> tuple[float, float]:
@@ -142,57 +138,6 @@ class BusLine(Transactions):
                 return registers
             await self.open()
 
-    def _served_other(self, station: Station) -> bool:
-        """Whether a gateway was still at the request of another unit, which had been given up, when this
-        station was asked last.
-        """
-        unit, heard_at = self._late_from
-        return unit != station.unit and heard_at >= self.port.sent_at
-
-    async def _while_serving(
-        self, station: Station, serving: tuple[Station, float] | None, *, dropped: bool
-    ) -> tuple[Station, float] | None:
-        """Wait while a gateway may be at the request of another unit, which was given up: that one, and the s
-        since it was asked. None when there is none, or this one has never answered, or enough was waited for.
-
-        One that was `dropped` without a word has been well until now, and the other one has not: else it is
-        rather that both have gone, or the line.
-        """
-        if not station.answers or self._waited_in_vain >= self.port.heard_at:
-            return None
-        if dropped and not self.port.has_transaction_ids:
-            return None  # a converter has no queue: it is noise
-        given_up = [each for each in self._stations if each is not station and each.missed_at >= each.last]
-        other = serving[0] if serving else max(given_up, key=lambda each: each.last, default=None)
-        if other is None or (
-            dropped and not serving and (station.timeouts > 1 or (other.answers and other.timeouts < 2))
-        ):
-            return None
-        asked, now = self.port.sent_at, time.monotonic()
-        most = next((most for most in SERVES if other.last + most > asked), 0.0)
-        if not most:
-            if serving:
-                self._waited_in_vain = now
-            return None
-        await self._until(other.last + most)
-        self.spent += time.monotonic() - asked
-        return other, most
-
-    def _served(self, other: Station, seconds: float) -> None:
-        """A gateway is at the request of a unit that does not answer for up to so many s, and serves nobody
-        meanwhile: that one is waited for, which lost meters pay.
-        """
-        if self.bus.timeout is not None or other.facts.fixed("timeout"):
-            self._pays, other.in_vain = True, False
-        elif other.facts.timeout < seconds and other.facts.learn("timeout", seconds):
-            log.info(
-                "bus %s: a request to unit %d, which does not answer, keeps the others waiting for up to "
-                "%g s: from now on it has them",
-                self.name,
-                other.unit,
-                seconds,
-            )
-
     async def _hung_up(self, station: Station) -> NoReply:
         """What a request is whose connection ends each time, without a byte: not answered, as others may be.
         Raises BusDown when there is no other connection.
@@ -210,13 +155,19 @@ class BusLine(Transactions):
         """An answer that is the station's own: no difference from the standard that is not constant, no
         second copy.
         """
+        idle = time.monotonic() - station.last
         try:
             registers = await self._clean(station, run)
+            left_out.asked_once(station, idle)
         except OddReply as odd:
             await odd_replies.believe(self, station, odd)
             registers = await self._clean(station, run)
         except OthersTalk:  # it was not to be heard: once more
             registers = await self._clean(station, run)
+        except NoReply:
+            if not left_out.may_be_awake(self, station, idle):
+                raise
+            registers = await self._at_once(station, run, idle)
         port = self.port
         if port.refuted or self.plain:
             odd_replies.doubt(self, station)
@@ -227,6 +178,17 @@ class BusLine(Transactions):
                 if each.unit == port.repeats.unit:
                     each.answered_twice()
         return await self._own(station, run, registers)
+
+    async def _at_once(self, station: Station, run: ReadSeries, idle: float) -> Registers:
+        """What was not answered once more: the meter may have slept."""
+        began, answered = time.monotonic(), False
+        try:
+            registers = await self._clean(station, run)
+            answered = True
+        finally:
+            self.spent += time.monotonic() - began
+            left_out.asked_twice(self, station, idle, answered=answered)
+        return registers
 
     async def _own(self, station: Station, run: ReadSeries, registers: Registers) -> Registers:
         """The answer, or that to the same read once more, which is no second copy of another one. Raises
@@ -277,6 +239,7 @@ class BusLine(Transactions):
         """An exchange without doubt."""
         if not self.port.has_transaction_ids:
             await self._quiet(station)
+            checked = bool(station.unanswered)
             for _ in range(ATTEMPTS):
                 if not station.unanswered:
                     break
@@ -286,11 +249,11 @@ class BusLine(Transactions):
                 raise BadFrame(
                     f"bus {self.name}: there is no silence in which unit {station.unit} could be heard"
                 )
-            registers = await self._exchange(station, run)
+            registers = await self._asked(station, run, checked=checked)
             if self.is_shared:
                 await self._listen_behind(station, run)
             return registers
-        await self._until(self._free_for(station))
+        await self._free(station)
         if run.count in station.unanswered:
             # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
             if station.misfits >= OWES:
@@ -299,11 +262,24 @@ class BusLine(Transactions):
                 await self._exchange(station, run)
                 station.has_answered((run.function, run.address, run.count))
             await self._resync(station, run)
-            await self._until(self._free_for(station))
+            await self._free(station)
         registers = await self._exchange(station, run)
         station.has_answered((run.function, run.address, run.count))
         if station.unanswered:
             self.all_answered(station)
+        return registers
+
+    async def _asked(self, station: Station, run: ReadSeries, *, checked: bool) -> Registers:
+        """An exchange without doubt, behind one in vain where the station needs that. `checked`: a check read
+        was answered right before.
+        """
+        seconds = await left_out.leave_out(self, station, run, self._quiet)
+        try:
+            registers = await self._exchange(station, run)
+        except NoReply:
+            left_out.missed(self, station, checked=checked, left_out=seconds)
+            raise
+        left_out.answered(self, station, left_out=seconds)
         return registers
 
     async def _listen_behind(self, station: Station, run: ReadSeries) -> None:
@@ -330,10 +306,11 @@ class BusLine(Transactions):
         self.spent += time.monotonic() - began
         await self.silence_of(station)
 
-    def _free_for(self, station: Station) -> float:
-        """When a station behind numbered replies may be asked."""
+    async def _free(self, station: Station) -> None:
+        """Wait until a station behind numbered replies may be asked."""
         silence = max(self.silence, station.min_gap)
-        return max(self.port.heard_at + silence, station.last + station.pause, self.silent_until)
+        free_at = max(self.port.heard_at + silence, station.last + station.pause, self.silent_until)
+        await self._until(free_at)
 
     async def _quiet(self, station: Station) -> None:
         """Silence before a frame: t3.5 on the line, the station's own gap, the late-answer bound. Strays

@@ -147,6 +147,20 @@ class Station:
     """Replies in a row that have its number, and may be those of earlier requests."""
     in_vain: bool = False
     """Whether a reply that it owed was waited for, and never came."""
+    sleeps: int = 0
+    """How often it is still asked a second time, at once, when it does not answer; 0: that never helped."""
+    sleeps_after: float = float("inf")
+    """The shortest s without a request after which that helped."""
+    in_step: int = 0
+    """Readings in a row that were missed right after a check read was answered."""
+    try_at_step: int = 3
+    """So many, and it is tried whether it answers only every second request."""
+    left_out: float = 0.0
+    """s that it takes to ask one request in vain before each reading, where it answers only every second one;
+    0: it is none of those.
+    """
+    left_out_times: int = 0
+    """Readings in a row that were answered behind such a request."""
     copies: bool = False
     """Whether it has answered twice."""
     alike: int = 0
@@ -165,7 +179,8 @@ class Station:
     @property
     def cost(self) -> Cost:
         """What a read of it takes, by all that was measured."""
-        return self.fit.cost
+        cost = self.fit.cost
+        return Cost(cost.a + self.left_out, cost.b) if self.left_out else cost
 
     def latency(self, floor: float, first: float, most: float, *, waiting: bool) -> float:
         """Seconds that it has to begin its answer; twice as many when we are `waiting` for a silent one."""

@@ -250,8 +250,7 @@ class Transactions(BusDoubts):
         station.heard(run.count, took, turn)
         if not self.port.has_transaction_ids:
             station.compare((run.function, run.address, run.count), registers, sent_at)
-        faded = FADE * self.slowest
-        self.slowest = max(faded, turn)
+        self.slowest = max(FADE * self.slowest, turn)
         self.turn_around.add(turn)
 
     def _replied(self, station: Station, sent_at: float, heard_at: float) -> None:
@@ -362,8 +361,8 @@ class Transactions(BusDoubts):
         for_it_alone = station.timeouts == 0 and self.allowance == float("inf")
         if not (for_it_alone or station.timeouts in LISTENS) or self.allowance - self.spent < LISTENED:
             return False
-        others = any(other.answers for other in self._stations)
-        return not others or time.monotonic() - self._listened_at >= LISTEN_AGAIN
+        again = time.monotonic() - self._listened_at >= LISTEN_AGAIN
+        return again or not any(other.answers for other in self._stations)
 
     async def _listen(self, station: Station) -> None:
         """For an answer long after its time. It says how much time the station needs, and nothing of its

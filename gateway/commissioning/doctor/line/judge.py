@@ -5,6 +5,7 @@ trouble. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gateway.commissioning.doctor.diagnosis import Diagnosis, Evidence, SentenceFacts, Severity
@@ -16,20 +17,45 @@ from gateway.commissioning.doctor.targets import Target
 _HARMS: Final = frozenset(
     {"bias", "termination", "interference", "second_master", "duplicate", "too_fast", "slow_answers"}
 )
+_NAMED: Final = 3
+_NAMED_SHARE: Final = 0.8
+"""Answers in the name of one other unit, and their share, from which that is no chance."""
+_PATIENCE: Final = 2.0
+"""s at least that a slow meter is given; twice what it took."""
 _WARNS: Final = 0.05
 """Share of failed reads up to which a disturbed line only may become worse."""
 
 
 def judge_line(part: str, measured: LineTraces, targets: Sequence[Target]) -> list[Diagnosis]:
     """Everything that is wrong with a line and its meters, as far as its bytes show it."""
+    names = {name: unit for name, reads in measured.reads.items() if (unit := _in_name_of(reads)) is not None}
+    found = [
+        Diagnosis(part, "other_unit", 0.95, "stops", target.id, (), {
+            "address": float(target.unit), "there": float(names[target.id]),
+        })
+        for target in targets
+        if target.id in names
+    ]  # fmt: skip
+    reads = {name: reads for name, reads in measured.reads.items() if name not in names}
+    if names and not reads:
+        return found
+    measured = replace(measured, reads=reads)
     seen = symptoms(measured)
-    found = []
     if seen.ill:
         found.append(_of_line(part, measured, targets, seen))
     if not seen.nobody:
         disturbed = any(each.cause not in METER_CAUSES for each in found)
         found += _silent_ones(part, measured, targets, disturbed=disturbed)
     return found
+
+
+def _in_name_of(reads: Sequence[Trace]) -> int | None:
+    """The other unit in whose name a meter gives its answers, if it does."""
+    units = {trace.as_unit for trace in reads if trace.as_unit is not None}
+    named = sum(trace.as_unit is not None for trace in reads)
+    if len(units) != 1 or named < _NAMED or named < _NAMED_SHARE * len(reads):
+        return None
+    return units.pop()
 
 
 def _of_line(part: str, measured: LineTraces, targets: Sequence[Target], seen: Symptoms) -> Diagnosis:
@@ -86,6 +112,8 @@ def _worst(measured: LineTraces, cause: str) -> str:
     """The meter that a cause of one meter is about."""
 
     def weight(name: str) -> tuple[float, float]:
+        if cause == "slow_answers":
+            return float(sum(trace.late for trace in measured.reads[name])), 0.0
         reads = measured.reads[name]
         voices = len(set(measured.serials.get(name, ()))) > 1 or sum(t.answers > 1 for t in reads) >= 2
         known = [trace for trace in reads if trace.known]
@@ -98,6 +126,7 @@ def _meter_facts(measured: LineTraces, targets: Sequence[Target], meter: str) ->
     target = next((each for each in targets if each.id == meter), None)
     reads = measured.reads.get(meter, [])
     facts: SentenceFacts = {"address": float(target.unit if target else 0), "meter_bad": bad_share(reads)}
+    facts["patience"] = f"{max(_PATIENCE, 2 * max((trace.took for trace in reads), default=0.0)):.0f}s"
     if serials := sorted(set(measured.serials.get(meter, ()))):
         facts["serials"] = ", ".join(serials)
     return facts

@@ -7,106 +7,38 @@ It asks little of a sound line and more of one that shows something, within `LON
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from itertools import cycle
-from typing import Final, Protocol
+from typing import Final
 
-from gateway.catalogue import Row, Span
-from gateway.commissioning.doctor.line.traces import Elsewhere, LineTraces, Trace, idle_of, trace_of
+from gateway.catalogue import Row
+from gateway.commissioning.doctor.line.reads import FIRST_WAIT, LINGER, LONGEST, LineProgress, LineReads
+from gateway.commissioning.doctor.line.traces import Elsewhere, LineTraces, trace_of
 from gateway.commissioning.doctor.targets import Target
-from gateway.commissioning.scan import LineCounters, LineSetting, RawExchange, placed
+from gateway.commissioning.scan import LineSetting
 from gateway.errors import BusDown
 from gateway.field import Replies, decode, registers_of, sealed
 
-LONGEST: Final = 90.0
-"""s that one line may take before the search at other settings."""
 _LEAST: Final = 10.0
 """s that a line is watched for where somebody answers."""
 _LISTEN: Final = 1.0
 _LISTEN_AGAIN: Final = 5.0
-_FIRST_WAIT: Final = 0.5
-"""s for a meter that has never answered."""
 _SEARCH_WAIT: Final = 0.15
 _FIRST: Final = 3
+_LISTENED_FOR: Final = 4
+"""Silent meters whose answer may rather come late."""
 _MORE: Final = 5
 _DOUBT: Final = 24
 _RELAXED: Final = 0.3
 """s of rest before every second read of a line in doubt: who only fails when asked at once shows himself."""
 _SERIALS: Final = 4
 _AGAIN: Final = 6
-_LINGER: Final = 0.06
-"""s behind an answer in which a second one would come."""
-_BACK: Final = 8.0
-"""s that a lost port is waited for."""
 _MOST_SOUGHT: Final = 4
 """Meters that are asked for at every other setting."""
 
 
-class MeasuredLine(Protocol):
-    """A line that bytes can be sent on; `now` and `rest` are its clock."""
-
-    name: str
-    setting: LineSetting | None
-
-    def open(self) -> None:
-        """Open it. Raises BusDown."""
-
-    def close(self) -> None:
-        """Close the port or the connection, so that others can open it."""
-
-    def use(self, setting: LineSetting) -> None:
-        """Go on at another setting. Raises BusDown."""
-
-    def raw(self, sent: bytes, wait: float, linger: float = 0.0) -> RawExchange:
-        """Send and listen. Raises BusDown."""
-
-    def counters(self) -> LineCounters | None:
-        """What the port's driver has counted."""
-
-    def now(self) -> float:
-        """Seconds on its clock."""
-
-    def rest(self, seconds: float) -> None:
-        """Let time pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class LineProgress:
-    """Where the measurement of a line is: `stage` is a word of the words, `left` s at most."""
-
-    stage: str
-    meter: str
-    left: float
-
-
-Tell = Callable[[LineProgress], None]
-
-
-class LineMeasurement:
-    """One line and the meters that the configuration has on it. `settings`: all that a search may try, the
-    likelier first.
-    """
-
-    def __init__(
-        self,
-        line: MeasuredLine,
-        targets: Sequence[Target],
-        *,
-        silence: float = 0.0,
-        settings: Iterable[LineSetting] = (),
-        tell: Tell = lambda _: None,
-    ) -> None:
-        self.traces = LineTraces(line.setting)
-        self._line, self._targets = line, list(targets)
-        self._silence = silence
-        self._settings = list(settings)
-        self._tell = tell
-        self._wait: dict[str, float] = {}
-        self._asked_at = -1e9
-        self._newest = ""
-        """The meter that was asked last."""
-        self._began = line.now()
+class LineMeasurement(LineReads):
+    """The measurement of one line."""
 
     def run(self) -> LineTraces:
         """Measure; the line must be open. Raises BusDown only when it never worked."""
@@ -125,8 +57,13 @@ class LineMeasurement:
 
     def _measure(self) -> None:
         self._listen(_LISTEN)
+        listened = 0
         for target in self._targets:
-            self._ask(target, "first", [target.short] * _FIRST)
+            self._ask(target, "first", [target.short])
+            if not self.traces.of(target.id)[-1].size and listened < _LISTENED_FOR:
+                listened += 1
+                self._hear_late(target)
+            self._ask(target, "first", [target.short] * (_FIRST - 1))
         if any(trace.known for trace in self.traces.every()):
             for target in self._targets:
                 if self._answers(target):
@@ -143,98 +80,12 @@ class LineMeasurement:
                 self._listen(_LISTEN_AGAIN)
             self._seek_all()
 
-    # ---- asking
-
     def _watch(self) -> None:
         """Ask on at ease until it was watched for long: falling adapters and bursts leave sound seconds."""
         there = cycle([target for target in self._targets if self._answers(target)])
         while self._spent() < _LEAST:
             target = next(there)
             self._ask(target, "more", [target.short, target.long], pause=_RELAXED)
-
-    def _ask(self, target: Target, stage: str, spans: Iterable[Span], *, pause: float = 0.0) -> None:
-        reads = self.traces.of(target.id)
-        for span in spans:
-            self._tell(LineProgress(stage, target.id, max(0.0, LONGEST - self._spent())))
-            linger = _LINGER if pause or stage == "first" else 0.0
-            self._newest = target.id
-            reads.append(self._read(target, span, pause=pause, linger=linger))
-
-    def _read(self, target: Target, span: Span, *, pause: float = 0.0, linger: float = 0.0) -> Trace:
-        """One read; without `linger` the next one may follow at once. The port may vanish and come back."""
-        function, address, count = span.function, span.address, span.words
-        own = max(target.gap, self._silence)
-        pdu = struct.pack(">BHH", function, address, count)
-        before = self._line.counters()
-        self._rest(own + pause)
-        at = self._line.now()
-        try:
-            heard = self._line.raw(sealed(target.unit, pdu), self._patience(target), linger)
-        except BusDown:
-            self._lost()
-            return Trace(target.unit, at, count, "silent", pause=pause)
-        self._asked_at = self._line.now()
-        self._early(heard.early, at)
-        trace = trace_of(heard, unit=target.unit, function=function, count=count, at=at, pause=pause)
-        self.traces.echo = self.traces.echo or heard.data.startswith(heard.sent)
-        if trace.good:
-            self._wait[target.id] = max(self._wait.get(target.id, 0.0), 4 * trace.took + 0.1)
-        after = self._line.counters()
-        if before is None or after is None:
-            return trace
-        marks = sum((after.frame - before.frame, after.parity - before.parity, after.breaks - before.breaks))
-        return replace(trace, marks=max(0, marks))
-
-    def _patience(self, target: Target) -> float:
-        known = self._wait.get(target.id)
-        return known if known is not None else max(_FIRST_WAIT, target.patience or 0.0)
-
-    def _rest(self, gap: float) -> None:
-        """Keep the line quiet for `gap` s since the last exchange."""
-        since = self._line.now() - self._asked_at
-        if since < gap:
-            self._line.rest(gap - since)
-
-    def _early(self, data: bytes, at: float) -> None:
-        """What came between two reads: a late answer belongs to the read before it."""
-        if not data:
-            return
-        units = {frame[0] for _, frame in placed(data)}
-        for target in self._targets:
-            reads = self.traces.of(target.id)
-            if reads and reads[-1].unit in units and not reads[-1].good and at - reads[-1].at < 10:
-                reads[-1] = replace(reads[-1], late=True)
-                units.discard(reads[-1].unit)
-                return
-        idle = idle_of(data, 0.0)
-        self.traces.note_idle(replace(idle, noise=0))
-        reads = self.traces.of(self._newest) if self._newest else []
-        if reads and idle.noise:
-            reads[-1] = replace(reads[-1], tail=reads[-1].tail + idle.noise)
-
-    def _lost(self) -> None:
-        """The port has vanished: wait for it. Raises BusDown when it does not come back."""
-        self.traces.losses += 1
-        until = self._line.now() + _BACK
-        self._line.close()
-        while True:
-            self._line.rest(0.5)
-            try:
-                self._line.open()
-            except BusDown:
-                if self._line.now() >= until:
-                    raise
-            else:
-                return
-
-    def _listen(self, seconds: float) -> None:
-        self._tell(LineProgress("listen", "", max(0.0, LONGEST - self._spent())))
-        try:
-            heard = self._line.raw(b"", seconds)
-        except BusDown:
-            self._lost()
-            return
-        self.traces.note_idle(idle_of(heard.early + heard.data, seconds))
 
     def _serial(self, target: Target) -> None:
         """Its serial number, several times: two meters at one address take turns."""
@@ -243,7 +94,7 @@ class LineMeasurement:
             return
         reads = self.traces.of(target.id)
         for _ in range(_SERIALS):
-            trace = self._read(target, row.spans[0], linger=_LINGER)
+            trace = self._read(target, row.spans[0], linger=LINGER)
             reads.append(trace)
             if trace.outcome == "answer" and (number := _serial_number(row, trace.words)):
                 self.traces.note_serial(target.id, number)
@@ -278,9 +129,6 @@ class LineMeasurement:
 
     def _answers(self, target: Target) -> bool:
         return any(trace.known for trace in self.traces.of(target.id))
-
-    def _spent(self) -> float:
-        return self._line.now() - self._began
 
     # ---- looking elsewhere
 
@@ -372,7 +220,7 @@ class LineMeasurement:
         """Whether somebody answers at that address now, in two attempts."""
         span = target.short
         pdu = struct.pack(">BHH", span.function, span.address, span.words)
-        wait = max(_SEARCH_WAIT, min(_FIRST_WAIT, target.patience or 0.0)) + 4 * setting.character
+        wait = max(_SEARCH_WAIT, min(FIRST_WAIT, target.patience or 0.0)) + 4 * setting.character
         for _ in range(2):
             self._rest(self._silence)
             try:

@@ -24,8 +24,9 @@ class Trace:
     `at`: s on the wire's clock. `count`: registers asked for. `pause`: s of rest before it beyond what the
     meter wants. `took`: s to the first byte. `lead`, `tail`: bytes before and behind the answer that are no
     frame. `head`: a damaged answer begins as it should. `answers`: whole answers of this unit. `masters`:
-    requests of others. `others`: whole answers of other units. `size`: bytes heard. `breaks`: nothing but
-    NULs came. `marks`: characters that the port's driver counted as damaged.
+    requests of others. `others`: whole answers of other units; `as_unit`: the one in whose name what was
+    asked for came, and nothing else. `size`: bytes heard. `breaks`: nothing but NULs came. `marks`: damaged
+    characters, as the port's driver counts them.
     """
 
     unit: int
@@ -41,11 +42,12 @@ class Trace:
     answers: int = 0
     masters: int = 0
     others: int = 0
+    as_unit: int | None = None
     size: int = 0
     breaks: bool = False
     marks: int = 0
     late: bool = False
-    """Its answer came when it was not waited for any more."""
+    """Its answer came when it is not waited for any more."""
     words: tuple[int, ...] = ()
 
     @property
@@ -60,8 +62,10 @@ class Trace:
 
     @property
     def known(self) -> bool:
-        """Whether the meter has shown itself: an answer, or one that begins as it should."""
-        return self.good or self.head
+        """Whether the meter has shown itself: an answer, one that begins as it should, a late one, or one in
+        another's name.
+        """
+        return self.good or self.head or self.late or self.as_unit is not None
 
     @property
     def bits(self) -> int:
@@ -143,6 +147,8 @@ def trace_of(
     mine = [(start, frame) for start, frame in found if _answers(frame, unit, function, count)]
     rest = [frame for start, frame in found if not _answers(frame, unit, function, count)]
     masters = sum(asks(frame) for frame in rest)
+    alone = len(data) == sum(map(len, rest)) and len(rest) == 1
+    as_unit = rest[0][0] if alone and _answers(rest[0], rest[0][0], function, count) else None
     base = Trace(
         unit,
         at,
@@ -153,6 +159,7 @@ def trace_of(
         answers=len(mine),
         masters=masters,
         others=len(rest) - masters,
+        as_unit=as_unit,
         size=len(data),
     )
     left = len(data) - sum(len(frame) for _, frame in found)

@@ -1,0 +1,139 @@
+"""Meters that leave requests out: the first one after a pause, for they sleep meanwhile, or every second one.
+
+The first kind is asked once more at once, when that was tried and it answered. The second kind does not help
+itself by that: where replies have no number, a reading that was missed is followed by a check read of another
+length, and that by the next reading, so that it answers every check read and no reading, for ever. What it is
+to leave out then is a check read, too, of a length that the reading has not: should that be answered late, it
+is not taken for the reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.errors import NoReply, Refused
+from gateway.field.bus.station import Station
+from gateway.field.bus.transaction import Transactions
+from gateway.field.port.contract import ReadSeries
+
+log = logging.getLogger(__name__)
+
+SILENT = (5, 20, 80)
+"""Requests in a row without an answer after which the next one follows at once: it may be awake by then."""
+SELDOM = 256
+"""The same later on: after each so many."""
+IDLE = 0.75
+"""s without a request, from which a meter may sleep; one that needs silence between two needs less."""
+ASLEEP, GONE = 8, 1
+"""How often one that sleeps is asked twice in a row in vain; then it is gone, and may come back."""
+BACK = 5
+"""Requests in a row without an answer between two such times then."""
+IN_STEP, TRIES = 3, 3
+"""Readings in a row that were missed right after a check read was answered, before it is tried whether a
+meter leaves out every second request; and readings that one may miss that does.
+"""
+CONFIRMED = 8
+"""Readings behind a request that was left out, before it is told: noise may look like one."""
+Quiet = Callable[[Station], Coroutine[Any, Any, None]]
+
+
+def may_be_awake(line: Transactions, station: Station, idle: float) -> bool:
+    """Whether to ask a station once more, at once, that has not answered after `idle` s without a request."""
+    silent = station.timeouts
+    tried = silent % BACK == 0 if station.sleeps else silent in SILENT or silent % SELDOM == 0
+    return (station.sleeps > GONE or tried) and idle >= IDLE and line.may_learn and line.port.connected
+
+
+def asked_twice(line: Transactions, station: Station, idle: float, *, answered: bool) -> None:
+    """Whether the second of two requests in a row was answered, of which the first was not."""
+    if not answered:
+        station.sleeps -= station.sleeps > GONE
+        return
+    if not station.sleeps:
+        station.sleeps_after = idle
+        log.info(
+            "bus %s: unit %d answered only when it was asked a second time, at once: from now on it is, "
+            "whenever it does not answer",
+            line.name,
+            station.unit,
+        )
+    station.sleeps, station.sleeps_after = ASLEEP, min(idle, station.sleeps_after)
+
+
+def asked_once(station: Station, idle: float) -> None:
+    """It answered at once, after so many s without a request: then it does not sleep by then."""
+    if station.sleeps and idle >= station.sleeps_after:
+        station.sleeps = 0
+
+
+def missed(line: Transactions, station: Station, *, checked: bool, left_out: float) -> None:
+    """A reading was missed: right after a check read was answered (`checked`), or one was left out."""
+    station.in_step = station.in_step + 1 if checked or left_out else 0
+    if left_out:
+        _in_vain(station)
+    if station.left_out and station.in_step >= TRIES:
+        _end(line, station)
+
+
+def answered(line: Transactions, station: Station, *, left_out: float) -> None:
+    """A reading was answered; where one was `left_out` before, for so many s, that has another length."""
+    station.in_step, station.try_at_step = 0, IN_STEP
+    if not left_out:
+        return
+    line.all_answered(station)
+    station.left_out = station.left_out or left_out
+    station.left_out_times += 1
+    if station.left_out_times == CONFIRMED:
+        log.warning(
+            "bus %s: unit %d answers only every second request: it is asked twice for each → restart it; "
+            "if that does not help, it needs another firmware",
+            line.name,
+            station.unit,
+        )
+
+
+async def leave_out(line: Transactions, station: Station, run: ReadSeries, quiet: Quiet) -> float:
+    """Ask what is not answered, where the reading would not be: the s that this took, 0 when it was answered.
+    `quiet` waits for the silence before a request. Raises like `read`.
+    """
+    known = bool(station.left_out)  # then it is what the meter takes
+    if not known and (station.in_step < station.try_at_step or not line.may_learn):
+        return 0.0
+    began = time.monotonic()
+    try:
+        for _ in range(2):
+            station.unanswered[run.count] = began  # another length than this
+            read = station.probe(began, (run.function, run.address, run.count))
+            del station.unanswered[run.count]
+            if not known:
+                await asyncio.sleep(IDLE)  # one that needs silence between two requests answers then
+            try:
+                await line.check_read(station, *read)
+            except NoReply:
+                await quiet(station)
+                return time.monotonic() - began
+            except Refused:
+                pass
+            await quiet(station)
+    finally:
+        if not known:
+            line.spent += time.monotonic() - began
+    _in_vain(station)  # it answers two in a row
+    if known:
+        _end(line, station)
+    return 0.0
+
+
+def _in_vain(station: Station) -> None:
+    """That was not it: it is tried again ever more seldom."""
+    station.try_at_step = 2 * max(station.in_step, IN_STEP)
+
+
+def _end(line: Transactions, station: Station) -> None:
+    if station.left_out_times >= CONFIRMED:
+        log.info("bus %s: unit %d answers each request again, or none", line.name, station.unit)
+    station.left_out, station.left_out_times = 0.0, 0

@@ -1,0 +1,199 @@
+"""Meters that sleep until they are asked, and meters that answer only every second request. On virtual time,
+but for the last ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+
+import pytest
+from field_parts import driver, meter, pattern
+from odd_devices import Client, line_to, seated
+from odd_port import SERIAL, SHORT, TCP, Bench, OddPort, running
+
+from gateway.config.schema import Bus
+from gateway.errors import NoReply
+from gateway.field.bus import left_out
+from gateway.field.meter.reader import MeterTask
+
+EVERY = 8
+MINUTES = 30
+ONE, SINGLY = "function: 4", "function: 4, max_registers: 1"
+
+
+def every_second(asked: int):
+    """Unit 1 answers the even ones of its requests; `asked`: how many there were."""
+
+    def silent(_: OddPort, unit: int, *__: int) -> bool:
+        nonlocal asked
+        asked += unit == 1
+        return unit == 1 and asked % 2 == 1
+
+    return silent
+
+
+def asleep_after(seconds: float):
+    """Unit 1 hears nothing after so long without a request."""
+    last = float("-inf")
+
+    def silent(_: OddPort, unit: int, *__: int) -> bool:
+        nonlocal last
+        if unit != 1:
+            return False
+        before, last = last, time.monotonic()
+        return last - before > seconds
+
+    return silent
+
+
+async def polled(bus: Bus, silent, reads: str, interval: int) -> tuple[float, float, tuple]:
+    """The share of whole polls of the meter, of those of another one, and what is not asked any more."""
+    port = OddPort(silent, has_transaction_ids=bus is TCP)
+    tasks = [MeterTask(meter(unit, interval=f"{interval}s"), driver(reads=reads)) for unit in (1, 2, 3)]
+    async with running(bus, tasks, port) as bench:
+        await asyncio.sleep(60 * MINUTES)
+        return _share(bench, "m1", interval), _share(bench, "m2", interval), bench.facts().skip
+
+
+def _share(bench: Bench, name: str, interval: int) -> float:
+    whole = sum(len(reading.values) == EVERY for reading in bench.of(name))
+    return whole / (60 * MINUTES / interval)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("asked", [0, 1])
+@pytest.mark.parametrize(
+    ("reads", "interval"),
+    [(ONE, 3), (SHORT, 3), (ONE, 10), (SHORT, 10), (SINGLY, 10), (ONE, 60), (SINGLY, 60)],
+)
+async def test_a_meter_that_answers_every_second_request_is_read(asked, reads, interval) -> None:
+    own, others, skipped = await polled(SERIAL, every_second(asked), reads, interval)
+    assert own >= 0.93
+    assert others >= 0.95
+    assert not skipped
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("bus", [SERIAL, TCP])
+@pytest.mark.parametrize("seconds", [0.9, 3.0, 8.0])
+@pytest.mark.parametrize(("reads", "interval"), [(ONE, 3), (SHORT, 10), (SINGLY, 10), (ONE, 60), (SHORT, 60)])
+async def test_a_meter_that_sleeps_is_read(bus, seconds, reads, interval) -> None:
+    own, others, skipped = await polled(bus, asleep_after(seconds), reads, interval)
+    assert own >= 0.95
+    assert others >= 0.95
+    assert not skipped
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("silent", [every_second(0), asleep_after(3.0)])
+async def test_without_that_neither_is_read(silent, monkeypatch) -> None:
+    """The control."""
+    monkeypatch.setattr(left_out, "may_be_awake", lambda *_: False)
+    monkeypatch.setattr(left_out, "leave_out", lambda *_: asyncio.sleep(0, 0.0))
+    own, others, _ = await polled(SERIAL, silent, ONE, 10)
+    assert own <= 0.1
+    assert others >= 0.95
+
+
+@pytest.mark.virtual_time
+async def test_who_slept_and_is_gone_is_not_asked_twice_for_ever(caplog) -> None:
+    caplog.set_level(logging.INFO)
+    port = OddPort(asleep_after(3.0), has_transaction_ids=False)
+    tasks = [MeterTask(meter(unit, interval="10s"), driver()) for unit in (1, 2)]
+    async with running(SERIAL, tasks, port) as bench:
+        await asyncio.sleep(300)
+        assert caplog.text.count("unit 1 answered only when it was asked a second time") == 1
+        station = bench.worker.meters["m1"].reader.station
+        assert station.sleeps == left_out.ASLEEP
+        port.dead = {1}
+        await asyncio.sleep(1200)
+        assert station.sleeps == left_out.GONE
+        assert _share(bench, "m2", 10) * MINUTES * 60 >= 0.95 * 1500
+        port.dead = set()
+        await bench.until(lambda: bool(bench.of("m1")[-1].values), 600)
+
+
+@pytest.mark.virtual_time
+async def test_noise_is_neither(caplog) -> None:
+    chance = random.Random(7)
+    port = OddPort(lambda *_: chance.random() < 0.3, has_transaction_ids=False)
+    tasks = [MeterTask(meter(unit, interval="10s"), driver(reads=SHORT)) for unit in (1, 2, 3)]
+    async with running(SERIAL, tasks, port):
+        await asyncio.sleep(6 * 3600)
+    assert "every second request" not in caplog.text
+
+
+@pytest.mark.virtual_time
+async def test_what_answers_each_request_again_is_asked_once_again(caplog) -> None:
+    caplog.set_level(logging.INFO)
+    odd = every_second(0)
+    port = OddPort(odd, has_transaction_ids=False)
+    async with running(SERIAL, [MeterTask(meter(1, interval="10s"), driver())], port) as bench:
+        await asyncio.sleep(400)
+        assert caplog.text.count("unit 1 answers only every second request") == 1
+        assert bench.worker.health().predicted > 0.02  # what it takes is known
+        port.unanswering = lambda *_: False
+        await asyncio.sleep(60)
+        asked, polls = len(port.asked), len(bench.of("m1"))
+        await asyncio.sleep(600)
+        assert len(port.asked) - asked == len(bench.of("m1")) - polls
+    assert "answers each request again" in caplog.text
+
+
+@pytest.mark.virtual_time
+async def test_a_read_that_is_never_answered_is_none_of_them(caplog) -> None:
+    port = OddPort(
+        lambda _, unit, __, at, count: unit == 1 and at <= 30 < at + count, has_transaction_ids=False
+    )
+    tasks = [MeterTask(meter(unit, interval="10s"), driver()) for unit in (1, 2)]
+    async with running(SERIAL, tasks, port) as bench:
+        await asyncio.sleep(600)
+        assert [span[1] for span in bench.facts().skip] == [30]
+        assert len(bench.of("m1")[-1].values) == EVERY - 1
+    assert "every second request" not in caplog.text
+
+
+def leaves_out(sleeps: float = 0.0):
+    """Each unit leaves out every second request, or the first one after so many s."""
+
+    async def serve(client: Client) -> None:
+        asked, last = 0, float("-inf")
+        while True:
+            request = await client.rtu_request()
+            asked, before, last = asked + 1, last, time.monotonic()
+            if last - before < sleeps if sleeps else asked % 2 == 0:
+                client.send_rtu(request.unit, request.answer)
+
+    return serve
+
+
+async def _reads(line, who, turns: int, pause: float) -> int:
+    """How many of so many reads were answered; each with its own registers."""
+    answered = 0
+    for first in range(1000, 1000 + 100 * turns, 100):
+        try:
+            assert await line.read(who, 4, first, 2) == pattern(1, first, 2)
+            answered += 1
+        except NoReply:
+            pass
+        await asyncio.sleep(pause)
+    return answered
+
+
+@pytest.fixture
+def short(monkeypatch) -> None:
+    """A time-out of a tenth of what it is behind a network."""
+    monkeypatch.setattr("gateway.field.bus.doubts.LATENCY", {True: (0.05, 0.1, 0.2), False: (0.05, 0.1, 0.2)})
+
+
+async def test_on_a_real_line_every_second_request_brings_its_own_registers(short) -> None:
+    async with line_to(leaves_out(), kind="rtu-over-tcp", timeout="100ms") as (line, _):
+        assert await _reads(line, seated(line), 24, 0.0) >= 16
+
+
+async def test_on_a_real_line_who_is_woken_gives_its_own_registers(short) -> None:
+    async with line_to(leaves_out(sleeps=0.6), kind="rtu-over-tcp", timeout="100ms") as (line, _):
+        assert await _reads(line, seated(line), 16, 0.8) >= 9
