@@ -28,8 +28,8 @@ SELDOM = 256
 """The same later on: after each so many."""
 IDLE = 0.75
 """s without a request, from which a meter may sleep; one that needs silence between two needs less."""
-ASLEEP, GONE = 8, 1
-"""How often one that sleeps is asked twice in a row in vain; then it is gone, and may come back."""
+ASLEEP, RARELY = 8, 1
+"""How often one that sleeps is asked twice in a row in vain; and what is left then: it may come back."""
 BACK = 5
 """Requests in a row without an answer between two such times then."""
 IN_STEP, TRIES = 3, 3
@@ -45,13 +45,13 @@ def may_be_awake(line: Transactions, station: Station, idle: float) -> bool:
     """Whether to ask a station once more, at once, that has not answered after `idle` s without a request."""
     silent = station.timeouts
     tried = silent % BACK == 0 if station.sleeps else silent in SILENT or silent % SELDOM == 0
-    return (station.sleeps > GONE or tried) and idle >= IDLE and line.may_learn and line.port.connected
+    return (station.sleeps > RARELY or tried) and idle >= IDLE and line.may_learn and line.port.connected
 
 
 def asked_twice(line: Transactions, station: Station, idle: float, *, answered: bool) -> None:
     """Whether the second of two requests in a row was answered, of which the first was not."""
     if not answered:
-        station.sleeps -= station.sleeps > GONE
+        station.sleeps -= station.sleeps > RARELY
         return
     if not station.sleeps:
         station.sleeps_after = idle
