@@ -16,8 +16,11 @@ from odd_port import SERIAL, SHORT, TCP, Bench, OddPort, running
 
 from gateway.config.schema import Bus
 from gateway.errors import NoReply
+from gateway.field import refused
 from gateway.field.bus import left_out
+from gateway.field.bus.doubts import GATEWAYS
 from gateway.field.meter.reader import MeterTask
+from gateway.field.port.contract import Registers
 
 EVERY = 8
 MINUTES = 30
@@ -59,8 +62,11 @@ async def polled(bus: Bus, silent, reads: str, interval: int) -> tuple[float, fl
 
 
 def _share(bench: Bench, name: str, interval: int) -> float:
-    whole = sum(len(reading.values) == EVERY for reading in bench.of(name))
-    return whole / (60 * MINUTES / interval)
+    """Of the second half of the time, in which what had to be found out is known; no reading may be missing
+    where one is whole.
+    """
+    polls = 30 * MINUTES // interval
+    return sum(len(reading.values) == EVERY for reading in bench.of(name)[-polls:]) / polls
 
 
 @pytest.mark.virtual_time
@@ -71,7 +77,7 @@ def _share(bench: Bench, name: str, interval: int) -> float:
 )
 async def test_a_meter_that_answers_every_second_request_is_read(asked, reads, interval) -> None:
     own, others, skipped = await polled(SERIAL, every_second(asked), reads, interval)
-    assert own >= 0.93
+    assert own >= 0.95
     assert others >= 0.95
     assert not skipped
 
@@ -105,13 +111,13 @@ async def test_who_slept_and_is_gone_is_not_asked_twice_for_ever(caplog) -> None
     tasks = [MeterTask(meter(unit, interval="10s"), driver()) for unit in (1, 2)]
     async with running(SERIAL, tasks, port) as bench:
         await asyncio.sleep(300)
-        assert caplog.text.count("unit 1 answered only when it was asked a second time") == 1
+        assert caplog.text.count("unit 1 answers only when it is asked a second time") == 1
         station = bench.worker.meters["m1"].reader.station
         assert station.sleeps == left_out.ASLEEP
         port.dead = {1}
         await asyncio.sleep(1200)
         assert station.sleeps == left_out.RARELY
-        assert _share(bench, "m2", 10) * MINUTES * 60 >= 0.95 * 1500
+        assert _share(bench, "m2", 10) >= 0.95
         port.dead = set()
         await bench.until(lambda: bool(bench.of("m1")[-1].values), 600)
 
@@ -194,6 +200,59 @@ async def test_on_a_real_line_every_second_request_brings_its_own_registers(shor
         assert await _reads(line, seated(line), 24, 0.0) >= 16
 
 
-async def test_on_a_real_line_who_is_woken_gives_its_own_registers(short) -> None:
+async def test_on_a_real_line_who_is_woken_gives_its_own_registers(short, monkeypatch) -> None:
+    monkeypatch.setattr(left_out, "LONG", left_out.IDLE)
     async with line_to(leaves_out(sleeps=0.6), kind="rtu-over-tcp", timeout="100ms") as (line, _):
         assert await _reads(line, seated(line), 16, 0.8) >= 9
+
+
+class Unready(OddPort):
+    """Unit 1 refuses the first request after 5 s without one; or its gateway does, at the time-out."""
+
+    code, last = 2, float("-inf")
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+        before = self.last
+        if unit == 1:
+            self.last = time.monotonic()
+        if unit == 1 and self.last - before > 5.0:
+            self.asked.append((unit, function, address, count))
+            self.sent_at = self.last
+            await asyncio.sleep(timeout if self.code in GATEWAYS else self.latency)
+            self.heard_at = time.monotonic()
+            raise refused(unit, self.code)
+        return await super().read(unit, function, address, count, timeout)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("code", [2, 3, 4, 5, 6, 10, 11])
+@pytest.mark.parametrize("bus", [SERIAL, TCP])
+@pytest.mark.parametrize("reads", [ONE, SHORT])
+async def test_who_refuses_the_first_request_after_a_pause_is_read_whole(code, bus, reads) -> None:
+    port = Unready(has_transaction_ids=bus is TCP)
+    port.code = code
+    tasks = [MeterTask(meter(unit, interval="10s"), driver(reads=reads)) for unit in (1, 2, 3)]
+    async with running(bus, tasks, port) as bench:
+        await asyncio.sleep(60 * MINUTES)
+        assert _share(bench, "m1", 10) >= 0.9
+        assert _share(bench, "m2", 10) >= 0.95
+        assert not bench.facts().skip
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("bus", [SERIAL, TCP])
+@pytest.mark.parametrize("reads", [ONE, SHORT])
+async def test_several_that_sleep_are_read(bus, reads) -> None:
+    """Several alike on a line are the rule: all are due at one time, and none has time to spare."""
+    last: dict[int, float] = {}
+
+    def silent(_: OddPort, unit: int, *__: int) -> bool:
+        before, last[unit] = last.get(unit, float("-inf")), time.monotonic()
+        return last[unit] - before > 8.0
+
+    port = OddPort(silent, has_transaction_ids=bus is TCP)
+    tasks = [MeterTask(meter(unit, interval="10s"), driver(reads=reads)) for unit in (1, 2, 3)]
+    async with running(bus, tasks, port) as bench:
+        await asyncio.sleep(60 * MINUTES)
+        shares = [_share(bench, name, 10) for name in ("m1", "m2", "m3")]
+        assert min(shares) >= 0.9, shares

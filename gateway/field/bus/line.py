@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 
 from gateway.common.wait import sleep_exactly
 from gateway.config import SerialBus
@@ -155,19 +156,24 @@ class BusLine(OneAtATime):
         """An answer that is the station's own: no difference from the standard that is not constant, no
         second copy.
         """
-        idle = time.monotonic() - station.last
+        idle, answers = time.monotonic() - station.last, station.answers
         try:
             registers = await self._clean(station, run)
-            left_out.asked_once(station, idle)
+            left_out.asked_once(self, station, idle)
         except OddReply as odd:
             await odd_replies.believe(self, station, odd)
             registers = await self._clean(station, run)
         except OthersTalk:  # it was not to be heard: once more
             registers = await self._clean(station, run)
-        except NoReply:
-            if not left_out.may_be_awake(self, station, idle):
+        except (NoReply, Refused) as error:
+            if station.answers != answers:  # the one to re-synchronise by was
+                left_out.was_awake(station, idle)
                 raise
-            registers = await self._at_once(station, run, idle)
+            if not left_out.may_be_awake(self, station, idle, error):
+                left_out.asked_in_vain(station, idle)
+                raise
+            again = partial(self._clean, station, run)
+            registers = await left_out.ask_at_once(self, station, idle, error, again)
         port = self.port
         if port.refuted or self.plain:
             odd_replies.doubt(self, station)
@@ -178,17 +184,6 @@ class BusLine(OneAtATime):
                 if each.unit == port.repeats.unit:
                     each.answered_twice()
         return await self._own(station, run, registers)
-
-    async def _at_once(self, station: Station, run: ReadSeries, idle: float) -> Registers:
-        """What was not answered once more: the meter may have slept."""
-        began, answered = time.monotonic(), False
-        try:
-            registers = await self._clean(station, run)
-            answered = True
-        finally:
-            self.spent += time.monotonic() - began
-            left_out.asked_twice(self, station, idle, answered=answered)
-        return registers
 
     async def _own(self, station: Station, run: ReadSeries, registers: Registers) -> Registers:
         """The answer, or that to the same read once more, which is no second copy of another one. Raises

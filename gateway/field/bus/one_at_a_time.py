@@ -41,7 +41,11 @@ class OneAtATime(Transactions):
             return None
         if dropped and not self.port.has_transaction_ids:
             return None  # a converter has no queue: it is noise
-        given_up = [each for each in self._stations if each is not station and each.missed_at >= each.last]
+        given_up = [
+            each
+            for each in self._stations
+            if each is not station and each.missed_at >= each.last and not (each.sleeps or each.woken)
+        ]
         other = serving[0] if serving else max(given_up, key=lambda each: each.last, default=None)
         if other is None or (
             dropped and not serving and (station.timeouts > 1 or (other.answers and other.timeouts < 2))

@@ -151,6 +151,14 @@ class Station:
     """How often it is still asked a second time, at once, when it does not answer; 0: that never helped."""
     sleeps_after: float = float("inf")
     """The shortest s without a request after which that helped."""
+    awake_after: float = 0.0
+    """The longest s without a request after which it answered the first one."""
+    missed_after: float = 0.0
+    """The s without a request after which it missed the last one; 0: it has not, or there was no pause."""
+    woken: int = 0
+    """How often in a row it answered the request after such a one."""
+    refused_twice: int = 0
+    """How often in a row it refused the first request after a pause, and the next one as well."""
     in_step: int = 0
     """Readings in a row that were missed right after a check read was answered."""
     try_at_step: int = 3
