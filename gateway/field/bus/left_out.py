@@ -53,7 +53,7 @@ meter leaves out every second request; and readings that one may miss that does.
 CONFIRMED = 8
 """Readings behind a request that was left out, before it is told: noise may look like one."""
 Quiet = Callable[[Station], Coroutine[Any, Any, None]]
-Answer = Coroutine[Any, Any, Registers]
+Again = Coroutine[Any, Any, Registers]
 
 
 def may_be_awake(line: Transactions, station: Station, idle: float, error: NoReply | Refused) -> bool:
@@ -74,7 +74,7 @@ def may_be_awake(line: Transactions, station: Station, idle: float, error: NoRep
 
 
 async def ask_at_once(
-    line: Transactions, station: Station, idle: float, error: NoReply | Refused, ask: Callable[[], Answer]
+    line: Transactions, station: Station, idle: float, error: NoReply | Refused, ask: Callable[[], Again]
 ) -> Registers:
     """What `ask` brings, which was not answered, or refused, after `idle` s without a request. Raises like
     it.
