@@ -38,6 +38,8 @@ ASLEEP, RARELY = 8, 1
 """How often one that sleeps is asked twice in a row in vain; and what is left then: it may come back."""
 WOKEN = 3
 """Times in a row that it answered the request after one that it had missed after a pause."""
+AS_LONG = 0.98
+"""Share of a pause that is as long: polls are not on the millisecond."""
 BACK = 5
 """Requests in a row without an answer between two such times then."""
 PASSING = frozenset({2, 3, 4, 5, 6})
@@ -103,7 +105,6 @@ def _asked_twice(line: Transactions, station: Station, idle: float, *, answered:
 
 def _sleeps(line: Transactions, station: Station, idle: float) -> None:
     if not station.sleeps:
-        station.sleeps_after = idle
         log.info(
             "bus %s: unit %d answers only when it is asked a second time: from now on it is, at once, "
             "whenever it does not answer",
@@ -129,13 +130,14 @@ def asked_once(line: Transactions, station: Station, idle: float) -> None:
     """
     if station.missed_after > idle:
         station.woken += 1
+        station.sleeps_after = min(station.missed_after, station.sleeps_after)
         if station.woken >= WOKEN:
             _sleeps(line, station, station.missed_after)
     elif idle >= IDLE:
         was_awake(station, idle)
-        station.woken = 0
-        if idle >= station.sleeps_after:
-            station.sleeps = 0
+        if idle >= AS_LONG * station.sleeps_after:
+            station.woken = station.sleeps = 0
+            station.sleeps_after = math.inf
     station.missed_after = 0.0
 
 
