@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeGuard
 
 from gateway.errors import NoReply, Refused
 from gateway.field.bus.doubts import GATEWAYS
@@ -64,7 +64,7 @@ def may_be_awake(line: Transactions, station: Station, idle: float, error: NoRep
     """
     if not (IDLE <= idle < math.inf and line.port.connected):
         return False
-    if isinstance(error, Refused) and error.code not in GATEWAYS:
+    if _is_own_refusal(error):
         in_vain = station.refused_twice
         return error.code in PASSING and (in_vain < REFUSALS or in_vain % AGAIN == 0) and line.may_learn
     if station.sleeps > RARELY:  # then it is what the meter takes
@@ -82,7 +82,7 @@ async def ask_at_once(
     it.
     """
     began, known, answered = time.monotonic(), station.sleeps > RARELY, False
-    refused = isinstance(error, Refused) and error.code not in GATEWAYS
+    refused = _is_own_refusal(error)
     try:
         registers = await ask()
         answered = True
@@ -91,16 +91,16 @@ async def ask_at_once(
             line.spent += time.monotonic() - began
         if refused:
             station.refused_twice = 0 if answered else station.refused_twice + 1
-        else:
-            _asked_twice(line, station, idle, answered=answered)
+        elif answered:
+            _sleeps(line, station, idle)
+        elif known:
+            station.sleeps -= 1
     return registers
 
 
-def _asked_twice(line: Transactions, station: Station, idle: float, *, answered: bool) -> None:
-    if not answered:
-        station.sleeps -= station.sleeps > RARELY
-        return
-    _sleeps(line, station, idle)
+def _is_own_refusal(error: NoReply | Refused) -> TypeGuard[Refused]:
+    """Whether the meter refused, not a gateway that did not reach it."""
+    return isinstance(error, Refused) and error.code not in GATEWAYS
 
 
 def _sleeps(line: Transactions, station: Station, idle: float) -> None:

@@ -118,9 +118,8 @@ class LineReads:
         self._early(heard.early, at)
         trace = trace_of(heard, unit=target.unit, function=function, count=count, at=at, pause=pause)
         self.traces.echo = self.traces.echo or heard.data.startswith(heard.sent)
-        if trace.good and trace.took > max(_SLOW, target.patience or 0.0):
-            trace = replace(trace, late=True)
         if trace.good:
+            trace = replace(trace, late=trace.took > max(_SLOW, target.patience or 0.0))
             self._wait[target.id] = max(self._wait.get(target.id, 0.0), 4 * trace.took + 0.1)
         after = self._line.counters()
         if before is None or after is None:
@@ -131,10 +130,8 @@ class LineReads:
     def _hear_late(self, target: Target) -> None:
         """Listen for the answer to a read that was silent; from then on it is waited for."""
         reads, began = self.traces.of(target.id), self._line.now()
-        try:
-            heard = self._line.raw(b"", _LATEST)
-        except BusDown:
-            self._lost()
+        heard = self._overhear(_LATEST)
+        if heard is None:
             return
         self._asked_at = self._line.now()
         if any(frame[0] == target.unit for _, frame in placed(heard.early + heard.data)):
@@ -188,12 +185,17 @@ class LineReads:
 
     def _listen(self, seconds: float) -> None:
         self._tell(LineProgress("listen", "", max(0.0, LONGEST - self._spent())))
+        heard = self._overhear(seconds)
+        if heard is not None:
+            self.traces.note_idle(idle_of(heard.early + heard.data, seconds))
+
+    def _overhear(self, seconds: float) -> RawExchange | None:
+        """What comes while nobody of us asks; None when the port has vanished, and is back."""
         try:
-            heard = self._line.raw(b"", seconds)
+            return self._line.raw(b"", seconds)
         except BusDown:
             self._lost()
-            return
-        self.traces.note_idle(idle_of(heard.early + heard.data, seconds))
+            return None
 
     def _spent(self) -> float:
         return self._line.now() - self._began
