@@ -18,6 +18,8 @@ from gateway.model import Reading
 
 TCP = TcpBus(name="bus", type="tcp", host="h", timeout="200ms")
 SERIAL = SerialBus(name="bus", type="serial", port="/dev/fake", baudrate=115200, timeout="200ms")
+WALL = 1_795_278_300.0
+"""The wall clock's time at the monotonic clock's 0."""
 SHORT = "function: 4, max_registers: 15"
 """Four reads for the eight rows."""
 
@@ -71,7 +73,7 @@ class Bench:
             tasks,
             self.readings.append,
             port=port,
-            wall=lambda: 1_795_278_300.0 + time.monotonic(),
+            wall=lambda: WALL + time.monotonic(),
             learnt=learnt,
         )
 

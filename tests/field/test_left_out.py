@@ -12,7 +12,7 @@ import time
 import pytest
 from field_parts import driver, meter, pattern
 from odd_devices import Client, line_to, seated
-from odd_port import SERIAL, SHORT, TCP, Bench, OddPort, running
+from odd_port import SERIAL, SHORT, TCP, WALL, Bench, OddPort, running
 
 from gateway.config.schema import Bus
 from gateway.errors import NoReply
@@ -242,8 +242,12 @@ async def test_who_refuses_the_first_request_after_a_pause_is_read_whole(code, b
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("bus", [SERIAL, TCP])
 @pytest.mark.parametrize("reads", [ONE, SHORT])
-async def test_several_that_sleep_are_read(bus, reads) -> None:
-    """Several alike on a line are the rule: all are due at one time, and none has time to spare."""
+@pytest.mark.parametrize("begins", [0, 4, 5, 8])
+async def test_several_that_sleep_are_read(bus, reads, begins) -> None:
+    """Several alike on a line are the rule: all are due at one time, and none has time to spare. `begins`: s
+    after one of these times; how soon after a silence the next request comes follows from it.
+    """
+    await asyncio.sleep(10 - (WALL + time.monotonic()) % 10 + begins)
     last: dict[int, float] = {}
 
     def silent(_: OddPort, unit: int, *__: int) -> bool:
