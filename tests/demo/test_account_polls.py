@@ -145,6 +145,22 @@ def test_a_poll_that_follows_another_one_in_the_same_moment_may_be_under_way(t, 
     assert judged(stopped).lost == lost
 
 
+@pytest.mark.parametrize(("t", "lost"), [(16_590, 0), (16_999, 0), (17_050, 1), (20_720, 0)])
+def test_a_request_that_outlives_who_sent_it_may_be_answered_to_nobody(t, lost):
+    """It was on its way as the gateway was killed, and its meter had no time for it until later; the next
+    gateway, which asks from 17 s on, has ended nothing that it could belong to.
+    """
+    fine = world()
+    fine["serves"].append(serve("main", t, 70))
+    if t == 17_050:
+        fine["polls"] = [each for each in fine["polls"] if (each.meter, each.began) != ("main", 17_000)]
+        fine["polls"].append(PollSpan("pv", "line", 17_010, 17_020))
+        fine["polls"].sort(key=lambda each: each.ended)
+        lose(fine, "main", 7)
+        fine["serves"] = [each for each in fine["serves"] if each["ordinal"] != 7 or each["meter"] != "main"]
+    assert judged(fine).lost == lost
+
+
 def test_a_poll_of_seconds_that_ended_in_the_open_slot_may_be_missing_but_not_one_that_was_overtaken():
     hurt = world()
     slow_poll(hurt, ended=True)

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -95,8 +96,10 @@ class SaidPolls:
             self._match(meter, [reading for reading in timed if reading.meter == meter])
         self._match_silent(spans, [reading for reading in readings if reading.missing or reading.absent])
         self.fate: dict[PollSpan, Fate] = {}
+        self._first: dict[tuple[int, str], int] = {}
+        """When the first poll began, by run and bus."""
         self._last: dict[tuple[int, str], int] = {}
-        """When the last poll ended, by run and bus."""
+        """When the last poll ended, likewise."""
         self._judge(spans, slot)
 
     def _match(self, meter: str, readings: list[Received]) -> None:
@@ -141,7 +144,9 @@ class SaidPolls:
         committed: set[int] = set()
         for span in reversed(spans):
             run = self._run(span.ended)
-            self._last[run, span.bus] = max(span.ended, self._last.get((run, span.bus), 0))
+            at = run, span.bus
+            self._first[at] = min(span.began, self._first.get(at, span.began))
+            self._last[at] = max(span.ended, self._last.get(at, 0))
             if span in self.reading:
                 committed.add(run)
                 self.fate[span] = "arrived"
@@ -166,10 +171,12 @@ class SaidPolls:
 
     def under_way(self, meter: str, t: int) -> bool:
         """Whether a poll that never ended may have asked for what was served at t: the gateway was killed,
-        and its bus, which serves one poll at a time, ended no other one after that.
+        and its bus, which serves one poll at a time, ended no other one after that. A request outlives who
+        sent it: what was served before the next gateway asked for anything was asked by the one before.
         """
-        spans = self._of.get(meter, [])
+        bus = next((span.bus for span in self._of.get(meter, [])), None)
+        if bus is None:
+            return False
         run = self._run(t)
-        return run < len(self._breaks) and any(
-            self._last.get((run, span.bus), 0) <= t + ROUNDED for span in spans[:1]
-        )
+        ended_none = run < len(self._breaks) and self._last.get((run, bus), 0) <= t + ROUNDED
+        return ended_none or (run > 0 and t < self._first.get((run, bus), inf))
