@@ -350,11 +350,36 @@ REPORTED = (
         "field/test_silent_read.py::test_reads_over_a_converters_buffer_are_made_shorter",
     ),
     Found(
+        "a serial meter that answers only its maker's blocks, when one reply of a hundred is lost",
+        "0 to 20 of 100 polls: each loss cost all that came after it",
+        "as many as of any other meter: it is asked twice, with silence between",
+        "field/test_fixed_blocks.py::test_a_reply_that_is_lost_costs_it_little_more_than_any_other_meter",
+        "field/test_fixed_blocks.py::test_who_becomes_one_reply_behind_gives_no_wrong_value",
+    ),
+    Found(
+        "one of twenty replies damaged, polls of four reads",
+        "80 of 100 polls whole",
+        "96: asked once more in the same poll, while the line has time",
+        "field/test_damaged_replies.py::test_noise_costs_few_polls_of_four_reads",
+    ),
+    Found(
+        "a Modbus TCP gateway that needs 0.1 to 0.4 s between any two requests",
+        "0 to 74 of 100 polls of its meters; a time-out of 15 s learnt for one that answers",
+        "all, once it is known: `silence` is learnt for each meter",
+        "field/test_left_out.py::test_one_that_needs_silence_is_none_that_sleeps",
+    ),
+    Found(
         "a meter that sleeps: the first request after a pause of 1 to 8 s is not answered",
         "0 of 180 polls, at any interval that is longer",
-        "all, once it is known: asked twice at once; said",
+        "all, once it is known: asked twice at once; said, kept, and a key",
         "field/test_left_out.py::test_a_meter_that_sleeps_is_read",
         "field/test_left_out.py::test_several_that_sleep_are_read",
+    ),
+    Found(
+        "… that needs up to a second to wake; … behind a converter with longer time-outs than it is awake",
+        "0 to 34 of 100 polls",
+        "all: asked a third time, 1.5 s after the first; at once, by a check read",
+        "field/test_left_out.py::test_one_that_needs_time_to_wake_gets_it",
     ),
     Found(
         "a serial meter that answers only every second request",

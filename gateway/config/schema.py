@@ -195,6 +195,8 @@ class Meter(Section, Transformed):
     skip: Annotated[tuple[RegisterSpan, ...], Field(strict=False, max_length=200)] | None = None
     reply_unit: Unit | None = None
     reply_count: Literal["bytes", "registers"] | None = None
+    sleeps_after: Pause | None = None
+    answers: Literal["all", "every_second"] | None = None
     enabled: Switch = True
 
     @property

@@ -35,10 +35,13 @@ Value = float | int | str | tuple[Skipped, ...] | tuple[str, ...]
 
 BUS_NAMES = ("silence", "connect_pause", "reply_number", "reply_length", "reply_protocol", "reply_unit")
 METER_NAMES = (
-    "pause", "silence", "timeout", "max_registers", "skip", "reply_unit", "reply_count", "serial",
+    "pause", "silence", "timeout", "max_registers", "skip", "reply_unit", "reply_count", "sleeps_after",
+    "answers", "serial",
 )  # fmt: skip
 """Keys of the configuration."""
-SECONDS = ("silence", "connect_pause", "pause", "timeout")
+SECONDS = ("silence", "connect_pause", "pause", "timeout", "sleeps_after")
+EVERY_SECOND = "every_second"
+"""What a meter `answers` that does not answer `all` requests."""
 
 _NAME = re.compile(r"[a-z0-9_]{1,64}")
 _REASON = re.compile(r"timeout|bad_frame|exception_\d{1,3}|not_available")
@@ -222,6 +225,11 @@ class MeterFacts(Facts):
     reply_count = Known("bytes")
     """What the byte count of its replies counts: `bytes`, or `registers`."""
 
+    sleeps_after = Known(0.0)
+    """Without a request, after which it leaves the first one out; 0: it does not."""
+    answers = Known("all")
+    """Which requests it answers: `all`, or `every_second`, where replies have no number."""
+
     @property
     def skipped(self) -> tuple[tuple[int, int, int], ...]:
         """The same as `skip` without the reasons: function, first address, end."""
@@ -238,6 +246,8 @@ def check(name: str, value: object) -> None:
         good = _whole(value, 0, 255)
     elif name == "reply_count":
         good = value in {"bytes", "registers"}
+    elif name == "answers":
+        good = value in {"all", EVERY_SECOND}
     elif name == "reply_protocol":
         good = value == "own" or _whole(value, 0, 0xFFFF)
     elif name in {"serial", "serial_now"}:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from gateway.common.wait import Alarm
 from gateway.config import Bus
 from gateway.errors import BadFrame, BusDown, GatewayError
-from gateway.field.bus.lease import Lease
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Station
 from gateway.field.health import BusHealth, BusLoad
 from gateway.field.learnt import Learnt
+from gateway.field.lease import Lease
 from gateway.field.meter.poll import UNREAD, Poll
 from gateway.field.meter.reader import MeterTask
 from gateway.field.meter.state import PolledMeter

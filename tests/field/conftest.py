@@ -17,8 +17,8 @@ from gateway.field.port import modbus
 
 @pytest.fixture(autouse=True)
 def numbered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests are numbered from here, not from anywhere: of the next 600 none, its bytes swapped or counted on
-    by one, is the number of an earlier one. A reply with such a number is a late one, as it has to be, and
+    """Requests are numbered from here, not from anywhere: of the next 600 none, its bytes swapped or counted
+    on by one, is the number of an earlier one. A reply with such a number is a late one, as it has to be, and
     what is odd in the same way each time would not be understood at once.
     """
     monkeypatch.setattr(modbus, "first_number", lambda: 0x1234)

@@ -186,6 +186,7 @@ async def test_an_answer_that_comes_before_the_question_can_have_been_heard_is_r
     function and length.
     """
     ours, port = fake_line(0.03)
+    ours.allowance = 0.0  # what is refused is not asked once more
     station = ours.station(1)
     station.probes = ((4, 0, 1),)
     await ours.open()
@@ -206,6 +207,7 @@ async def test_an_answer_that_comes_before_the_question_can_have_been_heard_is_r
 @pytest.mark.virtual_time
 async def test_a_meter_that_has_become_quicker_is_believed_after_one_doubt() -> None:
     ours, port = fake_line(0.03)
+    ours.allowance = 0.0
     station = ours.station(1)
     await ours.open()
     for _ in range(10):

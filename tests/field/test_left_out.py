@@ -14,11 +14,13 @@ from field_parts import driver, meter, pattern
 from odd_devices import Client, line_to, seated
 from odd_port import SERIAL, SHORT, TCP, WALL, Bench, OddPort, running
 
-from gateway.config.schema import Bus
+from gateway.config.schema import Bus, SerialBus, TcpBus
 from gateway.errors import NoReply
 from gateway.field import refused
 from gateway.field.bus import left_out
 from gateway.field.bus.doubts import GATEWAYS
+from gateway.field.bus.station import ASLEEP
+from gateway.field.learnt import LEARNT_FILE, Learnt
 from gateway.field.meter.reader import MeterTask
 from gateway.field.port.contract import Registers
 
@@ -54,7 +56,7 @@ def asleep_after(seconds: float):
 
 async def polled(bus: Bus, silent, reads: str, interval: int) -> tuple[float, float, tuple]:
     """The share of whole polls of the meter, of those of another one, and what is not asked any more."""
-    port = OddPort(silent, has_transaction_ids=bus is TCP)
+    port = OddPort(silent, has_transaction_ids=bus.type == "tcp")
     tasks = [MeterTask(meter(unit, interval=f"{interval}s"), driver(reads=reads)) for unit in (1, 2, 3)]
     async with running(bus, tasks, port) as bench:
         await asyncio.sleep(60 * MINUTES)
@@ -93,6 +95,63 @@ async def test_a_meter_that_sleeps_is_read(bus, seconds, reads, interval) -> Non
     assert not skipped
 
 
+def awake_in(seconds: float, *, asleep: float = 3.0):
+    """Unit 1 sleeps, and hears nothing until so long after the request that wakes it."""
+    last, awake = float("-inf"), 0.0
+
+    def silent(_: OddPort, unit: int, *__: int) -> bool:
+        nonlocal last, awake
+        if unit != 1:
+            return False
+        before, last = last, time.monotonic()
+        if last - before > asleep:
+            awake = last + seconds
+        return last < awake
+
+    return silent
+
+
+RTU = TcpBus(name="bus", type="rtu-over-tcp", host="h", baudrate=9600)
+LINE = SerialBus(name="bus", type="serial", port="/dev/fake", baudrate=9600)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("bus", [RTU, LINE, SERIAL])
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0])
+async def test_one_that_needs_time_to_wake_gets_it(bus, seconds) -> None:
+    """With the times of a network, too, which are longer than it is awake."""
+    own, others, skipped = await polled(bus, awake_in(seconds), ONE, 10)
+    assert own >= 0.95
+    assert others >= 0.95
+    assert not skipped
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("bus", [RTU, LINE, TCP])
+@pytest.mark.parametrize("gap", [0.1, 0.4])
+async def test_one_that_needs_silence_is_none_that_sleeps(bus, gap, caplog) -> None:
+    """Whoever spoke last; behind a gateway, too. What it needs is learnt."""
+    caplog.set_level(logging.INFO)
+    end = float("-inf")
+
+    def silent(port: OddPort, *_: int) -> bool:
+        nonlocal end
+        now = time.monotonic()
+        if now - end < gap:
+            return True
+        end = now + port.latency
+        return False
+
+    port = OddPort(silent, has_transaction_ids=bus is TCP)
+    tasks = [MeterTask(meter(unit, interval="10s"), driver()) for unit in (1, 2, 3)]
+    async with running(bus, tasks, port) as bench:
+        await asyncio.sleep(60 * MINUTES)
+        assert [_share(bench, name, 10) >= 0.95 for name in ("m1", "m2", "m3")] == [True] * 3
+        known = {fact.name for name in ("m1", "m2", "m3") for fact in bench.facts(name).known()}
+        assert "silence" in known
+        assert "sleeps_after" not in known
+
+
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("silent", [every_second(0), asleep_after(3.0)])
 async def test_without_that_neither_is_read(silent, monkeypatch) -> None:
@@ -113,10 +172,10 @@ async def test_who_slept_and_is_gone_is_not_asked_twice_for_ever(caplog) -> None
         await asyncio.sleep(300)
         assert caplog.text.count("unit 1 answers only when it is asked a second time") == 1
         station = bench.worker.meters["m1"].reader.station
-        assert station.sleeps == left_out.ASLEEP
+        assert station.left_out.sleeps == ASLEEP
         port.dead = {1}
         await asyncio.sleep(1200)
-        assert station.sleeps == left_out.RARELY
+        assert station.left_out.sleeps == left_out.RARELY
         assert _share(bench, "m2", 10) >= 0.95
         port.dead = set()
         await bench.until(lambda: bool(bench.of("m1")[-1].values), 600)
@@ -204,6 +263,68 @@ async def test_on_a_real_line_who_is_woken_gives_its_own_registers(short, monkey
     monkeypatch.setattr(left_out, "LONG", left_out.IDLE)
     async with line_to(leaves_out(sleeps=0.6), kind="rtu-over-tcp", timeout="100ms") as (line, _):
         assert await _reads(line, seated(line), 16, 0.8) >= 9
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("silent", "known"),
+    [(asleep_after(3.0), "sleeps_after"), (every_second(0), "answers")],
+)
+async def test_what_is_learnt_is_kept_over_a_restart(silent, known, tmp_path) -> None:
+    tasks = [MeterTask(meter(1, interval="10s"), driver())]
+    port = OddPort(silent, has_transaction_ids=False)
+    learnt = Learnt(tmp_path / LEARNT_FILE)
+    async with running(SERIAL, tasks, port, learnt) as bench:
+        await asyncio.sleep(600)
+        assert [fact.name for fact in bench.facts().known()] == [known]
+    await learnt.save()
+    await asyncio.sleep(60)
+    async with running(SERIAL, tasks, port, Learnt(tmp_path / LEARNT_FILE)) as bench:
+        await asyncio.sleep(300)
+        assert sum(len(reading.values) == EVERY for reading in bench.of("m1")) >= len(bench.of("m1")) - 1
+        assert len(bench.of("m1")) >= 29
+        port.unanswering = lambda *_: False
+        await asyncio.sleep(300)
+        assert bench.facts().known() == ()
+    await learnt.save()
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("silent", "bus", "key"),
+    [
+        (asleep_after(3.0), SERIAL, {"sleeps_after": "3s"}),
+        (asleep_after(3.0), TCP, {"sleeps_after": "3s"}),
+        (every_second(0), SERIAL, {"answers": "every_second"}),
+    ],
+)
+async def test_a_key_says_it_from_the_first_poll_on(silent, bus, key) -> None:
+    tasks = [MeterTask(meter(1, interval="10s", **key), driver())]
+    port = OddPort(silent, has_transaction_ids=bus is TCP)
+    async with running(bus, tasks, port) as bench:
+        await asyncio.sleep(300)
+        assert sum(len(reading.values) == EVERY for reading in bench.of("m1")) >= len(bench.of("m1")) - 1
+        port.dead = {1}
+        await asyncio.sleep(3600)
+        port.dead = set()
+        await asyncio.sleep(300)
+        assert all(len(reading.values) == EVERY for reading in bench.of("m1")[-10:])
+        assert [fact.configured for fact in bench.facts().known()] == [True]
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("silent", "key"), [(asleep_after(3.0), {"sleeps_after": "0s"}), (every_second(0), {"answers": "all"})]
+)
+async def test_a_key_says_that_it_is_not_so(silent, key, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    tasks = [MeterTask(meter(1, interval="10s", **key), driver())]
+    port = OddPort(silent, has_transaction_ids=False)
+    async with running(SERIAL, tasks, port) as bench:
+        await asyncio.sleep(1800)
+        assert sum(len(reading.values) == EVERY for reading in bench.of("m1")) <= 0.6 * len(bench.of("m1"))
+    assert "asked a second time" not in caplog.text
+    assert "every second request" not in caplog.text
 
 
 class Unready(OddPort):

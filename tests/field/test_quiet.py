@@ -12,6 +12,7 @@ from odd_port import SERIAL, SHORT, TCP, Bench, Deaf, OddPort, running
 
 from gateway.config.schema import Bus
 from gateway.errors import BadFrame
+from gateway.field import refused
 from gateway.field.learnt import Learnt
 from gateway.field.meter.reader import MeterTask
 from gateway.field.port.contract import Late, Registers
@@ -250,3 +251,33 @@ async def test_configured_times_are_not_questioned() -> None:
     async with running(SERIAL, [task], port) as bench:
         await asyncio.sleep(2 * HOUR)
         assert times(bench, 1) == [(0.15, 0.0)]
+
+
+class BusyAtRandom(OddPort):
+    """Unit 1 says in so many cases of a hundred that it is busy, however long it was left alone."""
+
+    percent = 43
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(has_transaction_ids=bus is TCP)
+        self._dice = random.Random(1)
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+        registers = await super().read(unit, function, address, count, timeout)
+        if unit == 1 and self._dice.randrange(100) < self.percent:
+            raise refused(unit, 6)
+        return registers
+
+
+@pytest.mark.parametrize("bus", [SERIAL, TCP])
+@pytest.mark.parametrize("units", [1, 3])
+async def test_a_meter_that_is_busy_at_random_keeps_its_interval(bus: Bus, units: int) -> None:
+    """It is given no silence for it, and what it does answer is read."""
+    port = BusyAtRandom(bus)
+    tasks = [MeterTask(meter(unit), driver(reads=SHORT)) for unit in range(1, units + 1)]
+    async with running(bus, tasks, port) as bench:
+        await asyncio.sleep(120)
+        readings = bench.of("m1")
+        assert len(readings) >= 110
+        assert sum(len(reading.values) for reading in readings) >= 0.5 * 8 * len(readings)
+        assert not bench.facts().known()

@@ -198,7 +198,7 @@ async def test_a_meter_that_comes_back_is_known_when_its_number_was_read(more) -
     for error in (NoReply("gone"), NoReply("gone")):
         polled.mark_lost(error, 0.0, 0.0, 0.0)
     assert not unsure(worker), "of one that is silent it is said that it is lost"
-    port.trouble.extend([None, BadFrame("noise")])
+    port.trouble.extend([None, BadFrame("noise"), BadFrame("noise")])
     await polled.read()
     assert unsure(worker), "it is back, and has not said who it is"
     assert worker.health().meters[0].state.shown == "ok"

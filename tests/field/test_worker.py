@@ -269,7 +269,7 @@ async def test_a_gateway_that_says_the_meter_is_absent_makes_it_lost(code: int) 
 
 async def test_a_bad_frame_invalidates_exactly_its_own_values() -> None:
     port = FakePort(tables(1))
-    port.trouble.extend([None, BadFrame("noise")])
+    port.trouble.extend([None, BadFrame("noise"), BadFrame("noise")])
     bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 35"))], port)
     reading = await bench.worker.meter("m1").read()
     assert set(reading.absent.values()) == {"bad_frame"}
@@ -445,11 +445,11 @@ async def test_a_wall_clock_that_is_set_moves_the_deadlines() -> None:
 async def test_noise_is_forgiven_once_before_a_meter_is_lost() -> None:
     port = FakePort(tables(1))
     bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
-    port.trouble.append(BadFrame("noise"))
+    port.trouble.extend([BadFrame("noise")] * 2)
     assert (await bench.worker.meter("m1").read()).missing == "bad_frame"
     assert not bench.worker.meters["m1"].lost
     assert (await bench.worker.meter("m1").read()).values
-    port.trouble.extend([BadFrame("noise")] * 2)
+    port.trouble.extend([BadFrame("noise")] * 3)
     await bench.worker.meter("m1").read()
     await bench.worker.meter("m1").read()
     assert bench.worker.meters["m1"].lost

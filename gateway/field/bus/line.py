@@ -1,29 +1,20 @@
-"""A bus as its meters see it: one request in flight, silence where it is due, and never an answer to another
-request.
-
-RTU has no transaction number. After a timeout, or a reply that was not the answer, an answer may still be
-under way. So the line stays silent for the late-answer bound, what arrives meanwhile is thrown away, and the
-station in doubt is first asked for a read whose length none of its unanswered requests had. Only its clean
-reply ends the doubt.
-"""
+"""A bus as its meters see it: one request in flight, and never an answer to another request."""
 
 from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
 from functools import partial
 
-from gateway.common.wait import sleep_exactly
 from gateway.config import SerialBus
 from gateway.errors import BadFrame, NoReply, OthersTalk, Refused
 from gateway.field.bus import left_out, odd_replies
 from gateway.field.bus.connection import Ended
 from gateway.field.bus.doubts import GIVEN_UP, LATEST
-from gateway.field.bus.one_at_a_time import OneAtATime
-from gateway.field.bus.station import LEFT, Station, Undecided
+from gateway.field.bus.in_step import InStep
+from gateway.field.bus.station import Station, Undecided
 from gateway.field.port.contract import ReadSeries, Registers, words_of
-from gateway.field.port.difference import OddReply
+from gateway.field.port.difference import Misfit, OddReply
 
 log = logging.getLogger(__name__)
 
@@ -35,23 +26,16 @@ COPIES = 0.1
 """s of silence in which a second answer comes out that is under way; at most, where none ever came."""
 ENDINGS = 3
 """Connections that may end during one read, each after an answer."""
-UNUSED = 0.25
-"""s at most that nobody wanted the line and that may be made use of later: nobody loses a poll by that."""
-BABBLE = 2.0
-"""s that a line which does not fall silent is waited for."""
-OWES, LAST_UNIT = 2, 247
+OWES = 2
 """Replies in a row that are those of earlier requests, after which a gateway is asked for a unit that nobody
-has; the last one that there can be.
+has.
 """
 ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 
 
-class BusLine(OneAtATime):
-    """One physical bus: the silence before a request, and what may be believed after a time-out."""
-
-    _unused = 0.0
-    """s in which nobody wanted the line, of late."""
+class BusLine(InStep):
+    """One physical bus: what is asked once more, and which answer is believed."""
 
     @property
     def silence_before(self) -> tuple[float, float]:
@@ -59,6 +43,11 @@ class BusLine(OneAtATime):
         request to it.
         """
         return self.asked_at - self.own_end, self.asked_at - self.line_end
+
+    @property
+    def serves_several(self) -> bool:
+        """Whether more than one meter is asked on it."""
+        return len(self._stations) > 1
 
     def spent_since(self) -> float:
         """The s that went into finding out what replies are worth, since this was asked last."""
@@ -156,24 +145,30 @@ class BusLine(OneAtATime):
         """An answer that is the station's own: no difference from the standard that is not constant, no
         second copy.
         """
-        idle, answers = time.monotonic() - station.last, station.answers
+        was = await left_out.before(self, station)
+        answers, bad = station.answers, station.counters.bad_frames
         try:
             registers = await self._clean(station, run)
-            left_out.asked_once(self, station, idle)
+            left_out.asked_once(self, station, was)
         except OddReply as odd:
             await odd_replies.believe(self, station, odd)
             registers = await self._clean(station, run)
         except OthersTalk:  # it was not to be heard: once more
             registers = await self._clean(station, run)
+        except BadFrame as damaged:
+            registers = await self._once_more(station, run, damaged, since=bad)
         except (NoReply, Refused) as error:
+            if isinstance(error, NoReply):
+                station.misses((run.function, run.address, run.count))
             if station.answers != answers:  # the one to re-synchronise by was
-                left_out.was_awake(station, idle)
+                if station.counters.timeouts == was.missed + 1:
+                    left_out.was_awake(station, was)
                 raise
-            if not left_out.may_be_awake(self, station, idle, error):
-                left_out.asked_in_vain(station, idle)
+            if not left_out.may_be_awake(self, station, was, error):
+                left_out.asked_in_vain(station, was, error)
                 raise
             again = partial(self._clean, station, run)
-            registers = await left_out.ask_at_once(self, station, idle, error, again)
+            registers = await left_out.ask_at_once(self, station, was, error, again)
         port = self.port
         if port.refuted or self.plain:
             odd_replies.doubt(self, station)
@@ -184,6 +179,27 @@ class BusLine(OneAtATime):
                 if each.unit == port.repeats.unit:
                     each.answered_twice()
         return await self._own(station, run, registers)
+
+    async def _once_more(
+        self, station: Station, run: ReadSeries, damaged: BadFrame, *, since: int
+    ) -> Registers:
+        """The answer to the read whose answer was damaged on its way, while the line has time for it and
+        others of the station were whole; `since`: how many had been damaged before. Raises what was damaged
+        when it is not answered either.
+        """
+        came = station.counters.bad_frames > since and not isinstance(damaged, Misfit)
+        bound = 0.0 if self.port.has_transaction_ids else self.late_bound(station, run.count)
+        needs = bound + 2 * station.cost.time(run.count)
+        asked = station.answers == station.damaged_after
+        if not came or asked or not self.port.connected or not self._may_spend(needs):
+            raise damaged
+        station.damaged_after, began = station.answers, time.monotonic()
+        try:
+            return await self._clean(station, run)
+        except (NoReply, BadFrame):
+            raise damaged from None
+        finally:
+            self._spend(time.monotonic() - began)
 
     async def _own(self, station: Station, run: ReadSeries, registers: Registers) -> Registers:
         """The answer, or that to the same read once more, which is no second copy of another one. Raises
@@ -218,17 +234,6 @@ class BusLine(OneAtATime):
                 raise BadFrame(f"unit {station.unit} answers twice, and nothing tells which answer is whose")
         station.keep(read, registers, self.port.heard_at)
         return registers
-
-    def _may_spend(self, seconds: float) -> bool:
-        """Whether so many s may go into finding out what an answer is worth: nobody wanted the line for as
-        long, or they are allowed.
-        """
-        return self._unused >= seconds or self.may_learn
-
-    def _spend(self, seconds: float) -> None:
-        unused = min(self._unused, seconds)
-        self._unused -= unused
-        self.spent += seconds - unused
 
     async def _clean(self, station: Station, run: ReadSeries) -> Registers:
         """An exchange without doubt."""
@@ -288,80 +293,3 @@ class BusLine(OneAtATime):
             error = OthersTalk(station.unit, station.unit)
             self._disturbed(station, run.count, error, self.late_bound(station, run.count))
             raise error
-
-    async def _collect(self, station: Station) -> None:
-        """Ask for a unit that nobody has: a gateway that gives each answer to the request behind it gives
-        what it owes, and gets no other one.
-        """
-        station.misfits, began = 0, time.monotonic()
-        known = {each.unit for each in self._stations}
-        nobody = next((unit for unit in range(LAST_UNIT, 0, -1) if unit not in known), 0)
-        with suppress(NoReply, BadFrame, Refused):
-            await self.port.read(nobody, 3, 0, 1, self.timeout(station, 1))
-        self.spent += time.monotonic() - began
-        await self.silence_of(station)
-
-    async def _free(self, station: Station) -> None:
-        """Wait until a station behind numbered replies may be asked."""
-        silence = max(self.silence, station.min_gap)
-        free_at = max(self.port.heard_at + silence, station.last + station.pause, self.silent_until)
-        await self._until(free_at)
-
-    async def _quiet(self, station: Station) -> None:
-        """Silence before a frame: t3.5 on the line, the station's own gap, the late-answer bound. Strays
-        raise doubt.
-        """
-        port = self.port
-        give_up = max(time.monotonic(), self.silent_until) + BABBLE
-        waited = False
-        while True:
-            # a meter that needs silence needs it from whomever; what it needs after its own answer is its
-            # pause
-            silence = max(self.wire.gap, self.silence, station.min_gap)
-            ready = max(
-                max(port.heard_at, station.last) + silence, station.last + station.pause, self.silent_until
-            )
-            now = time.monotonic()
-            if now >= ready or now >= give_up:
-                break
-            waited = True
-            await sleep_exactly(ready)
-        if not waited:
-            self._unused = min(self._unused + now - ready, UNUSED)
-        if port.stray_frames != self._stray_frames:
-            # A second answer to the last question looks like the first answer to the next one.
-            self._stray_frames = port.stray_frames
-            if self._last is not None:
-                other, count = self._last
-                for each in self._stations:
-                    each.doubt_copies(left=LEFT)
-                other.answered_twice()
-                other.unanswered.setdefault(count, time.monotonic())
-                other.early = None
-                if other.timeouts:  # it did answer, only late: it needs more patience than we had
-                    other.slowest = max(other.slowest, port.heard_at - port.sent_at - self.wire.time(count))
-        elif port.copied and self._last is not None:
-            self._last[0].answered_twice()  # that copy is no other answer, but the next one may come too late
-        else:
-            station.nothing_followed()
-
-    async def _resync(self, station: Station, run: ReadSeries) -> None:
-        """Ask for a length that no open question had, until one clean reply came. Raises like `read`."""
-        refused, wanted = 0, (run.function, run.address, run.count)
-        while station.unanswered:
-            function, address, count = station.probe(time.monotonic(), wanted)
-            try:
-                await self.check_read(station, function, address, count)
-            except Refused:
-                refused += 1
-                if self.took_long(station, count):
-                    raise
-                # The meter does not like this length. A late answer may have been a refusal too, but not
-                # twice after silence.
-                self._doubt(station, count, self.late_bound(station, count))
-                await self._quiet(station)
-                if refused > 1:
-                    station.unanswered.clear()
-            else:
-                self.all_answered(station)
-                station.has_answered((function, address, count))

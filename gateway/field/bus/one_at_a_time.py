@@ -44,7 +44,9 @@ class OneAtATime(Transactions):
         given_up = [
             each
             for each in self._stations
-            if each is not station and each.missed_at >= each.last and not (each.sleeps or each.woken)
+            if each is not station
+            and each.missed_at >= each.last >= self.port.heard_at  # since then nobody was answered
+            and not (each.left_out.sleeps or each.left_out.woken)
         ]
         other = serving[0] if serving else max(given_up, key=lambda each: each.last, default=None)
         if other is None or (

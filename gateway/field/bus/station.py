@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from gateway.errors import BadFrame, NoReply
 from gateway.field.bus.cost import Cost, Fit
-from gateway.field.facts import LONGEST, MeterFacts
+from gateway.field.facts import EVERY_SECOND, LONGEST, MeterFacts
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.port.contract import Ask, Registers
 
@@ -41,6 +41,16 @@ answers twice, or it is opened anew.
 """
 LEFT = ALIKE - 1
 """Confirmations that are left when another station answers twice."""
+CHECKS = 2
+"""Check reads of other lengths in a row without an answer, after which it may be that a station answers one
+length alone.
+"""
+STEADY = 5
+"""Answers in a row after which what is missed is no read that was tried out."""
+ASLEEP = 8
+"""How often one that sleeps is asked twice in a row in vain, before that is believed to be over."""
+CONFIRMED = 8
+"""Readings behind a request that was left out, before it is told: noise may look like one."""
 FREE, RARE = 12, 400
 """Answers that are confirmed although nothing has answered twice: a few, and one more in so many."""
 
@@ -89,6 +99,50 @@ class Like:
 
 
 @dataclass(slots=True)
+class LeftOut:
+    """What is known of the requests that a station leaves out (`left_out.py`)."""
+
+    sleeps: int = 0
+    """How often it is still asked a second time, at once, when it does not answer; 0: that never helped."""
+    sleeps_after: float = math.inf
+    """The shortest s without a request after which that helped."""
+    awake_after: float = 0.0
+    """The longest s without a request after which it answered the first one."""
+    missed_after: float = 0.0
+    """The s without a request after which it missed the last one; 0: it has not, or there was no pause."""
+    missed_in_quiet: bool = False
+    """Whether the line had been silent before that one: else it may need silence, and not sleep."""
+    wakes_in: float = 0.0
+    """s from a request that it has missed to the next one, where it does not answer at once."""
+    woken: int = 0
+    """How often in a row it answered the request after such a one."""
+    refused_twice: int = 0
+    """How often in a row it refused the first request after a pause, and the next one as well."""
+    missed_behind: int = 0
+    """Readings in a row that were missed right after a check read was answered."""
+    try_at: int = 3
+    """So many, and it is tried whether it answers only every second request."""
+    every_second: bool = False
+    """Whether it answers only every second request."""
+    seconds: float = 0.0
+    """s that it takes to ask one request in vain before each reading then."""
+    times: int = 0
+    """Readings in a row that were answered behind such a request."""
+
+    @classmethod
+    def known(cls, facts: MeterFacts) -> LeftOut:
+        """What was learnt before, or is configured."""
+        every_second = facts.answers == EVERY_SECOND
+        after = facts.sleeps_after
+        return cls(
+            sleeps=ASLEEP if after else 0,
+            sleeps_after=after or math.inf,
+            every_second=every_second,
+            times=CONFIRMED if every_second else 0,
+        )
+
+
+@dataclass(slots=True)
 class Station:
     """Times are the loop's, in s."""
 
@@ -119,6 +173,18 @@ class Station:
     early: float | None = None
     """s, the turn-around of an answer that came too soon to be believed."""
     answers: int = 0
+    in_row: int = 0
+    """Answers since it has missed a read."""
+    known_read: Ask | None = None
+    """A read that it has missed after it had answered it, as all others: not one that is being tried."""
+    known_only: bool = False
+    """Whether it answers no read of another length than it always has, as far as that was tried."""
+    was_late: bool = False
+    """Whether an answer of it has ever come that nobody waited for any more."""
+    silent_checks: int = 0
+    """Check reads in a row to which nothing came."""
+    try_known_at: int = CHECKS
+    """So many, and it is asked again what it always has answered."""
     timeouts: int = 0
     """Timeouts since the last answer: it gets twice the time from the second one on, from the first one on
     if it has never answered, lest one that has become slow stays lost.
@@ -135,6 +201,8 @@ class Station:
     """Whether it has ever answered as the standard has it."""
     odd: int = 0
     """Replies in a row that differed from that."""
+    damaged_after: int = -1
+    """The `answers` that there were when a damaged one was last asked for once more."""
     check_at: float = float("-inf")
     """When it may be found out again whether they differ in a constant way."""
     behind: bool = False
@@ -147,28 +215,8 @@ class Station:
     """Replies in a row that have its number, and may be those of earlier requests."""
     in_vain: bool = False
     """Whether a reply that it owed was waited for, and never came."""
-    sleeps: int = 0
-    """How often it is still asked a second time, at once, when it does not answer; 0: that never helped."""
-    sleeps_after: float = float("inf")
-    """The shortest s without a request after which that helped."""
-    awake_after: float = 0.0
-    """The longest s without a request after which it answered the first one."""
-    missed_after: float = 0.0
-    """The s without a request after which it missed the last one; 0: it has not, or there was no pause."""
-    woken: int = 0
-    """How often in a row it answered the request after such a one."""
-    refused_twice: int = 0
-    """How often in a row it refused the first request after a pause, and the next one as well."""
-    in_step: int = 0
-    """Readings in a row that were missed right after a check read was answered."""
-    try_at_step: int = 3
-    """So many, and it is tried whether it answers only every second request."""
-    left_out: float = 0.0
-    """s that it takes to ask one request in vain before each reading, where it answers only every second one;
-    0: it is none of those.
-    """
-    left_out_times: int = 0
-    """Readings in a row that were answered behind such a request."""
+    left_out: LeftOut = field(init=False)
+    """Which requests it leaves out."""
     copies: bool = False
     """Whether it has answered twice."""
     alike: int = 0
@@ -184,11 +232,14 @@ class Station:
     pairs: Counter[tuple[int, Ask]] = field(default_factory=Counter)
     """How often answers that had become alike were confirmed to be each read's own."""
 
+    def __post_init__(self) -> None:
+        self.left_out = LeftOut.known(self.facts)
+
     @property
     def cost(self) -> Cost:
         """What a read of it takes, by all that was measured."""
-        cost = self.fit.cost
-        return Cost(cost.a + self.left_out, cost.b) if self.left_out else cost
+        cost, left_out = self.fit.cost, self.left_out
+        return Cost(cost.a + left_out.seconds, cost.b) if left_out.every_second else cost
 
     def latency(self, floor: float, first: float, most: float, *, waiting: bool) -> float:
         """Seconds that it has to begin its answer; twice as many when we are `waiting` for a silent one."""
@@ -198,7 +249,9 @@ class Station:
     def heard(self, count: int, took: float, turn: float) -> None:
         """It answered a read of `count` in `took` s, `turn` s of it without what the wire needs."""
         self.answers += 1
-        self.timeouts = 0
+        self.in_row += 1
+        self.timeouts = self.silent_checks = 0
+        self.try_known_at = 1 if self.known_only else CHECKS
         if self.answers < THIN or self.answers % 8 == 0:
             self.fit.add(count, took)
         self.quickest = min(self.quickest, turn)
@@ -218,6 +271,21 @@ class Station:
     def has_answered(self, read: Ask) -> None:
         """It may be re-synchronised by this read, unless another one of its length was before it."""
         self.answered_reads.setdefault(read[2], read)
+
+    def misses(self, read: Ask) -> None:
+        """It has not answered this read."""
+        if self.in_row >= min(STEADY, self.answers) and read in self.last_words:
+            self.known_read = read
+        self.in_row = 0
+
+    def known_asked_at(self) -> float | None:
+        """When it was last asked for a length that it has ever answered; None when it is not known to have
+        missed what it has always answered, or when no open request has one of their lengths.
+        """
+        known = self.answered_reads
+        if self.known_read is None or any(count not in self.unanswered for count in known):
+            return None
+        return max((self.unanswered[count] for count in known), default=None)
 
     def nothing_followed(self) -> None:
         """After an answer that came too soon there was silence: it was the answer, and the meter has

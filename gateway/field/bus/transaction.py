@@ -124,8 +124,8 @@ class Transactions(BusDoubts):
 
     async def check_read(self, station: Station, function: int, address: int, count: int) -> None:
         """A read that is to prove something. Raises like `read`."""
-        self.counters.resyncs += 1
-        station.counters.resyncs += 1
+        for counters in (station.counters, self.counters):
+            counters.resyncs += 1
         registers = await self._exchange(station, ReadSeries([(function, address, count)]), sure=True)
         station.keep((function, address, count), registers, self.port.heard_at)
 

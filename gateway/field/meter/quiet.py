@@ -38,6 +38,8 @@ RARER = 4.0
 """Times the wait for the last try, for the next one after it has failed again."""
 MOST = 43_200.0
 """s; no wait is longer, or twice as long where others want the line all the time."""
+BUSY_ALONE = 3
+"""Times that a meter was busy although it had been left alone: that is no want of silence."""
 _EVIDENCE = 2
 """Times that a read was answered after silence only, before a meter that did without may need it."""
 _FADES = 100
@@ -152,6 +154,14 @@ class QuietTime:
         self._failed_at = now
         return True
 
+    def forget(self) -> None:
+        """It was not for want of silence that it did not answer."""
+        if self._fixed:
+            return
+        self._use(0.0, proven=True)
+        self._evidence = self._answers = 0
+        self._facts.forget(self._name)
+
     def question(self) -> None:
         """It may be another meter: how soon it has answered says nothing, and what it needs is tried now."""
         self.closest = float("inf")
@@ -187,8 +197,8 @@ class QuietTimes:
     """Both quiet times of one meter, and what its station does about them.
 
     `own` and `line` are the s between the end of the meter's own last answer, or of the last byte on its
-    line, and a request. Silence on the line is looked for where there is a line: a server behind Modbus TCP
-    keeps it itself.
+    line, and a request. Silence on the line is looked for where somebody else may have spoken last: most
+    gateways of Modbus TCP keep it themselves on the line behind them, some do not.
     """
 
     def __init__(self, meter: str, line: BusLine, station: Station) -> None:
@@ -197,10 +207,18 @@ class QuietTimes:
         floor = max(line.wire.gap, line.silence, self._min_gap)
         self._pause = QuietTime("pause", meter, station.facts, floor)
         self._silence = QuietTime("silence", meter, station.facts, floor)
-        self._serial = line.wire.char > 0.0
+        self._is_serial = line.wire.char > 0.0
+        self._busy_alone = 0
         self.idle = True
         """Whether there is nothing to find out."""
         self.apply()
+
+    @property
+    def _may_follow_others(self) -> bool:
+        """Whether silence on the line is looked for. Behind Modbus TCP it is not for one that never answered:
+        a gateway may serve nobody while it waits for one that is not there.
+        """
+        return self._is_serial or (self._line.serves_several and self._station.answers > 0)
 
     def offer(self, *, allowed: bool) -> None:
         """Before a request: with it a shorter time is tried, when that is due."""
@@ -214,11 +232,11 @@ class QuietTimes:
 
     def tried(self, own: float, line: float) -> bool:
         """Whether a request has tried a shorter time."""
-        return self._pause.tried(own) or (self._serial and self._silence.tried(line))
+        return self._pause.tried(own) or (self._may_follow_others and self._silence.tried(line))
 
     def suspect(self, own: float, line: float) -> bool:
         """Whether a request that was not answered may have come too soon."""
-        return self._pause.suspect(own) or (self._serial and self._silence.suspect(line))
+        return self._pause.suspect(own) or (self._may_follow_others and self._silence.suspect(line))
 
     def answered(self, own: float, line: float) -> None:
         """A request was answered."""
@@ -231,7 +249,7 @@ class QuietTimes:
         """A request, sent at `asked_at`, that was not answered was answered after silence; whether the
         meter is left alone for longer now.
         """
-        of_own = own <= line + _SAME or not self._serial
+        of_own = own <= line + _SAME or not self._may_follow_others
         quiet, after = (self._pause, own) if of_own else (self._silence, line)
         if after >= LONGEST:
             return False
@@ -242,6 +260,18 @@ class QuietTimes:
         self.apply()
         return longer
 
+    def may_be_busy_with(self, own: float) -> bool:
+        """Whether a meter that says it is busy, `own` s after its last answer, may be so with that answer:
+        not where it is busy as often when it was left alone.
+        """
+        if own >= LONGEST - _SAME and self._busy_alone < BUSY_ALONE:
+            self._busy_alone += 1
+            if self._busy_alone == BUSY_ALONE:
+                self._pause.forget()
+                self._silence.forget()
+                self.apply()
+        return self._busy_alone < BUSY_ALONE
+
     def in_vain(self) -> None:
         """It was not answered after silence either: it is not the meter's hearing."""
         self._line.disturbed_at = time.monotonic()
@@ -249,7 +279,7 @@ class QuietTimes:
     def rest(self) -> None:
         """Silence in which any meter hears, before each request until `apply`."""
         self._station.pause = LONGEST
-        if self._serial:
+        if self._may_follow_others:
             self._station.min_gap = max(self._station.min_gap, LONGEST)
 
     def apply(self) -> None:
@@ -261,5 +291,6 @@ class QuietTimes:
 
     def question(self) -> None:
         """It may be another meter."""
+        self._busy_alone = 0
         self._pause.question()
         self._silence.question()

@@ -212,7 +212,8 @@ class RegisterReader:
             busy = isinstance(error, NotReady)
             self._answered(poll, heard=not busy)
             poll.refusal = poll.refusal or (error if error.hint else None)
-            if busy and await self._after_rest(reads[run.at], poll):
+            soon = busy and self._quiet.may_be_busy_with(self._after[0])
+            if soon and await self._after_rest(reads[run.at], poll, sure=False):
                 return True
             if error.code in SPLIT:
                 await self.skipped.split(reads[run.at], error, poll, self)
@@ -285,15 +286,17 @@ class RegisterReader:
             poll.spent += time.monotonic() - self.line.asked_at
         return await self._after_rest(read, poll)
 
-    async def _after_rest(self, read: Read, poll: Poll) -> bool:
-        """Ask a read that may have come too soon once more, after silence; whether it is answered then."""
+    async def _after_rest(self, read: Read, poll: Poll, *, sure: bool = True) -> bool:
+        """Ask a read that may have come too soon once more, after silence; whether it is answered then.
+        `sure`: nothing else is known that may keep it from answering.
+        """
         (own, line), quiet, asked_at = self._after, self._quiet, self.line.asked_at
         worth = (poll.may_learn or quiet.tried(own, line)) and not poll.second_try
         if not (quiet.suspect(own, line) and worth and self.line.ready):
             return False
         answered = await self._answers_now(read, poll)
         if answered:
-            self._came_too_soon(own, line, asked_at, sure=True)
+            self._came_too_soon(own, line, asked_at, sure=sure)
         else:
             quiet.in_vain()
         return answered
