@@ -261,6 +261,8 @@ def lines(state: dict[str, Any]) -> list[str]:
             "last": state["seq"],
         }
         told += said(text % {**held, "time": _iso(state["oldest_t0"])})
+    elif state["state"] in {"failing", "newer"}:  # it could not be opened
+        told += said(_("what it holds cannot be read at the moment"))
     else:
         told += said(_("holds nothing yet"))
     room = (

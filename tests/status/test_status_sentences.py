@@ -327,6 +327,21 @@ def test_stored_up_to():
     )
 
 
+@pytest.mark.parametrize("state", ["failed", "newer"])
+def test_of_a_journal_that_could_not_be_opened_nothing_is_known(state):
+    """Neither that nothing is stored nor that everything was delivered: what is on the disk may wait."""
+    view = replace(SNAPSHOT.uplinks[0], state="connected", backlog_batches=0, backlog_readings=0)
+    unread = replace(CALM, journal=JournalView("00", 0, state), uplinks=(view,))
+    said = (
+        sentences.stored(unread, locale()),
+        sentences.stored(unread, locale(), page=False),
+        sentences.uplink(unread, view, locale()),
+    )
+    assert all("cannot be read at the moment" in text for text in said), said
+    known = replace(unread, journal=replace(CALM.journal, state=state))
+    assert "cannot be read" not in sentences.stored(known, locale())
+
+
 def test_a_refusing_platform_and_a_stranger_with_our_name():
     for state, word in (
         ("refused", "There is no connection to the platform"),
