@@ -104,6 +104,16 @@ MATRIX = (
         "python -m tests.bench faults",
     ),
     Fault(
+        "frames-left-out",
+        "meters that sleep, answer only every second request, or refuse the first one after a pause: what "
+        "was left out is answered late, the other replies are faulted as above",
+        "faulted replies and requests left out",
+        "values",
+        "the same numbers",
+        "plain pymodbus that asks once more, on the same lines; only what was left out is answered late",
+        "python -m tests.bench left_out",
+    ),
+    Fault(
         "double",
         "meters that answer twice, on serial lines",
         "second copies",

@@ -132,7 +132,7 @@ def _spec(mode: str, count: int, log: Path, kinds: list[Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _simulator(folder: Path, spec: dict[str, Any]) -> Iterator[list[Bus]]:
+def simulated(folder: Path, spec: dict[str, Any]) -> Iterator[list[Bus]]:
     """The buses of a simulator that runs."""
     path = folder / "spec.json"
     path.write_text(json.dumps(spec))
@@ -161,8 +161,10 @@ def _simulator(folder: Path, spec: dict[str, Any]) -> Iterator[list[Bus]]:
 Poll = Callable[[Bus, Callable[[Taken], None], Callable[[], bool]], Awaitable[None]]
 
 
-async def _ours(bus: Bus, take: Callable[[Taken], None], done: Callable[[], bool]) -> None:
-    """The shipped worker, one poll after the other."""
+async def ours(
+    bus: Bus, take: Callable[[Taken], None], done: Callable[[], bool], *, pause: float = 0.0
+) -> None:
+    """The shipped worker, one poll after the other; `pause` s after each of all meters."""
     tasks = [
         MeterTask(Meter(id=f"{bus.name}-{unit}", bus=bus.name, address=unit, driver="four-counters"), DRIVER)
         for unit in UNITS
@@ -175,13 +177,19 @@ async def _ours(bus: Bus, take: Callable[[Taken], None], done: Callable[[], bool
             reading = await worker.meter(task.config.id).read()
             for name, value in reading.values.items():
                 take(Taken(task.config.id, addresses[name], since, int(value)))
+            if done():
+                break
+        else:
+            await asyncio.sleep(pause)
     await worker.stop()
 
 
-async def _plain(bus: Bus, take: Callable[[Taken], None], done: Callable[[], bool]) -> None:
+async def plain_pymodbus(
+    bus: Bus, take: Callable[[Taken], None], done: Callable[[], bool], *, retries: int = 0
+) -> None:
     """The control: pymodbus as its manual shows it."""
     assert isinstance(bus, SerialBus)
-    client = AsyncModbusSerialClient(bus.port, baudrate=bus.baudrate, timeout=TIMEOUT, retries=0)
+    client = AsyncModbusSerialClient(bus.port, baudrate=bus.baudrate, timeout=TIMEOUT, retries=retries)
     await client.connect()
     while not done():
         for unit in UNITS:
@@ -222,7 +230,7 @@ async def _trusting(bus: Bus, take: Callable[[Taken], None], done: Callable[[], 
     writer.close()
 
 
-async def _run(poll: Poll, buses: Sequence[Bus], log: Path, seconds: float, most: int) -> list[Taken]:
+async def poll_all(poll: Poll, buses: Sequence[Bus], log: Path, seconds: float, most: int) -> list[Taken]:
     """Poll all buses until enough replies were faulted or the time is over."""
     taken: list[Taken] = []
     end = time.monotonic() + seconds
@@ -301,8 +309,8 @@ class Trial:
 def _try(poll: Poll, mode: str, count: int, seconds: float, kinds: list[Any], most: int = SOCKETS) -> Trial:  # noqa: PLR0917 - a table of trials
     with tempfile.TemporaryDirectory() as name:
         log = Path(name) / "serves.jsonl"
-        with _simulator(Path(name), _spec(mode, count, log, kinds)) as buses:
-            taken = asyncio.run(_run(poll, buses, log, seconds, most))
+        with simulated(Path(name), _spec(mode, count, log, kinds)) as buses:
+            taken = asyncio.run(poll_all(poll, buses, log, seconds, most))
         serves = read_serves(log)
     dealt = Counter(serve["fault"] for serve in serves if serve["fault"])
     return Trial(judge(taken, serves), dealt, Counter(one.meter.rpartition("-")[0] for one in taken))
@@ -312,15 +320,15 @@ def run() -> list[Figure]:
     """Serial lines until ten thousand replies were faulted, the others for a while, then the control."""
     for name in ("gateway.field", "pymodbus"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    serial = _try(_ours, "serial", 28, LONGEST, SERIAL, FAULTED)
-    rtu = _try(_ours, "rtu", 12, LONGEST / 12, SERIAL)
-    tcp = _try(_ours, "tcp", 12, LONGEST / 12, TCP)
-    double = _try(_ours, "serial", 12, LONGEST / 12, DOUBLE)
-    odd = _try(_ours, "odd", len(ODD), LONGEST / 8, ODD_KINDS)
+    serial = _try(ours, "serial", 28, LONGEST, SERIAL, FAULTED)
+    rtu = _try(ours, "rtu", 12, LONGEST / 12, SERIAL)
+    tcp = _try(ours, "tcp", 12, LONGEST / 12, TCP)
+    double = _try(ours, "serial", 12, LONGEST / 12, DOUBLE)
+    odd = _try(ours, "odd", len(ODD), LONGEST / 8, ODD_KINDS)
     believing = _try(_trusting, "odd", len(ODD), CONTROL / 3, ODD_KINDS)
-    behind = _try(_ours, "behind", 6, CONTROL, [])
+    behind = _try(ours, "behind", 6, CONTROL, [])
     trusting = _try(_trusting, "behind", 6, CONTROL / 3, [])
-    control = _try(_plain, "serial", 12, CONTROL, SERIAL, FAULTED)
+    control = _try(plain_pymodbus, "serial", 12, CONTROL, SERIAL, FAULTED)
     serial.noted("frames", "serial", f"{control.wrong} of {control.values} values wrong")
     rtu.noted("frames", "rtu over tcp")
     tcp.noted("frames-tcp", "")

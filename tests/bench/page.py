@@ -40,6 +40,7 @@ SECTIONS = (
         "Wrong values from late, foreign, truncated and corrupt replies",
         "plain pymodbus: 4–5 wrong values in 24 reads, no error",
     ),
+    ("left_out", "Wrong values from meters that leave requests out, with the same faults", ""),
     (
         "tcp",
         "Modbus TCP: fifty meters with 34 values every second, journal, uplink and page at work",
