@@ -242,29 +242,33 @@ def _when(ms: int, clock: str) -> str:
     return _iso(ms) if clock != "unsynced" else f"({_iso(ms)})"
 
 
+def _batches(count: int, readings: int) -> str:
+    f = locale()
+    held = ngettext("%(n)s reading", "%(n)s readings", readings) % {"n": f.whole(readings)}
+    text = ngettext("%(n)s batch (%(readings)s)", "%(n)s batches (%(readings)s)", count)
+    return text % {"n": f.whole(count), "readings": held}
+
+
+def _holds(state: dict[str, Any]) -> str:
+    """What is in it."""
+    if not state["oldest_seq"]:
+        if state["state"] in {"failing", "newer"}:  # it could not be opened
+            return _("what it holds cannot be read at the moment")
+        return _("holds nothing yet")
+    return _("holds %(batches)s, %(first)s to %(last)s, since %(time)s") % {
+        "batches": _batches(state["batches"], state["readings"]),
+        "first": state["oldest_seq"],
+        "last": state["seq"],
+        "time": _iso(state["oldest_t0"]),
+    }
+
+
 def lines(state: dict[str, Any]) -> list[str]:
     """The state in words."""
     f = locale()
-
-    def batches(count: int, readings: int) -> str:
-        held = ngettext("%(n)s reading", "%(n)s readings", readings) % {"n": f.whole(readings)}
-        text = ngettext("%(n)s batch (%(readings)s)", "%(n)s batches (%(readings)s)", count)
-        return text % {"n": f.whole(count), "readings": held}
-
     fine = _("readings are on disk when their batch is committed")
     told = said(f"{_state(state['state'])}: {in_words(state['error']) or fine}")
-    if state["oldest_seq"]:
-        text = _("holds %(batches)s, %(first)s to %(last)s, since %(time)s")
-        held = {
-            "batches": batches(state["batches"], state["readings"]),
-            "first": state["oldest_seq"],
-            "last": state["seq"],
-        }
-        told += said(text % {**held, "time": _iso(state["oldest_t0"])})
-    elif state["state"] in {"failing", "newer"}:  # it could not be opened
-        told += said(_("what it holds cannot be read at the moment"))
-    else:
-        told += said(_("holds nothing yet"))
+    told += said(_holds(state))
     room = (
         ""
         if state["room_days"] is None
@@ -274,7 +278,7 @@ def lines(state: dict[str, Any]) -> list[str]:
     told += said(_("uses %(size)s") % {"size": f.size(state["bytes"])} + budget + room)
     for uplink, backlog in state["backlog"].items():
         text = _("%(platform)s: %(batches)s wait") % {
-            "platform": uplink.partition("@")[0], "batches": batches(backlog["batches"], backlog["readings"])
+            "platform": uplink.partition("@")[0], "batches": _batches(backlog["batches"], backlog["readings"])
         }  # fmt: skip
         told += said(
             text
@@ -295,7 +299,7 @@ def lines(state: dict[str, Any]) -> list[str]:
         )
         told += said(
             _("made room undelivered: %(batches)s")
-            % {"batches": batches(state["thinned"], state["thinned_readings"])}
+            % {"batches": _batches(state["thinned"], state["thinned_readings"])}
             + span
         )
     told += said(_lost(state)) if state["lost"] else []
