@@ -249,7 +249,7 @@ def _batches(count: int, readings: int) -> str:
     return text % {"n": f.whole(count), "readings": held}
 
 
-def _holds(state: dict[str, Any]) -> str:
+def _contents(state: dict[str, Any]) -> str:
     """What is in it."""
     if not state["oldest_seq"]:
         if state["state"] in {"failing", "newer"}:  # it could not be opened
@@ -268,7 +268,7 @@ def lines(state: dict[str, Any]) -> list[str]:
     f = locale()
     fine = _("readings are on disk when their batch is committed")
     told = said(f"{_state(state['state'])}: {in_words(state['error']) or fine}")
-    told += said(_holds(state))
+    told += said(_contents(state))
     room = (
         ""
         if state["room_days"] is None
