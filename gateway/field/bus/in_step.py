@@ -23,6 +23,7 @@ UNUSED = 0.25
 BABBLE = 2.0
 """s that a line which does not fall silent is waited for."""
 LAST_UNIT = 247
+"""The last unit that there can be."""
 OVER = {True: 5.0, False: OWED}
 """s after which no answer comes any more where its length does not tell: on a serial line (True), or not."""
 SELDOM = 4
