@@ -26,6 +26,8 @@ LAST_UNIT = 247
 """The last unit that there can be."""
 OVER = {True: 5.0, False: OWED}
 """s after which no answer comes any more where its length does not tell: on a serial line (True), or not."""
+LATE_FOR = 600.0
+"""s after a late answer in which others may be late."""
 SELDOM = 4
 """Check reads of other lengths without an answer, at most, between two tries whether the one is answered that
 always was.
@@ -79,7 +81,7 @@ class InStep(OneAtATime):
                     each.doubt_copies(left=LEFT)
                 other.answered_twice()
                 other.unanswered.setdefault(count, time.monotonic())
-                other.early, other.was_late = None, True
+                other.early, other.late_at = None, port.heard_at
                 if other.timeouts:  # it did answer, only late: it needs more patience than we had
                     other.slowest = max(other.slowest, port.heard_at - port.sent_at - self.wire.time(count))
         elif port.copied and self._last is not None:
@@ -132,7 +134,7 @@ class InStep(OneAtATime):
     def _by_known_read(self, station: Station) -> Ask | None:
         """The read by which to re-synchronise a station that has not answered a check read, and may be one
         that answers no lengths but those that it always has; None where it is none, or that is not known.
-        Where its answers were ever late, none may come any more to these lengths.
+        Behind a network, and where its answers were late, none may come any more to these lengths.
 
         That nothing at all comes to reads of other lengths says as well that it owes no answer which the next
         request would bring.
@@ -142,23 +144,25 @@ class InStep(OneAtATime):
             station.silent_checks = 0
             return None
         station.silent_checks += 1
-        over = OVER[isinstance(self.bus, SerialBus)] if station.was_late else 0.0
-        if asked is None or time.monotonic() - asked < over:
+        now, serial = time.monotonic(), isinstance(self.bus, SerialBus)
+        over = OVER[serial] if not serial or now - station.late_at < LATE_FOR else 0.0
+        if asked is None or now - asked < over:
             return None
         # one that has been silent for longer is rather gone
         due = station.timeouts <= CHECKS or station.silent_checks >= station.try_known_at
-        return station.known_read if station.known_only or (due and self.may_learn) else None
+        return station.known_read if due and (station.known_only or self.may_learn) else None
 
     async def _ask_known(self, station: Station, read: Ask) -> None:
         """Re-synchronise by a read, though an open request has its length: its answer, with the silence of
         the late bound before and behind it, was the last one that could come. Raises like `read`.
         """
         began, known = time.monotonic(), station.known_only
+        usual = self._slowest(station, read[2])
         station.silent_checks, station.try_known_at = 0, min(2 * station.try_known_at, SELDOM)
         try:
             await self._exchange(station, ReadSeries([read]))
             self._doubt(station, read[2], self.late_bound(station, read[2]))
-            frames, in_time = self._stray_frames, not self.took_long(station, read[2])
+            frames, in_time = self._stray_frames, self.port.heard_at - self.port.sent_at <= usual
             await self._quiet(station)
             if self._stray_frames == frames and in_time:
                 self.all_answered(station)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeGuard
 from gateway.config import TcpBus
 from gateway.errors import NoReply, Refused
 from gateway.field.bus.doubts import GATEWAYS
-from gateway.field.bus.station import ASLEEP, CONFIRMED, Station
+from gateway.field.bus.station import ASLEEP, CONFIRMED, TOLD, Station
 from gateway.field.bus.transaction import Transactions
 from gateway.field.facts import EVERY_SECOND, LONGEST
 from gateway.field.port.contract import ReadSeries, Registers
@@ -168,14 +168,17 @@ def _sleeps(line: Transactions, station: Station, idle: float) -> None:
     known, facts = station.left_out, station.facts
     if facts.fixed("sleeps_after") and not facts.sleeps_after:
         return
-    if not known.sleeps:
+    known.sleeps, known.sleeps_after = ASLEEP, min(idle, known.sleeps_after)
+    known.helped += 1
+    if known.helped < TOLD:
+        return
+    if known.helped == TOLD:
         log.info(
             "bus %s: unit %d answers only when it is asked a second time: from now on it is, at once, "
             "whenever it does not answer",
             line.name,
             station.unit,
         )
-    known.sleeps, known.sleeps_after = ASLEEP, min(idle, known.sleeps_after)
     # rounded up: a shorter pause than the one that is kept says nothing against it
     facts.learn("sleeps_after", float(math.ceil(min(known.sleeps_after, LONGEST))))
 
@@ -212,7 +215,7 @@ def asked_once(line: Transactions, station: Station, was: Before) -> None:
     else:
         was_awake(station, was)
         if math.inf > idle >= AS_LONG * known.sleeps_after:
-            known.woken = known.sleeps = 0
+            known.woken = known.sleeps = known.helped = 0
             known.sleeps_after = math.inf
             station.facts.forget("sleeps_after")
     known.missed_after = 0.0

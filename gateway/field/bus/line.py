@@ -217,7 +217,10 @@ class BusLine(InStep):
                 raise Undecided(station.unit)
             began, frames = time.monotonic(), self._stray_frames
             station.checks += 1
-            self._doubt(station, run.count, silence)
+            if station.known_only:  # it answers no check read
+                self.silent_until = max(self.silent_until, began + silence)
+            else:
+                self._doubt(station, run.count, silence)
             try:
                 again = await self._clean(station, run)
             finally:

@@ -49,6 +49,8 @@ STEADY = 5
 """Answers in a row after which what is missed is no read that was tried out."""
 ASLEEP = 8
 """How often one that sleeps is asked twice in a row in vain, before that is believed to be over."""
+TOLD = 3
+"""Times in a row that this helped, before it is told: noise may look like it."""
 CONFIRMED = 8
 """Readings behind a request that was left out, before it is told: noise may look like one."""
 FREE, RARE = 12, 400
@@ -114,6 +116,8 @@ class LeftOut:
     """Whether the line had been silent before that one: else it may need silence, and not sleep."""
     wakes_in: float = 0.0
     """s from a request that it has missed to the next one, where it does not answer at once."""
+    helped: int = 0
+    """How often in a row it answered when it was asked again."""
     woken: int = 0
     """How often in a row it answered the request after such a one."""
     refused_twice: int = 0
@@ -137,6 +141,7 @@ class LeftOut:
         return cls(
             sleeps=ASLEEP if after else 0,
             sleeps_after=after or math.inf,
+            helped=TOLD if after else 0,
             every_second=every_second,
             times=CONFIRMED if every_second else 0,
         )
@@ -179,8 +184,8 @@ class Station:
     """A read that it has missed after it had answered it, as all others: not one that is being tried."""
     known_only: bool = False
     """Whether it answers no read of another length than it always has, as far as that was tried."""
-    was_late: bool = False
-    """Whether an answer of it has ever come that nobody waited for any more."""
+    late_at: float = -math.inf
+    """When an answer of it last came that nobody waited for any more."""
     silent_checks: int = 0
     """Check reads in a row to which nothing came."""
     try_known_at: int = CHECKS
@@ -279,9 +284,7 @@ class Station:
         self.in_row = 0
 
     def known_asked_at(self) -> float | None:
-        """When it was last asked for a length that it has ever answered; None when it is not known to have
-        missed what it has always answered, or when no open request has one of their lengths.
-        """
+        """When it was last asked for a length that it has ever answered; None while that is not in doubt."""
         known = self.answered_reads
         if self.known_read is None or any(count not in self.unanswered for count in known):
             return None
