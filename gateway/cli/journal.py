@@ -252,7 +252,7 @@ def _batches(count: int, readings: int) -> str:
 def _contents(state: dict[str, Any]) -> str:
     """What is in it."""
     if not state["oldest_seq"]:
-        if state["state"] in {"failing", "newer"}:  # it could not be opened
+        if state.get("unopened"):
             return _("what it holds cannot be read at the moment")
         return _("holds nothing yet")
     return _("holds %(batches)s, %(first)s to %(last)s, since %(time)s") % {

@@ -253,6 +253,7 @@ def journal_view(
         slot=slot,
         error=stats.error,
         cause=stats.cause,
+        unopened=stats.unopened,
         thinned=stats.thinned,
         thinned_readings=stats.thinned_readings,
         thinned_since=stats.thinned_since,

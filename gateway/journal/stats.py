@@ -83,6 +83,8 @@ class JournalStats:
     room_basis: float | None = None
     """The s over which the pace was measured."""
     state: CommitState = "ok"
+    unopened: bool = False
+    """The file could not be opened: what it holds, and what of that waits, is not known."""
     cause: str = ""
     """Why it cannot be written, as far as that is known: permission."""
     error: str = ""

@@ -385,6 +385,7 @@ class Writer:
             waiting=pending.late,
             dropped=pending.dropped,
             state=self._state,
+            unopened=current.file is None and self._state in {"failing", "newer"} and not known.get("epochs"),
             error=self._error,
             cause="permission" if barred else "",
             damaged=tuple(case.progress() for case in current.cases.all),

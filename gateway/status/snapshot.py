@@ -191,6 +191,7 @@ class JournalView:
     (ms, None while the clock has not been right since); `let_go` readings were never stored, because the disk
     refused for too long, which was told at `let_go_at`, also before a restart. With less room than
     `warn_days` a person is told. `cause` is why it cannot be written, as far as that is known: permission.
+    `unopened`: the file could not be opened, so that what it holds, and what waits, is not known.
     """
 
     epoch: str
@@ -221,6 +222,7 @@ class JournalView:
     warn_days: float = 7.0
     error: str = ""
     cause: str = ""
+    unopened: bool = False
 
 
 @dataclass(frozen=True, slots=True)

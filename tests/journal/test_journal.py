@@ -224,7 +224,7 @@ async def test_a_newer_file_is_left_alone_and_readings_wait(opened, clock, tmp_p
     conn.close()
     before = (tmp_path / "journal.db").read_bytes()
     journal = opened()
-    assert journal.stats().state == "newer"
+    assert (journal.stats().state, journal.stats().unopened) == ("newer", True)
     assert "file version 99, known up to 2" in journal.stats().error
     assert "install that version again" in journal.stats().error
     with pytest.raises(JournalFull, match="was not touched"):
@@ -245,7 +245,7 @@ async def test_a_directory_that_cannot_be_one_is_said_and_tried_again(opened, cl
         await journal.commit(small(uptime=clock.now))
     (tmp_path / "file").unlink()
     await until(lambda: journal.stats().state == "ok")
-    assert (journal.stats().waiting, journal.stats().taken) == (0, 1)
+    assert (journal.stats().waiting, journal.stats().taken, journal.stats().unopened) == (0, 1, False)
 
 
 async def test_a_closed_journal_says_so(opened):

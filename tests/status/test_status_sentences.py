@@ -331,7 +331,7 @@ def test_stored_up_to():
 def test_of_a_journal_that_could_not_be_opened_nothing_is_known(state):
     """Neither that nothing is stored nor that everything was delivered: what is on the disk may wait."""
     view = replace(SNAPSHOT.uplinks[0], state="connected", backlog_batches=0, backlog_readings=0)
-    unread = replace(CALM, journal=JournalView("00", 0, state), uplinks=(view,))
+    unread = replace(CALM, journal=JournalView("00", 0, state, unopened=True), uplinks=(view,))
     said = (
         sentences.stored(unread, locale()),
         sentences.stored(unread, locale(), page=False),

@@ -117,6 +117,8 @@ class InStep(OneAtATime):
                 if refused > 1:
                     station.unanswered.clear()
             except NoReply:
+                nothing_came = not self.port.has_transaction_ids and self.port.heard_at < self.port.sent_at
+                station.silent_checks = station.silent_checks + 1 if nothing_came else 0
                 read = self._by_known_read(station)
                 if read is None:
                     raise
@@ -139,14 +141,10 @@ class InStep(OneAtATime):
         That nothing at all comes to reads of other lengths says as well that it owes no answer which the next
         request would bring.
         """
-        port, asked = self.port, station.known_asked_at()
-        if port.has_transaction_ids or port.heard_at >= port.sent_at:
-            station.silent_checks = 0
-            return None
-        station.silent_checks += 1
+        asked = station.known_asked_at()
         now, serial = time.monotonic(), isinstance(self.bus, SerialBus)
         over = OVER[serial] if not serial or now - station.late_at < LATE_FOR else 0.0
-        if asked is None or now - asked < over:
+        if not station.silent_checks or asked is None or now - asked < over:
             return None
         # one that has been silent for longer is rather gone
         due = station.timeouts <= CHECKS or station.silent_checks >= station.try_known_at

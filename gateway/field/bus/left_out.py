@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeGuard
 from gateway.config import TcpBus
 from gateway.errors import NoReply, Refused
 from gateway.field.bus.doubts import GATEWAYS
-from gateway.field.bus.station import ASLEEP, CONFIRMED, TOLD, Station
+from gateway.field.bus.station import ASLEEP, CONFIRMED, TOLD, LeftOut, Station
 from gateway.field.bus.transaction import Transactions
 from gateway.field.facts import EVERY_SECOND, LONGEST
 from gateway.field.port.contract import ReadSeries, Registers
@@ -89,12 +89,14 @@ def _is_to_show(line: Transactions, station: Station, idle: float) -> bool:
     if idle < IDLE or known.sleeps or station.facts.fixed("sleeps_after") or not line.may_learn:
         return False
     silent = max(station.timeouts, station.given_up) + 1
-    tried = _is_tried(silent) and idle >= max(LONG, known.awake_after)
-    return tried or known.woken >= WOKEN - 1
+    return _is_tried(known, silent, idle) or known.woken >= WOKEN - 1
 
 
-def _is_tried(silent: int) -> bool:
-    return silent in SILENT or silent % SELDOM == 0
+def _is_tried(known: LeftOut, silent: int, idle: float) -> bool:
+    """Whether it may sleep after `idle` s, as far as it is known, and that is tried behind so many `silent`
+    requests.
+    """
+    return (silent in SILENT or silent % SELDOM == 0) and idle >= max(LONG, known.awake_after)
 
 
 def may_be_awake(line: Transactions, station: Station, was: Before, error: NoReply | Refused) -> bool:
@@ -114,8 +116,7 @@ def may_be_awake(line: Transactions, station: Station, was: Before, error: NoRep
     silent = max(station.timeouts, station.given_up)
     if known.sleeps:
         return silent % BACK == 0 and line.may_learn
-    tried = _is_tried(silent) and idle >= max(LONG, known.awake_after)
-    return tried and was.quiet and line.may_learn
+    return _is_tried(known, silent, idle) and was.quiet and line.may_learn
 
 
 async def ask_at_once(
@@ -240,7 +241,7 @@ def missed(line: Transactions, station: Station, *, checked: bool, left_out: flo
 def answered(line: Transactions, station: Station, *, left_out: float) -> None:
     """A reading was answered; where one was `left_out` before, for so many s, that has another length."""
     known = station.left_out
-    known.missed_behind, known.try_at = 0, IN_STEP
+    known.missed_behind = known.try_at = 0
     if not left_out:
         return
     line.all_answered(station)
@@ -263,7 +264,9 @@ async def leave_out(line: Transactions, station: Station, run: ReadSeries, quiet
     state = station.left_out
     known = state.every_second  # then it is what the meter takes
     if not known and (
-        state.missed_behind < state.try_at or not line.may_learn or station.facts.fixed("answers")
+        state.missed_behind < max(state.try_at, IN_STEP)
+        or not line.may_learn
+        or station.facts.fixed("answers")
     ):
         return 0.0
     began = time.monotonic()

@@ -124,8 +124,8 @@ class LeftOut:
     """How often in a row it refused the first request after a pause, and the next one as well."""
     missed_behind: int = 0
     """Readings in a row that were missed right after a check read was answered."""
-    try_at: int = 3
-    """So many, and it is tried whether it answers only every second request."""
+    try_at: int = 0
+    """So many, and it is tried again whether it answers only every second request; 0: it was not tried."""
     every_second: bool = False
     """Whether it answers only every second request."""
     seconds: float = 0.0

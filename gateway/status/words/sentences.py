@@ -4,7 +4,7 @@ costs.
 
 from __future__ import annotations
 
-from gateway.status.snapshot import BusView, FactView, JournalView, Snapshot, UplinkView
+from gateway.status.snapshot import BusView, FactView, Snapshot, UplinkView
 from gateway.status.uplink_findings import bound
 from gateway.status.verdict import lost_lately, thinned_lately
 from gateway.status.words import causes
@@ -20,7 +20,7 @@ _MOST_RANGES = 3
 def stored(now: Snapshot, f: Locale, *, page: bool = True) -> str:
     """What of the numbers is on the card; `page` adds what that means for the page."""
     _ = f.gettext
-    if is_unread(now.journal):
+    if now.journal.unopened:
         return _("What is stored on this gateway cannot be read at the moment.")
     if now.journal.newest is None:
         return _("Nothing has been stored yet.") + (
@@ -28,11 +28,6 @@ def stored(now: Snapshot, f: Locale, *, page: bool = True) -> str:
         )
     text = _("Stored on this gateway up to %(time)s.") % {"time": f.clock(now.journal.newest)}
     return text + (" " + _("Newer numbers on this page are live and not yet stored.") if page else "")
-
-
-def is_unread(journal: JournalView) -> bool:
-    """Whether the journal could not be opened, so that nothing is known of what it holds."""
-    return journal.newest is None and journal.state in {"failed", "newer"}
 
 
 def no_meter(now: Snapshot, f: Locale) -> str:
@@ -208,7 +203,7 @@ def less_than_all(now: Snapshot) -> bool:
 def _nothing_waits(now: Snapshot, view: UplinkView, f: Locale) -> str:
     """What is to be said where nothing waits."""
     _, ngettext = f.gettext, f.ngettext
-    if is_unread(now.journal):
+    if now.journal.unopened:
         return _("What waits for this platform cannot be read at the moment.")
     if view.state != "connected":
         return _("Nothing is waiting.")
