@@ -162,6 +162,49 @@ async def test_without_the_plants_data_it_is_not_known_what_was_used(tmp_path) -
     assert "The sun gave at least" in await text_of(shown(tmp_path), "/energy?month=2026-11&lang=en")
 
 
+async def test_what_the_grid_gave_and_what_the_sun_gave_are_each_of_what_is_known_of_both(tmp_path) -> None:
+    """The plant is silent for twenty days, and for two hours of another one: what the grid gave is known, and
+    the sun's share is that of the hours in which it is known, in the report of the year as in the month's.
+    """
+    silent = lambda name, day: name == PLANT and date(2026, 9, 1) <= day <= date(2026, 9, 20)  # noqa: E731
+    hours = lambda name, day, hour: name == PLANT and day == date(2026, 9, 22) and 11 <= hour < 13  # noqa: E731
+    make_history(tmp_path, NOW, 100, gap=silent, hole=hours)
+    september = month_of(date(2026, 9, 1))
+    with closing(HistoryReader(tmp_path)) as reader:
+        figures = Figures(facts(), reader, Calendar(ZONE), NOW)
+        series = {
+            name: figures.quarters(figures.series(name, september.first, september.last))
+            for name in ("used", "drawn", "fed", "generated")
+        }
+        days = since_began(report_lines(figures, september))
+        of_year = report_lines(figures, year_of(2026))[8]
+    known = series["used"].keys()
+    sun = sum(series["used"][at] - series["drawn"][at] for at in known)
+    gave = sum(series["generated"][at] for at in known)
+    assert 0 < len(known) < len(series["drawn"])
+    assert len(days) == 30, "the main meter has measured all of it"
+    for line in (total_of(days, september), of_year):
+        assert (line.from_sun, line.gave_of_known) == (sun, gave)
+        assert line.drawn == sum(line.bands.values()) == sum(series["drawn"].values())
+        assert (line.complete, line.complete_drawn) == (False, True)
+        assert (line.mains.expected, line.mains.known, line.mains.measured) == (2880, 2880, 2880)
+    drawn = f"{round(sum(series['drawn'].values()) / 1000):,}"
+    text = await text_of(shown(tmp_path), "/report/2026-09?lang=en")
+    assert re.search(rf"September 2026 {drawn} ≥\s[\d,]+ ≥\s[\d,]+ .*100.0%", text), text
+    assert f"{round(100 * sun / gave)}% of it used here" in text
+    assert "100.0% of the main meter's quarter hours were measured, none is missing" in text
+    year = await text_of(shown(tmp_path), "/report/2026?lang=en")
+    assert re.search(rf"September {drawn} ≥\s[\d,]+ ≥\s[\d,]+ ", year), year
+
+
+async def test_the_share_used_here_is_not_told_where_the_feed_in_is_not_known(tmp_path) -> None:
+    make_history(tmp_path, NOW, 60, gap=lambda name, day: name == MAIN and day == date(2026, 11, 5))
+    text = await text_of(shown(tmp_path), "/report/2026-11?lang=en")
+    assert re.search(r"MWh given(?!,)", text), text
+    assert "used here" not in text
+    assert "used here" in await text_of(shown(tmp_path), "/report/2026-10?lang=en")
+
+
 # ---- the tree
 
 

@@ -164,8 +164,11 @@ async def test_page_and_report_judge_the_same_months(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("bands", "others"),
     [
-        ({"t1": "06-14", "t2": "17-22", "t3": "22-06", "t4": "14-17"}, ["t4, kWh"]),
-        ({"gunduz": "06-17", "puant": "17-22", "gece": "22-06"}, ["gece, kWh", "gunduz, kWh", "puant, kWh"]),
+        ({"t1": "06-14", "t2": "17-22", "t3": "22-06", "t4": "14-17"}, ["t4 from the grid, kWh"]),
+        (
+            {"gunduz": "06-17", "puant": "17-22", "gece": "22-06"},
+            [f"{name} from the grid, kWh" for name in ("gece", "gunduz", "puant")],
+        ),
     ],
 )
 async def test_bands_of_rules_of_ones_own_stand_in_the_file_of_the_report(directory, bands, others) -> None:
@@ -176,7 +179,7 @@ async def test_bands_of_rules_of_ones_own_stand_in_the_file_of_the_report(direct
     async with client(building) as browser:
         answer = await browser.get("/api/v1/report?year=2026&format=csv&lang=en")
     rows = list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"))))
-    heads = ["daytime, kWh", "peak, kWh", "night, kWh", *others]
+    heads = ["daytime from the grid, kWh", "peak from the grid, kWh", "night from the grid, kWh", *others]
     assert [name for name in rows[0] if name in heads] == heads
     for row in rows:
         drawn = sum(float(row[name]) for name in heads if row[name])

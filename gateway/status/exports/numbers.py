@@ -206,7 +206,7 @@ def _report(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]
                 else None,
                 "expected": line.expected,
                 "known": line.known,
-                "measured": line.measured,
+                "measured": line.mains.measured,
                 "year_before": line.before,
             }
             for line in report_lines(figures, period)

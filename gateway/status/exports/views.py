@@ -117,15 +117,13 @@ def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
         _("Generated, kWh"),
     )
     lines = since_began(report_lines(figures, period))
+    names = (_("daytime"), _("peak"), _("night"))
     others = sorted({name for line in lines for name in line.bands or {}} - {"t0", *_BANDS})
     columns = (
         FileColumn(_("Beginning"), "date", width=12),
         FileColumn(_("Month") if period.span == "year" else _("Day"), "text", width=22),
         *(FileColumn(head) for head in energies),
-        FileColumn(_("daytime") + ", kWh"),
-        FileColumn(_("peak") + ", kWh"),
-        FileColumn(_("night") + ", kWh"),
-        *(FileColumn(_("%(band)s, kWh") % {"band": name}) for name in others),
+        *(FileColumn(_("%(band)s from the grid, kWh") % {"band": name}) for name in (*names, *others)),
         FileColumn(_("Highest, kW")),
         FileColumn(_("Time of the highest"), "time", width=18),
         FileColumn(_("Quality of the highest"), "text", width=20),
@@ -148,8 +146,7 @@ def _report_rows(
     for line in lines:
         co2 = grid_co2(figures, [line])
         bands = line.bands or {}
-        grid = None if line.used is None else line.used - (line.from_sun or 0)
-        energies = (grid, line.from_sun, line.used, line.before, line.fed, line.gave)
+        energies = (line.drawn, line.from_sun, line.used, line.before, line.fed, line.gave)
         kinds = (line.inductive, line.capacitive)
         yield (
             line.first,
@@ -163,15 +160,16 @@ def _report_rows(
             verdict(figures, line, excused, f)[0] if period.span == "year" else None,
             toe(figures, line) if rules and line.used is not None else None,
             co2.tonnes if co2 else None,
-            line.measured / line.expected if line.expected else None,
+            line.mains.measured / line.mains.expected if line.mains.expected else None,
             _quality_of(line, f),
         )
 
 
 def _quality_of(line: ReportLine, f: Locale) -> str:
-    others = line.known - line.measured - line.suspect - line.edited
-    letters = ("m" if line.measured else "") + ("e" if others > 0 else "")
-    letters += ("s" if line.suspect else "") + ("d" if line.edited else "")
+    mains = line.mains
+    others = mains.known - mains.measured - mains.suspect - mains.edited
+    letters = ("m" if mains.measured else "") + ("e" if others > 0 else "")
+    letters += ("s" if mains.suspect else "") + ("d" if mains.edited else "")
     return quality_words(letters, complete=line.known >= line.expected, f=f)
 
 

@@ -81,8 +81,8 @@ def _counted(figures: Figures, meter: EnergyMeter, first: date, last: date) -> i
     return figures.sum_of(meter.id, counter, first, last) if counter else 0
 
 
-def co2_lines(figures: Figures, lines: Sequence[ReportLine], f: Locale, *, whole: bool) -> list[str]:
-    """CO2 by scope, each with its factor and source; `whole`: of all that there was."""
+def co2_lines(figures: Figures, lines: Sequence[ReportLine], total: ReportLine, f: Locale) -> list[str]:
+    """CO2 by scope, each with its factor and source; `total`: the lines together."""
     _ = f.gettext
     found = []
     bought = grid_co2(figures, lines)
@@ -90,7 +90,7 @@ def co2_lines(figures: Figures, lines: Sequence[ReportLine], f: Locale, *, whole
         found.append(
             _("Scope 2, electricity drawn from the grid: %(t)s t CO₂ (%(factor)s t/MWh).")
             % {
-                "t": sum_in_words(f.number(bought.tonnes, 1), f, whole=whole),
+                "t": sum_in_words(f.number(bought.tonnes, 1), f, whole=total.complete_drawn),
                 "factor": _factors(bought.factors, f),
             }
         )
@@ -99,7 +99,7 @@ def co2_lines(figures: Figures, lines: Sequence[ReportLine], f: Locale, *, whole
         found.append(
             _("Avoided by the building's own plant, not taken off: %(t)s t CO₂ (%(factor)s t/MWh).")
             % {
-                "t": sum_in_words(f.number(avoided.tonnes, 1), f, whole=whole),
+                "t": sum_in_words(f.number(avoided.tonnes, 1), f, whole=total.complete),
                 "factor": _factors(avoided.factors, f),
             }
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
-from gateway.energy import reactive
+from gateway.energy import BuildingSeries, reactive
 from gateway.status.energy.figures import QUARTER, Figures, SumsByDay, total
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.reactive import main_meter, reactive_registers
@@ -18,17 +18,33 @@ ENOUGH: Final = 0.99
 """Part of the quarter hours that must be known of two times that are compared."""
 
 
+class MainQuarters(NamedTuple):
+    """Quarter hours of the main meters that should be there by now, and those that are known and measured, of
+    the one that has the fewest, suspect and edited, of the one that has the most.
+    """
+
+    expected: int = 0
+    known: int = 0
+    measured: int = 0
+    suspect: int = 0
+    edited: int = 0
+
+
+_NONE: Final = MainQuarters()
+
+
 @dataclass(frozen=True, slots=True)
 class ReportLine:
     """A month or a day, both days in it. Energies are Wh and varh of what is known, None: nothing is.
 
     `used` is what the building used (drawn − fed in + generated), `bands` are those of `drawn`. `peak` is the
     start (ms UTC) of the highest quarter hour drawn, its W, and its letter of quality. `expected` counts the
-    quarter hours that are over, `known` those of which it is known what was used, `measured` those of the
-    main meters; so are `suspect` and `edited`. `before` is what was used in the same month a year before, or
-    on the same weekday 52 weeks before; None when either of the two times is not known as a whole.
-    `judged` counts the quarter hours of which is known what was drawn, and both kinds of reactive energy.
-    `begins_within`: measuring began after its first day, and nothing counts what was before.
+    quarter hours that are over, `known` those of which it is known what was used, `known_drawn` those of
+    which it is known what was drawn. `from_sun` is what the plants gave and the building used, of the `known`
+    ones; of the same ones they gave `gave_of_known` in all. `before` is what was used in the same month a
+    year before, or on the same weekday 52 weeks before; None when either of the two times is not known as a
+    whole. `judged` counts the quarter hours of which is known what was drawn, and both kinds of reactive
+    energy. `begins_within`: measuring began after its first day, and nothing counts what was before.
     """
 
     first: date
@@ -37,23 +53,29 @@ class ReportLine:
     fed: int | None = 0
     gave: int | None = None
     used: int | None = None
+    from_sun: int | None = None
+    gave_of_known: int = 0
     bands: Mapping[str, int] | None = None
     inductive: int | None = None
     capacitive: int | None = None
     peak: tuple[int, int, str] | None = None
     expected: int = 0
     known: int = 0
-    measured: int = 0
-    suspect: int = 0
+    known_drawn: int = 0
+    mains: MainQuarters = _NONE
     before: int | None = None
     begins_within: bool = False
     judged: int = 0
-    edited: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether its sums are all that there was; else they are at least that."""
+        """Whether what was used is all that there was; else it is at least that."""
         return self.known >= self.expected and not self.begins_within
+
+    @property
+    def complete_drawn(self) -> bool:
+        """The same of what was drawn."""
+        return self.known_drawn >= self.expected and not self.begins_within
 
     @property
     def whole(self) -> bool:
@@ -64,13 +86,6 @@ class ReportLine:
     def is_telling(self) -> bool:
         """Whether enough is known of it to say if it kept the reactive limits."""
         return reactive.is_telling(self.judged, self.expected)
-
-    @property
-    def from_sun(self) -> int | None:
-        """Wh that the plants gave and the building used."""
-        if self.gave is None or self.used is None or self.drawn is None:
-            return None
-        return max(0, self.used - self.drawn)
 
 
 def report_lines(figures: Figures, period: Period) -> list[ReportLine]:
@@ -89,8 +104,8 @@ def report_lines(figures: Figures, period: Period) -> list[ReportLine]:
 
 def since_began(lines: list[ReportLine]) -> list[ReportLine]:
     """Those from the first of which anything is known; a later one of which nothing is, is among them."""
-    first = next((place for place, line in enumerate(lines) if line.used is not None), len(lines))
-    return [line for line in lines[first:] if line.expected or line.used is not None]
+    first = next((place for place, line in enumerate(lines) if line.drawn is not None), len(lines))
+    return [line for line in lines[first:] if line.expected or line.drawn is not None]
 
 
 def total_of(lines: list[ReportLine], period: Period) -> ReportLine:
@@ -106,15 +121,16 @@ def total_of(lines: list[ReportLine], period: Period) -> ReportLine:
         fed=None if any(line.fed is None for line in lines) else _sum([line.fed for line in lines]),
         gave=_sum([line.gave for line in lines]),
         used=_sum([line.used for line in lines]),
+        from_sun=_sum([line.from_sun for line in lines]),
+        gave_of_known=sum(line.gave_of_known for line in lines),
         bands=bands or None,
         inductive=_sum([line.inductive for line in lines]),
         capacitive=_sum([line.capacitive for line in lines]),
         peak=max((line.peak for line in lines if line.peak), key=lambda each: each[1], default=None),
         expected=sum(line.expected for line in lines),
         known=sum(line.known for line in lines),
-        measured=sum(line.measured for line in lines),
-        suspect=sum(line.suspect for line in lines),
-        edited=sum(line.edited for line in lines),
+        known_drawn=sum(line.known_drawn for line in lines),
+        mains=MainQuarters(*map(sum, zip(*(line.mains for line in lines), strict=True))),
         begins_within=bool(lines) and lines[0].first > period.first,
     )
 
@@ -148,7 +164,7 @@ def used_a_year_before(figures: Figures, month: ReportLine) -> int | None:
 def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:
     read = _read(figures, first, last)
     # Asked for the whole month at once: what a day takes of it is not read again.
-    _known(figures, first, last)
+    _mains(figures, first, last)
     figures.peak("", first, last)
     lines = []
     for number in range((last - first).days + 1):
@@ -199,8 +215,12 @@ def _line(  # noqa: PLR0917 - what was read, in its order
     capacitive: SumsByDay | None,
 ) -> ReportLine:
     peak = figures.peak("", first, last)
-    quality = _known(figures, first, last).values()
+    mains = _mains(figures, first, last)
     quarters = figures.known_of(used or {}, first, last)
+    drawn_of_known, gave_of_known = (
+        _of_known(figures, used, drawn, gave) if used and drawn and gave else (0, 0)
+    )
+    amount = total(used.values()) if used else None
     judged = figures.known_of_all((each or {} for each in (drawn, inductive, capacitive)), first, last)
     return ReportLine(
         first,
@@ -208,34 +228,57 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         drawn=total(drawn.values()) if drawn else None,
         fed=total((fed or {}).values()) if not gave or figures.knows_fed(first, last) else None,
         gave=total(gave.values()) if gave else None,
-        used=total(used.values()) if used else None,
+        used=amount,
+        from_sun=None if amount is None or not gave else max(0, amount - drawn_of_known),
+        gave_of_known=gave_of_known,
         bands=figures.bands(drawn) if drawn and figures.tariff(first) else None,
         inductive=total(inductive.values()) if inductive else None,
         capacitive=total(capacitive.values()) if capacitive else None,
         peak=(peak.start, peak.power, figures.peak_quality("", peak.start)) if peak else None,
         expected=quarters.expected,
         known=quarters.known,
-        measured=sum(measured for _, measured, *_ in quality),
-        suspect=sum(suspect for _, _, suspect, _ in quality),
-        edited=sum(edited for *_, edited in quality),
+        known_drawn=figures.known_of(drawn or {}, first, last).known,
+        mains=MainQuarters(*map(sum, zip(*mains.values(), strict=True))),
         judged=judged.known,
     )
 
 
-def _known(figures: Figures, first: date, last: date) -> dict[date, tuple[int, int, int, int]]:
-    """Of each day the quarter hours that are known and measured, of the main meter that has the fewest, and
-    those that are suspect and edited, of the one that has the most.
+def _of_known(figures: Figures, used: SumsByDay, drawn: SumsByDay, gave: SumsByDay) -> tuple[int, int]:
+    """Wh that were drawn, and that the plants gave, in the quarter hours of which it is known what was used:
+    of a day of which all three are known alike their sums say it.
     """
-    found: dict[date, tuple[int, int, int, int]] = {}
+    drew = given = 0
+    uneven = []
+    for day, one in used.items():
+        alike = drawn.get(day), gave.get(day)
+        if all(each is not None and each.intervals == one.intervals for each in alike):
+            drew, given = drew + drawn[day].sum, given + gave[day].sum
+        else:
+            uneven.append(day)
+    if not uneven:
+        return drew, given
+    names: tuple[BuildingSeries, ...] = ("used", "drawn", "generated")
+    quarters = [figures.series(name, min(uneven), max(uneven)) for name in names]
+    for day in uneven:
+        rows = zip(*(each.get(day, ()) for each in quarters), strict=False)
+        known = [(out, made) for of_use, out, made in rows if of_use is not None]
+        drew += sum(out or 0 for out, _ in known)
+        given += sum(made or 0 for _, made in known)
+    return drew, given
+
+
+def _mains(figures: Figures, first: date, last: date) -> dict[date, MainQuarters]:
+    """The quarter hours of the main meters, by day."""
+    found: dict[date, MainQuarters] = {}
     for root in figures.facts.roots:
         if figures.counter(root):
             for day in figures.quality(root, first, last):
                 if not day.expected:
                     continue  # it had not begun
-                its = (day.known, day.measured, day.suspect, day.edited)
+                its = MainQuarters(day.expected, day.known, day.measured, day.suspect, day.edited)
                 before = found.get(day.day, its)
-                least, most = ([way(*both) for both in zip(before, its, strict=True)] for way in (min, max))
-                found[day.day] = (least[0], least[1], most[2], most[3])
+                least, most = (MainQuarters(*map(way, before, its)) for way in (min, max))
+                found[day.day] = most._replace(known=least.known, measured=least.measured)
     return found
 
 

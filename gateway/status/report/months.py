@@ -39,9 +39,11 @@ def picture(lines: list[ReportLine], period: Period, f: Locale) -> Picture:
     for line in lines:
         used, sun = line.used or 0, line.from_sun or 0
         name = name_of_line(line, period, f)
-        parts = [("f3", (used - sun) / 1000, f"{name}: {grid_word} {kwh(used - sun, f)} kWh")]
+        grid = sum_in_short(kwh(used - sun, f), whole=line.complete)
+        parts = [("f3", (used - sun) / 1000, f"{name}: {grid_word} {grid} kWh")]
         if sun:
-            parts.append(("f1", sun / 1000, f"{name}: {sun_word} {kwh(sun, f)} kWh"))
+            given = sum_in_short(kwh(sun, f), whole=line.complete)
+            parts.append(("f1", sun / 1000, f"{name}: {sun_word} {given} kWh"))
         before = line.before / 1000 if line.before is not None else None
         said = f"{before_word}: {kwh(line.before or 0, f)} kWh" if before is not None else ""
         columns.append(Bar(tuple(parts), before, said, _tick(line, period, f)))
@@ -116,16 +118,18 @@ def energy_table(
     rows = []
     for place, line in enumerate([*lines, total]):
         cells = [name_of_line(line, period, f) if line is not total else name_of_period(period, f)]
-        cells += [_sum(each[place], line, f) for each in shown]
+        of_grid = [line.complete_drawn] if sun else []
+        wholes = [*of_grid, *[line.complete] * (len(shown) - len(of_grid))]
+        cells += [_sum(each[place], f, whole=whole) for each, whole in zip(shown, wholes, strict=True)]
         if before:
             then = None if line.before is None else befores[place]
             cells += [_kwh(then, f), change(line.used, line.before, f)]
         cells += [_amount(oil[place], 2, line, f)] if tep else []
         cells += [_amount(per[place], 1, line, f)] if area else []
-        cells.append(share(line.measured, line.expected, f))
+        cells.append(share(line.mains.measured, line.mains.expected, f))
         rows.append(tuple(cells))
     marked = frozenset(place for place, line in enumerate(lines) if not line.whole)
-    notes = [at_least_note(f)] if not total.complete else []
+    notes = [at_least_note(f)] if not (total.complete and total.complete_drawn) else []
     if before and total.before is None and any(line.before is None for line in lines):
         notes.append(_("Lines that one of the two years does not know as a whole are not compared."))
     return ReportTable(tuple(heads), tuple(rows[:-1]), rows[-1], tuple(notes), marked)
@@ -149,12 +153,16 @@ def column(values: Sequence[int | None], step: int, whole: int | None = None) ->
 
 def _energies(lines: Sequence[ReportLine], *, sun: bool) -> list[list[int | None]]:
     """Columns in Wh with their sums, as they are printed: from the grid, from the sun and used, where a plant
-    gives, else used alone. Each adds up, and so does each line.
+    gives, else used alone. Each adds up, and so does each line where all is known.
     """
+    all_used, grid, given = (
+        [getattr(line, name) for line in lines] for name in ("used", "drawn", "from_sun")
+    )
     if not sun:
-        return [column([line.used for line in lines], _KWH)]
-    grid = [None if line.used is None else line.used - (line.from_sun or 0) for line in lines]
-    given = [line.from_sun for line in lines]
+        return [column(all_used, _KWH)]
+    if any(line.used is None or line.used != (line.drawn or 0) + (line.from_sun or 0) for line in lines):
+        # what was drawn in hours of which the use is not known is in none of the others
+        return [column(each, _KWH) for each in (grid, given, all_used)]
     sums = [sum(filter(None, values)) for values in (grid, given)]
     columns = [
         column(values, _KWH, whole)
@@ -203,7 +211,7 @@ def record_table(
     for place, line in enumerate([*lines, total]):
         whole = line is total
         cells = [name_of_period(period, f) if whole else name_of_line(line, period, f)]
-        cells += [_sum(part[place], line, f) for part in parts]
+        cells += [_sum(part[place], f, whole=line.complete_drawn) for part in parts]
         cells += _peak_cells(figures, line, f)
         if reactive_known:
             cells += [_ratio(line.inductive, line.drawn, f), _ratio(line.capacitive, line.drawn, f)]
@@ -324,9 +332,9 @@ def at_least_note(f: Locale) -> str:
     return f.gettext("≥: data is missing; what is known comes to so much.")
 
 
-def _sum(wh: int | None, line: ReportLine, f: Locale) -> str:
-    """KWh of a line, with the sign that they are at least that."""
-    return sum_in_short(_kwh(wh, f), whole=line.complete or wh is None)
+def _sum(wh: int | None, f: Locale, *, whole: bool) -> str:
+    """KWh of a line, with the sign that they are at least that where it is not `whole`."""
+    return sum_in_short(_kwh(wh, f), whole=whole or wh is None)
 
 
 def _kwh(wh: int | None, f: Locale) -> str:

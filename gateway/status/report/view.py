@@ -107,7 +107,7 @@ def report_view(
     view.meters = meter_table(figures, period, f)
     view.meters_title = _meters_title(total, f)
     view.degrees = degrees_table(figures, lines, period, f)
-    view.co2 = co2_lines(figures, lines, f, whole=total.complete)
+    view.co2 = co2_lines(figures, lines, total, f)
     view.bills = bills_shown(figures, mine, f)
     view.open_points = open_points(figures, lines, mine, period, f)
     view.sources = sources(figures, lines, f)
@@ -199,8 +199,8 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
     _ = f.gettext
     used = total.used or 0
 
-    def short(value: float, decimals: int) -> str:
-        return sum_in_short(f.number(value, decimals), whole=total.complete)
+    def short(value: float, decimals: int, *, whole: bool = total.complete) -> str:
+        return sum_in_short(f.number(value, decimals), whole=whole)
 
     mwh = short(used / 1e6, 0 if used >= 1e8 else 1)
     oil = sum(toe(figures, line) for line in lines)
@@ -215,17 +215,18 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
         found.append(
             LeadFigure(
                 _("CO₂, from the grid"),
-                short(co2.tonnes, 0 if co2.tonnes >= 100 else 1),
+                short(co2.tonnes, 0 if co2.tonnes >= 100 else 1, whole=total.complete_drawn),
                 "t",
                 _("scope 2, %(factor)s t/MWh") % {"factor": f.number(co2.factors[-1], 3)},
             )
         )
     sun = total.from_sun
     if total.gave and sun is not None and used:
-        text = _("%(mwh)s MWh given, %(share)s of it used here") % {
-            "mwh": short(total.gave / 1e6, 0 if total.gave >= 1e8 else 1),
-            "share": f.percent(min(1.0, sun / total.gave)),
-        }
+        mwh = short(total.gave / 1e6, 0 if total.gave >= 1e8 else 1)
+        text = _("%(mwh)s MWh given") % {"mwh": mwh}
+        if total.fed is not None and total.gave_of_known > 0:
+            here = {"mwh": mwh, "share": f.percent(min(1.0, sun / total.gave_of_known))}
+            text = _("%(mwh)s MWh given, %(share)s of it used here") % here
         found.append(LeadFigure(_("The sun's share"), f.percent(sun / used), "", text))
     elif total.peak is not None:
         start, power, quality = total.peak
@@ -244,7 +245,7 @@ def _record_title(
     if total.peak is not None:
         start, power, quality = total.peak
         day = figures.calendar.place(start)[0]
-        kw = sum_in_short(f.number(power / 1000, 0), whole=total.complete)
+        kw = sum_in_short(f.number(power / 1000, 0), whole=total.complete_drawn)
         said = {"kw": kw, "when": f"{f.short_day(day)} {f.time(start)}{not_measured(quality, f)}"}
         contract = figures.facts.contract_kw
         if contract:
@@ -275,10 +276,11 @@ def _record_title(
 def _meters_title(total: ReportLine, f: Locale) -> str:
     """How much of the main meters' data is measured."""
     _ = f.gettext
-    if not total.expected:
+    mains = total.mains
+    if not mains.expected:
         return _("Meter by meter")
-    missing = total.expected - total.known
-    measured = share(total.measured, total.expected, f)
+    missing = mains.expected - mains.known
+    measured = share(mains.measured, mains.expected, f)
     if missing <= 0:
         return _("%(share)s of the main meter's quarter hours were measured, none is missing") % {
             "share": measured
