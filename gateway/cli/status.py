@@ -20,6 +20,11 @@ _FOLDED = N_(
 )
 """What to do about a meter that refuses many of the registers of its table, or does not answer for them."""
 
+_IN_ORDER = N_(
+    "Meters, lines, journal, platforms and clock are in order. What the energy comes to, and whether there "
+    "will be a charge for it, is told on the page."
+)
+
 
 @click.command(
     name="status",
@@ -57,7 +62,9 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
             "zone": now.timezone,
         }
     )
-    told += said(notices.headline(verdict, now, f).text)
+    headline = notices.headline(verdict, now, f)
+    # What the page weighs besides, the snapshot does not know: no all-clear for it.
+    told += said(_(_IN_ORDER) if headline.level == "good" else headline.text)
     for notice in notices.notices(verdict, now, f):
         told += said(notice.text, "  ", "! ")
         told += said(notice.action, "    ", "→ ") if notice.action else []
