@@ -11,7 +11,7 @@ import csv
 import errno
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -47,6 +47,7 @@ _CLOCK: Final = re.compile(
 )
 _HALF_DAY: Final = re.compile(r"(?<![a-z])(?:([ap])\.?m|o([os]))(?![a-z])")
 """AM, PM; ÖÖ, ÖS."""
+_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+")
 _NOON: Final = 12
 _HALF: Final = 30
 _HEADS: Final = (
@@ -195,9 +196,9 @@ def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> Loa
     columns, separator = _columns(lines[head]), _separator(lines[head])
     heads, table = _cells(lines[head], separator), [_cells(line, separator) for line in lines[head + 1 :]]
     wanted = [what for what in columns if what in {ACTIVE, INDUCTIVE, CAPACITIVE}]
-    mark = _decimal_mark(
-        cells[place] for cells in table for what in wanted for place in columns[what] if len(cells) > place
-    )
+    places = [place for what in wanted for place in columns[what]]
+    numbers = [cells[place] for cells in table for place in places if len(cells) > place]
+    mark = _decimal_mark(numbers, whole=all(_scale(heads[place]) < 1 for place in places))
     bad: list[Problem] = []
     found: list[tuple[int, datetime, dict[str, float]]] = []
     ends = False
@@ -298,11 +299,19 @@ def _no_date(text: str) -> ValueError:
     return ValueError(_("%(word)s is not a date like 2026-10-29 or 29.10.2026") % {"word": repr(text)[:30]})
 
 
-def _decimal_mark(cells: Iterable[str]) -> str:
-    """What stands before decimals in a file: the comma where one stands behind every point of its
-    number.
+def _decimal_mark(cells: Sequence[str], *, whole: bool) -> str:
+    """What stands before decimals in a file: the comma where one stands behind every point of its number,
+    and where the numbers are `whole` ones of Wh or varh, and each point stands before three digits.
     """
-    return "," if any("," in cell and cell.rfind(",") > cell.rfind(".") for cell in cells) else "."
+    if any("," in cell and cell.rfind(",") > cell.rfind(".") for cell in cells):
+        return ","
+    pointed = [cell for cell in cells if "." in cell]
+    thousands = (
+        whole
+        and all(_THOUSANDS.fullmatch(cell) for cell in pointed)
+        and any(not cell.endswith(".000") for cell in pointed)
+    )
+    return "," if thousands else "."
 
 
 def _number(text: str, mark: str) -> float:

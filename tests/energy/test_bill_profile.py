@@ -137,6 +137,23 @@ def test_the_unit_in_a_head_counts(tmp_path, head, factor) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "cells", "kwh"),
+    [
+        ("Tüketim (Wh)", ("10.132", "950", "1.250.000"), (10.132, 0.95, 1250)),
+        ("Tüketim (kWh)", ("10.132", "950", "9.000"), (10.132, 950, 9)),
+        ("Tüketim (Wh)", ("10132.000", "950.000", "8.000"), (10.132, 0.95, 0.008)),
+        ("Tüketim (Wh)", ("950.000", "812.000", "8.000"), (0.95, 0.812, 0.008)),
+        ("Tüketim (Wh)", ("10.132", "950.5", "8"), (0.010132, 0.9505, 0.008)),
+    ],
+)
+def test_whole_watt_hours_have_points_for_thousands(tmp_path, head, cells, kwh) -> None:
+    path = tmp_path / "osos.csv"
+    rows = "".join(f"01.10.2026;{hour:02}:00;{cell}\n" for hour, cell in enumerate(cells))
+    path.write_text(f"Tarih;Saat;{head}\n{rows}", encoding="utf-8")
+    assert [row.amounts["active"] for row in read_profile(path, ZONE).rows] == pytest.approx(kwh)
+
+
+@pytest.mark.parametrize(
     ("heads", "found"),
     [
         ("1.8.0 (kWh);5.8.0 (kVArh);8.8.0 (kVArh)", (1, 2, 3)),
