@@ -148,6 +148,7 @@ class TcpBus(Section):
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
     silence: Pause | None = None
     connect_pause: Pause | None = None
+    requests_per_connection: Annotated[int, Field(ge=0, le=1000)] | None = None
     reply_number: ReplyRule | None = None
     reply_length: ReplyRule | None = None
     reply_protocol: ReplyProtocol | None = None

@@ -18,6 +18,8 @@ from gateway.config import REPLY_RULE
 
 LONGEST = 30.0
 """s; no learnt time is longer."""
+MOST_REQUESTS = 1000
+"""Requests of one connection."""
 OLD = 7 * 86_400.0
 """s after which a device may have been mended, or exchanged, unnoticed."""
 MOST_SPANS = 200
@@ -33,7 +35,10 @@ Skipped = tuple[int, int, int, str]
 """function, first address, end, and the reason why [first, end) is left out of the reads."""
 Value = float | int | str | tuple[Skipped, ...] | tuple[str, ...]
 
-BUS_NAMES = ("silence", "connect_pause", "reply_number", "reply_length", "reply_protocol", "reply_unit")
+BUS_NAMES = (
+    "silence", "connect_pause", "requests_per_connection", "reply_number", "reply_length", "reply_protocol",
+    "reply_unit",
+)  # fmt: skip
 METER_NAMES = (
     "pause", "silence", "timeout", "max_registers", "skip", "reply_unit", "reply_count", "sleeps_after",
     "answers", "serial",
@@ -185,6 +190,8 @@ class BusFacts(Facts):
     """Silence on the line before a request, from the last byte of whomever; 0 when t3.5 will do."""
     connect_pause = Known(0.0)
     """Between connecting and the first request."""
+    requests_per_connection = Known(0)
+    """How many requests a connection serves, before it ends at the next one; 0: as many as there are."""
     reply_number = Known("asked")
     """How replies are numbered: `asked`; `=0` or another constant; `+1`, `-1`; `swapped` bytes; `own`,
     a counter of its own.
@@ -228,7 +235,9 @@ class MeterFacts(Facts):
     sleeps_after = Known(0.0)
     """Without a request, after which it leaves the first one out; 0: it does not."""
     answers = Known("all")
-    """Which requests it answers: `all`, or `every_second`, where replies have no number."""
+    """Which requests it answers: `all`, or `every_second`, which is seldom found out where replies have
+    numbers.
+    """
 
     @property
     def skipped(self) -> tuple[tuple[int, int, int], ...]:
@@ -244,6 +253,8 @@ def check(name: str, value: object) -> None:
         good = _whole(value, 1, 125)
     elif name == "reply_unit":
         good = _whole(value, 0, 255)
+    elif name == "requests_per_connection":
+        good = _whole(value, 0, MOST_REQUESTS)
     elif name == "reply_count":
         good = value in {"bytes", "registers"}
     elif name == "answers":

@@ -296,6 +296,7 @@ async def test_what_is_learnt_is_kept_over_a_restart(silent, known, tmp_path) ->
         (asleep_after(3.0), SERIAL, {"sleeps_after": "3s"}),
         (asleep_after(3.0), TCP, {"sleeps_after": "3s"}),
         (every_second(0), SERIAL, {"answers": "every_second"}),
+        (every_second(0), TCP, {"answers": "every_second"}),
     ],
 )
 async def test_a_key_says_it_from_the_first_poll_on(silent, bus, key) -> None:

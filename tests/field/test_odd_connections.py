@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 
 import pytest
@@ -40,6 +41,78 @@ async def test_a_server_that_ends_each_connection_gives_every_value(
         assert plant.connections >= 12 // per_connection - 1
         assert not caplog.records, "nothing is wrong, and nothing is said"
         assert line.openings == 1
+
+
+def ends_behind(kind: str, *times: int):
+    """A server that ends its connections at the request behind so many, each time after the next of these."""
+    turns, is_tcp = itertools.cycle(times), kind == "tcp"
+
+    async def serve(client: Client) -> None:
+        for _ in range(next(turns)):
+            request = await (client.request() if is_tcp else client.rtu_request())
+            if is_tcp:
+                client.send(request.number, request.unit, request.answer)
+            else:
+                client.send_rtu(request.unit, request.answer)
+            await client.writer.drain()
+        await (client.request() if is_tcp else client.rtu_request())
+
+    return serve
+
+
+@pytest.mark.parametrize("kind", ["tcp", "rtu-over-tcp"])
+@pytest.mark.parametrize("served_", [1, 3])
+async def test_a_connection_that_ends_at_the_next_request_is_opened_anew_before_it(
+    caplog, kind: str, served_: int
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with line_to(ends_behind(kind, served_), kind=kind, timeout="5s") as (line, plant):
+        who = station(line)
+        await ask_all(line, who, 4)
+        assert line.facts.requests_per_connection == served_
+        requests, connections = line.counters.requests, plant.connections
+        assert await ask_all(line, who, 6) == (24, 0)
+        assert line.counters.requests == requests + 24, "none is lost"
+        assert plant.connections <= connections + 24 // served_ + 1
+        assert not caplog.records, "it is harmless"
+        assert line.openings == 1, "no other meter is expected"
+
+
+@pytest.mark.parametrize("kind", ["tcp", "rtu-over-tcp"])
+async def test_how_many_requests_a_connection_serves_may_be_a_key(kind: str) -> None:
+    """Then no request is lost from the first one on, and with 0 it is not learnt."""
+    async with line_to(ends_behind(kind, 2), kind=kind, timeout="5s", requests_per_connection=2) as (
+        line,
+        plant,
+    ):
+        assert await ask_all(line, station(line), 2) == (8, 0)
+        assert (line.counters.requests, plant.connections) == (8, 4)
+    async with line_to(ends_behind(kind, 2), kind=kind, timeout="5s", requests_per_connection=0) as (line, _):
+        await ask_all(line, station(line), 4)
+        assert line.counters.requests > 16
+        assert line.facts.requests_per_connection == 0
+
+
+async def test_connections_that_end_after_this_and_that_say_nothing() -> None:
+    async with line_to(ends_behind("tcp", 2, 2, 3), timeout="5s") as (line, _):
+        assert await ask_all(line, station(line), 6) == (24, 0)
+        assert line.facts.requests_per_connection == 0
+
+
+async def test_a_poll_of_many_reads_whose_connection_ends_at_every_second_one_is_whole() -> None:
+    readings: list[Reading] = []
+    async with served(ends_behind("tcp", 1)) as plant:
+        bus = TcpBus(name="bus", type="tcp", host="127.0.0.1", port=plant.port, requests_per_connection=0)
+        task_ = MeterTask(meter(1, interval="100ms"), driver(reads="function: 4, max_registers: 1"))
+        worker = BusWorker(bus, [task_], readings.append)
+        task = asyncio.create_task(worker.run())
+        for _ in range(2400):
+            await asyncio.sleep(0.025)
+            if len(readings) >= 5:
+                break
+        await worker.stop()
+        await task
+    assert all(len(reading.values) == len(NAMES) for reading in readings), readings
 
 
 async def test_a_connection_that_ends_with_half_a_reply_is_not_asked_again() -> None:

@@ -278,6 +278,22 @@ async def test_a_changing_protocol_beside_another_odd_field_is_not_believed(othe
         assert await ask_all(line, station(line), 2) == (0, 8)
 
 
+async def test_a_protocol_and_a_unit_that_differ_are_named_and_read_only_by_their_keys() -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(request.number, 0, request.answer, protocol=0x0100)
+
+    async with line_to(serve, timeout="60ms") as (line, plant):
+        who = station(line)
+        with pytest.raises(BadFrame, match="with protocol 256 for 0 and as unit 0, which may be an earlier"):
+            await line.read(who, 4, 1000, 2)
+        assert await ask_all(line, who, 2) == (0, 8)
+        assert plant.connections == 1, "it is Modbus"
+    async with line_to(serve, timeout="60ms", reply_protocol=0x0100, reply_unit=0) as (line, _):
+        assert await ask_all(line, station(line), 2) == (8, 0)
+
+
 @pytest.mark.parametrize(("length", "more"), [(4, b""), (4, b"\0"), (2, b""), (9, b"")])
 async def test_an_exception_has_nine_bytes_whatever_its_header_says(length: int, more: bytes) -> None:
     async def serve(client: Client) -> None:

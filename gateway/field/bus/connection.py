@@ -12,6 +12,7 @@ from gateway.common.troubles import Troubles
 from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, OthersTalk
 from gateway.field.bus.cost import Wire, wire_of
+from gateway.field.bus.endings import Endings
 from gateway.field.bus.first_request import FirstRequest
 from gateway.field.bus.station import Station
 from gateway.field.facts import BusFacts
@@ -57,6 +58,7 @@ class BusConnection:
         self.disturbed_at = float("-inf")
         """When something last came that was no answer, or too late, or when a station was deaf for good."""
         self.first = FirstRequest(bus.name, facts)
+        self._endings = Endings(facts)
         self._backoff = Backoff(*BACK_OFF)
         self._others = 0
         self._heard_ours: deque[float] = deque(maxlen=OTHERS)
@@ -122,6 +124,7 @@ class BusConnection:
             for station in self._stations:
                 station.doubt_copies()
         self.first.opened()
+        self._endings.opened()
         self.opened_at = time.monotonic()
         if not fruitless:
             self._works()

@@ -69,6 +69,14 @@ class BusDoubts(BusConnection):
         if rest > 0.0:
             await asyncio.sleep(rest)
 
+    async def _connected(self) -> None:
+        """Have a connection that serves one more request. Raises BusDown."""
+        if self._endings.is_used_up:
+            self.port.close()
+        if not self.port.connected:
+            await self._reconnect()
+            await self._until(self.silent_until)
+
     def _doubt(self, station: Station, count: int, silence: float) -> None:
         now = time.monotonic()
         station.unanswered[count] = now

@@ -92,14 +92,14 @@ class BusLine(InStep):
         """
         if not self.port.connected:
             await self._reconnect()
-        ended, asked_anew, serving = 0, False, None
+        ended, at, asked_anew, serving = 0, run.at, False, None
         while True:
             try:
                 registers = await self._understood(station, run)
             except Ended as error:
                 # Some serve one request a connection, and some end it just when the next one comes: it is
                 # asked again.
-                ended += 1
+                ended, at = ended + 1 if run.at == at else 1, run.at
                 if ended > (ENDINGS if self.first.answered else 1) and (
                     station.answers or not self.first.longer(station)
                 ):
@@ -257,7 +257,7 @@ class BusLine(InStep):
                 await self._listen_behind(station, run)
             return registers
         await self._free(station)
-        if run.count in station.unanswered:
+        if checked := run.count in station.unanswered:
             # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
             if station.misfits >= OWES:
                 await self._collect(station)
@@ -266,7 +266,7 @@ class BusLine(InStep):
                 station.has_answered((run.function, run.address, run.count))
             await self._resync(station, run)
             await self._free(station)
-        registers = await self._exchange(station, run)
+        registers = await self._asked(station, run, checked=checked)
         station.has_answered((run.function, run.address, run.count))
         if station.unanswered:
             self.all_answered(station)
@@ -276,7 +276,8 @@ class BusLine(InStep):
         """An exchange without doubt, behind one in vain where the station needs that. `checked`: a check read
         was answered right before.
         """
-        seconds = await left_out.leave_out(self, station, run, self._quiet)
+        quiet = self._free if self.port.has_transaction_ids else self._quiet
+        seconds = await left_out.leave_out(self, station, run, quiet)
         try:
             registers = await self._exchange(station, run)
         except NoReply:

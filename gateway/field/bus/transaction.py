@@ -136,9 +136,7 @@ class Transactions(BusDoubts):
         read then under way.
         """
         port = self.port
-        if not port.connected:
-            await self._reconnect()
-            await self._until(self.silent_until)
+        await self._connected()
         timeout = self.timeout(station, run.count)
         heard = port.heard_at
         self._sent(station, run.count)
@@ -165,6 +163,7 @@ class Transactions(BusDoubts):
         except BusDown as error:
             self._doubt_hang_up(station, run.count)
             if self.state == "ready" and not isinstance(self.bus, SerialBus) and port.heard_at < port.sent_at:
+                self._endings.ended()
                 raise Ended(error.message, hint=error.hint) from error
             self.lost(error)
             raise
@@ -181,7 +180,8 @@ class Transactions(BusDoubts):
 
     def _must_wait(self, station: Station) -> bool:
         """Whether something is in the way of the request that follows an answer at once."""
-        return bool(station.unanswered or station.pause or station.min_gap or self.silence)
+        unready = station.pause or station.min_gap or self.silence
+        return bool(station.unanswered or unready or self._endings.is_known)
 
     def _missed(self, station: Station, count: int, heard: float) -> None:
         """It did not answer; `heard` is when a byte last came before it was asked."""
@@ -236,6 +236,7 @@ class Transactions(BusDoubts):
         station.counters.requests += 1
         self._last = (station, count)
         self.first.sent()
+        self._endings.sent()
 
     def _answered(
         self, station: Station, run: ReadSeries, registers: Registers, sent_at: float, heard_at: float

@@ -150,14 +150,14 @@ def _registers(here: bytes, request: Request | None) -> int:
 
 
 def _fits_but_for_protocol(here: bytes, request: Request | None) -> bool | None:
-    """Whether the reply to the request begins here, right in all but its protocol; None: not known yet."""
+    """Whether the reply to the request begins here, right in all but its protocol, and its unit perhaps: then
+    it is no answer, but says what is odd. None: not known yet.
+    """
     if request is None or request.reply != request.number or int.from_bytes(here[:2]) != request.number:
         return False
     if len(here) < HEADER + 2:
         return None
-    length, unit, function, third = int.from_bytes(here[4:6]), here[6], here[7], here[8]
-    if unit != request.unit:
-        return False
+    length, function, third = int.from_bytes(here[4:6]), here[7], here[8]
     if function == request.function | 0x80:
         return length == EXCEPTION - _BEHIND
     return function == request.function and third == 2 * request.count and length == 3 + third
