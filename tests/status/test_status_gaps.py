@@ -22,10 +22,11 @@ from test_status_page import Page, client
 from gateway.energy import Calendar
 from gateway.history import BillComparison, BilledAmount, History, HistoryReader, bills, keep_bill
 from gateway.status.energy import quality
+from gateway.status.energy.bars import bars_of_fed
 from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures import DayQuality, Figures
 from gateway.status.energy.month import month_forecast
-from gateway.status.energy.period import month_of, year_of
+from gateway.status.energy.period import Period, month_of, year_of
 from gateway.status.energy.today import usual_today
 from gateway.status.report.lines import report_lines, since_began, total_of
 from gateway.status.words.language import Locale
@@ -203,6 +204,53 @@ async def test_the_share_used_here_is_not_told_where_the_feed_in_is_not_known(tm
     assert re.search(r"MWh given(?!,)", text), text
     assert "used here" not in text
     assert "used here" in await text_of(shown(tmp_path), "/report/2026-10?lang=en")
+
+
+async def sun_of(directory, period: str) -> tuple[str, str, float]:
+    """The per cent of the sun's energy that were used in the building as the page says, the page, and the
+    share as the quarter hours have it, which the bars have, too.
+    """
+    first, last = date(2026, 9, 1), date(2026, 9, 30)
+    with closing(HistoryReader(directory)) as reader:
+        figures = Figures(facts(), reader, Calendar(ZONE), NOW)
+        gave, fed = (figures.quarters(figures.series(name, first, last)) for name in ("generated", "fed"))
+        bars = [
+            sum(bar.total for bar in bars_of_fed(figures, Period("range", first, last, step)).values())
+            for step in ("quarter", "hour", "day", "month")
+        ]
+    both = gave.keys() & fed.keys()
+    gave_then, fed_then = (sum(each[start] for start in both) for each in (gave, fed))
+    assert bars == [fed_then] * 4
+    page = await text_of(shown(directory), f"/energy?{period}&lang=en")
+    share = re.search(r"The sun gave [^.]*?, (\d+) ?% of it was used in the building", page)
+    return share[1] if share else "", page, 1 - fed_then / gave_then
+
+
+@pytest.mark.parametrize("until", [24, 12], ids=["days", "mornings"])
+async def test_what_was_fed_in_while_a_plant_was_silent_is_not_taken_off_its_yield(tmp_path, until) -> None:
+    def hole(name: str, day: date, hour: float) -> bool:
+        return name == PLANT and day.month == 9 and day.day <= 20 and hour < until
+
+    make_history(tmp_path, NOW, 100, hole=hole)
+    share, page, true = await sun_of(tmp_path, "month=2026-09")
+    assert "The sun gave at least" in page
+    assert int(share) == pytest.approx(true * 100, abs=0.6)
+
+
+async def test_where_plant_and_feed_in_are_never_known_together_nothing_is_told_apart(tmp_path) -> None:
+    def hole(name: str, day: date, _hour: float) -> bool:
+        return day.month == 9 and day.day < 30 and (name == PLANT if day.day <= 20 else name == MAIN)
+
+    make_history(tmp_path, NOW, 100, hole=hole)
+    page = await text_of(shown(tmp_path), "/energy?month=2026-09&lang=en")
+    assert "The sun gave at least" in page
+    assert "of it was used in the building" not in page
+
+
+async def test_of_what_is_known_as_a_whole_the_share_is_as_before(whole) -> None:
+    share, page, true = await sun_of(whole, "month=2026-09")
+    assert "The sun gave at least" not in page
+    assert int(share) == pytest.approx(true * 100, abs=0.6)
 
 
 # ---- the tree

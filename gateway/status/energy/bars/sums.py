@@ -51,6 +51,16 @@ def bars_of_series(figures: Figures, period: Period, series: BuildingSeries) -> 
     return grouped(figures, period, figures.series_sums(series, period.first, last), in_bands=False)
 
 
+def bars_of_fed(figures: Figures, period: Period) -> BarSums:
+    """The same of what was fed in while it is known what the plants gave: else it was not in their yield."""
+    if period.step == "quarter":
+        given = bars_of_series(figures, period, "generated")
+        return {key: bar for key, bar in bars_of_series(figures, period, "fed").items() if key in given}
+    last = min(period.last, figures.today)
+    _, fed = figures.sums_where_known(("generated", "fed"), period.first, last)
+    return grouped(figures, period, fed, in_bands=False)
+
+
 def grouped(figures: Figures, period: Period, days: SumsByDay, *, in_bands: bool) -> BarSums:
     """Daily sums as bars of hours, days, months or years; without bands each has one without a name."""
     found: BarSums = {}

@@ -343,11 +343,10 @@ class Figures(SumFigures):
 
     def knows_fed(self, first: date, last: date) -> bool:
         """Whether it is known what was fed in, of as good as all of what the plants gave."""
-        gave, fed = (
-            self.known_of(self.series_sums(series, first, last), first, last)
-            for series in ("generated", "fed")
-        )
-        return bool(self.building.fed) and (fed.whole or fed.known >= gave.known * _AS_GOOD_AS_ALL)
+        gave = self.known_of(self.series_sums("generated", first, last), first, last)
+        _, fed = self.sums_where_known(("generated", "fed"), first, last)
+        known = self.known_of(fed, first, last).known
+        return bool(self.building.fed) and known >= gave.known * _AS_GOOD_AS_ALL
 
     def netted(self, first: date, last: date) -> tuple[netting.NettedEnergy, netting.NettedEnergy]:
         """Within each hour, and over the whole."""

@@ -5,7 +5,7 @@ They say what the quarter hours of the same days add up to, and cost a hundredth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -77,11 +77,13 @@ class SumFigures(QuarterFigures):
         self._sums: dict[Range, SumsByDay] = {}
         self._counted: dict[Range, tuple[int, int]] = {}
         self._bands: dict[date, tuple[str, ...]] = {}
+        self._common: dict[tuple[tuple[BuildingSeries, ...], date, date], tuple[SumsByDay, ...]] = {}
 
     def forget(self) -> None:
         """Drop what was read: who goes through years month by month needs no more memory than for one."""
         super().forget()
         self._sums.clear()
+        self._common.clear()
 
     def sums(self, meter: str, quantity: str, first: date, last: date) -> SumsByDay:
         """What a register took, day by day."""
@@ -116,6 +118,34 @@ class SumFigures(QuarterFigures):
                 found |= self._not_kept(series, max(first, since), last)
             self._sums[key] = found
         return self._sums[key]
+
+    def sums_where_known(
+        self, series: Sequence[BuildingSeries], first: date, last: date
+    ) -> tuple[SumsByDay, ...]:
+        """Series of the building in the quarter hours of which all of them are known: what one says of
+        another, which has other gaps, is said of these. In the order of `series`.
+        """
+        if (about := (tuple(series), first, last)) in self._common:
+            return self._common[about]
+        held = [self.series_sums(each, first, last) for each in series]
+        self._common[about] = found = tuple(SumsByDay() for _ in series)
+        kept, letters = self._kept, self._letters
+        for day in sorted(set[date].intersection(*map(set, held))):
+            ones = [sums[day] for sums in held]
+            if not all(one.whole for one in ones):
+                # A day at a time: years of them are a hundred MB.
+                self._kept, self._letters = dict(kept), dict(letters)
+                ones = self._in_common([self.series(each, day, day).get(day, []) for each in series], day)
+            for sums, one in zip(found, ones, strict=True):
+                if one.intervals:
+                    sums[day] = one
+        self._kept, self._letters = kept, letters
+        return found
+
+    def _in_common(self, values: Sequence[list[int | None]], day: date) -> list[DaySum]:
+        """The sums of a day's quarter hours that all have."""
+        rows = [row if None not in row else (None,) * len(row) for row in zip(*values, strict=False)]
+        return [sum_of_quarters(day, each, self.calendar) for each in zip(*rows, strict=True)]
 
     def _name_of(self, series: BuildingSeries) -> tuple[str, str]:
         """As what its sums are kept: as the one register that it is, or by its own name."""

@@ -6,7 +6,7 @@ from datetime import date
 
 from gateway.energy import netting
 from gateway.status.energy import charts
-from gateway.status.energy.bars import WhByBar, bars_of, bars_of_series, hours_table
+from gateway.status.energy.bars import WhByBar, bars_of, bars_of_fed, bars_of_series, hours_table
 from gateway.status.energy.charts import Bar, Numbers
 from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.period import Period
@@ -49,10 +49,11 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
     amount = sum_in_words(kwh(gave, f), f, whole=whole)
     title, notes = _("The sun gave %(kwh)s kWh") % {"kwh": amount}, [_("Hollow: fed to the grid.")]
     if split:
-        out = total(figures.series_sums("fed", period.first, last).values())
-        drawn = total(figures.series_sums("drawn", period.first, last).values())
-        share = netting.self_consumption(gave, out)
-        covered = netting.self_sufficiency(gave, out, drawn)
+        # What was fed in, or drawn, while a plant was silent says nothing of its yield.
+        both = figures.sums_where_known(("generated", "fed"), period.first, last)
+        every = figures.sums_where_known(("generated", "fed", "drawn"), period.first, last)
+        share = netting.self_consumption(*(total(sums.values()) for sums in both))
+        covered = netting.self_sufficiency(*(total(sums.values()) for sums in every))
         if share is not None:
             title = _("The sun gave %(kwh)s kWh, %(share)s of it was used in the building") % {
                 "kwh": amount,
@@ -74,8 +75,8 @@ def _sun_picture(
     """What the plants gave bar by bar; `split`: used in the building, and fed to the grid."""
     _ = f.gettext
     given, away = (
-        {key: max(0, bar.total) for key, bar in bars_of_series(figures, period, series).items()}
-        for series in ("generated", "fed")
+        {key: max(0, bar.total) for key, bar in bars.items()}
+        for bars in (bars_of_series(figures, period, "generated"), bars_of_fed(figures, period))
     )
     figures.forget_years(period)
     fed = {key: min(value, away.get(key, 0)) for key, value in given.items()} if split else {}
