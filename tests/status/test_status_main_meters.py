@@ -18,9 +18,12 @@ from test_status_page import Page, client
 
 from gateway.energy import Calendar
 from gateway.history import HistoryReader
+from gateway.status.energy.building import energy_view
 from gateway.status.energy.facts import EnergyMeter
 from gateway.status.energy.figures import Figures
-from gateway.status.energy.period import month_of
+from gateway.status.energy.period import Period, month_of
+from gateway.status.energy.shown import EnergyView
+from gateway.status.words.language import Locale
 
 METERS = (
     EnergyMeter("north", "Kuzey", class_="B"),
@@ -32,6 +35,7 @@ METERS = (
     EnergyMeter("roof", "Çatı", "south", generates="import"),
 )
 KW = {"north": 40.0, "south": 20.0, "shop": 5.0, "lamps": 12.0, "heat": 18.0, "kitchen": 9.0}
+IMPORT = "active_energy_import"
 OCTOBER = month_of(date(2026, 10, 1))
 
 
@@ -127,3 +131,67 @@ def test_days_on_which_one_of_them_was_silent_are_in_no_rest(tmp_path) -> None:
     assert [rest.left_out for rest in rests] == [6, 6]
     assert all(rest.rest > 0 and not rest.over_counted for rest in rests)
     assert rests[0].known < 0.9
+
+
+# ---- at night, and at the peak
+
+
+def view_of(directory, meters, period: Period = OCTOBER) -> EnergyView:
+    reader, figures = figures_of(directory, meters)
+    with closing(reader):
+        return energy_view(figures, period, "", Locale("en", "Europe/Istanbul", NOW))
+
+
+def night_of(view: EnergyView) -> list[str]:
+    """Whose rows the table of the night has."""
+    return [row[0] for row in view.night.rows] if view.night else []
+
+
+def rose_most(view: EnergyView) -> str:
+    """Whom the peak names."""
+    (text,) = [text for name, _, text in view.facts if name == "Peak"]
+    found = re.search("; ([^;]*) rose most", text)
+    return found[1] if found else ""
+
+
+def test_a_main_meter_is_a_part_of_what_runs_at_night_and_of_the_peak(tmp_path) -> None:
+    """The shop is a cold store without sub meters: most of the building, above all at night."""
+    kw = {"north": (6.0, 0.2), "lamps": (3.0, 0.2), "heat": (2.5, 0.2), "shop": (40.0, 0.5)}
+    write_years(tmp_path, NOW, 60, {(name, IMPORT): shape(*each) for name, each in kw.items()})
+    view = view_of(tmp_path, tuple(each for each in METERS if each.id in kw))
+    assert "the largest part of it Büfe with" in view.night_title
+    assert night_of(view) == ["Building", "Büfe", "Kuzey", "Aydınlatma", "Isı pompası"]
+    whole, shop, north = (float(row[1]) for row in view.night.rows[:3])
+    assert whole == pytest.approx(shop + north, abs=0.2)
+    assert rose_most(view) == "Büfe"
+
+
+@pytest.mark.parametrize(("heat", "named"), [(25.0, "Isı pompası"), (15.0, "Kuzey")])
+def test_a_sub_meter_that_made_most_of_a_peak_is_named_and_not_its_main_meter(tmp_path, heat, named) -> None:
+    kw = {"north": 40.0, "heat": heat, "shop": 5.0}
+    write_years(tmp_path, NOW, 60, {(name, IMPORT): shape(each, 0.2) for name, each in kw.items()})
+    assert rose_most(view_of(tmp_path, tuple(each for each in METERS if each.id in kw))) == named
+
+
+def test_main_meters_without_sub_meters_have_their_night(directory) -> None:
+    view = view_of(directory, METERS[:2])
+    assert "the largest part of it Kuzey with" in view.night_title
+    assert night_of(view) == ["Building", "Kuzey", "Güney"]
+    view = view_of(directory, METERS[:1])
+    assert view.night_title.endswith("kW run at night")
+    assert night_of(view) == ["Building"]
+
+
+def test_one_main_meter_is_the_building_and_no_part_of_it(directory) -> None:
+    view = view_of(directory, (METERS[0], *METERS[3:5]))
+    assert night_of(view) == ["Building", "Isı pompası", "Aydınlatma"]
+    assert rose_most(view) == "Isı pompası"
+
+
+def test_a_night_of_which_only_sub_meters_are_known_is_no_mean_of_the_building(tmp_path) -> None:
+    write_years(tmp_path, NOW, 60, {("lamps", IMPORT): shape(12.0, 0.2)})
+    write_years(tmp_path, NOW, 0, {("north", IMPORT): shape(40.0, 0.2)})  # since this morning
+    today = date(2026, 11, 21)
+    view = view_of(tmp_path, (METERS[0], METERS[3]), Period("day", today, today, "hour"))
+    assert night_of(view) == ["Aydınlatma"]
+    assert view.night_title.startswith("Of the meters Aydınlatma takes most at night: ")

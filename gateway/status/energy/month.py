@@ -162,26 +162,29 @@ def night_loads(view: EnergyView, figures: Figures, meter: str, f: Locale) -> No
     _ = f.gettext
     last = figures.today - timedelta(1)
     first = last - timedelta(_HEAT_DAYS - 1)
-    facts = figures.facts
-    shown = [each for each in facts.meters if each.id == meter or (not meter and each.parent)]
+    own = [each for each in figures.facts.meters if each.id == meter and not each.generates]
     rows = [
         (each.label, *means)
-        for each in shown
-        if not each.generates
-        and each not in figures.givers
-        and (means := _means(figures, each.id, first, last))
+        for each in (own if meter else figures.of_parts)
+        if each not in figures.givers and (means := _means(figures, each.id, first, last))
     ]
     rows.sort(key=lambda row: -row[1])
-    if not rows:
-        return
-    most = rows[0]
+    most = rows[0] if rows else None
     whole = None if meter else _means(figures, "", first, last)
     if whole is not None:
         rows.insert(0, (_("Building"), *whole))
+    if not rows:
+        return
     measure = measure_of(figures.quantity, f)
-    said = {"kw": _flow(rows[0][1], measure, f), "meter": most[0], "its": _flow(most[1], measure, f)}
-    text = _("On average %(kw)s kW run at night, the largest part of it %(meter)s with %(its)s kW")
-    view.night_title = (_("On average %(kw)s kW run at night") if meter else text) % said
+    said = {"kw": _flow(rows[0][1], measure, f)}
+    text = _("On average %(kw)s kW run at night")
+    if most and not meter:
+        said |= {"meter": most[0], "its": _flow(most[1], measure, f)}
+        text = _("On average %(kw)s kW run at night, the largest part of it %(meter)s with %(its)s kW")
+        if whole is None:
+            # Of the building nothing is known: one of its meters is no mean of it.
+            text = _("Of the meters %(meter)s takes most at night: %(its)s kW on average")
+    view.night_title = text % said
     if not figures.is_electricity:
         view.night_title = _("At night %(rate)s on average") % {"rate": f"{said['kw']} {measure.rate}"}
     heads = (_("Meter"), "00–05", _("closed days"), _("while open"))

@@ -151,6 +151,13 @@ class Figures(SumFigures):
             return [part for root in roots for part in self._below(root, 1, energies, shares)]
         return [*self._below("", 1, energies, shares)]
 
+    @property
+    def of_parts(self) -> tuple[EnergyMeter, ...]:
+        """The meters of `parts`: those below a main meter, and several main meters themselves."""
+        meters = [each for each in self.facts.meters if not each.generates and self.counter(each)]
+        roots = [root for root in self.facts.roots if root in meters]
+        return tuple(each for each in meters if len(roots) > 1 or each not in roots)
+
     def _below(
         self,
         parent: str,

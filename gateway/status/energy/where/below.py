@@ -29,7 +29,9 @@ _WHOLE_MONEY = 100
 
 
 def peak_of(figures: Figures, period: Period, meter: str = "") -> building_load.DemandPeak | None:
-    """The highest demand of a period; of the building with the name of the sub meter that rose most."""
+    """The highest demand of a period; of the building with the name of the meter that rose most: of a main
+    meter with that of the sub meter that made most of it.
+    """
     last = min(period.last, figures.today)
     found = figures.peak(meter, period.first, last)
     if found is None or meter:
@@ -37,13 +39,18 @@ def peak_of(figures: Figures, period: Period, meter: str = "") -> building_load.
     # Of the others that day is enough, and what led to it.
     day = figures.calendar.place(found.start)[0]
     near = figures.drawn(day - timedelta(1), day)
-    below = {
-        each.label: figures.quarters(figures.of(each.id, day - timedelta(1), day))
-        for each in figures.facts.meters
-        if each.parent and not each.generates
+    minutes, whole = figures.demand_minutes(period.first), figures.quarters(near)
+    of_each = {
+        each: figures.quarters(figures.of(each.id, day - timedelta(1), day)) for each in figures.of_parts
     }
-    told = building_load.peak(figures.quarters(near), below, figures.demand_minutes(period.first))
-    return told if told and told.start == found.start else found
+    told = building_load.peak(whole, {each.label: own for each, own in of_each.items()}, minutes)
+    if told is None or told.start != found.start:
+        return found
+    subs = {each.label: own for each, own in of_each.items() if each not in figures.facts.roots}
+    if told.meter not in subs:
+        its = building_load.peak(whole, subs, minutes)
+        told = its if its and its.by * 2 > told.by else told
+    return told
 
 
 def not_measured(letter: str, f: Locale) -> str:
