@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -96,9 +97,9 @@ def used_by_day(directory: Path) -> dict[int, int]:
     return {day.day: one.intervals for day, one in used.items()}
 
 
-async def text_of(directory: Path, address: str) -> str:
+async def text_of(directory: Path, address: str, meters: tuple[EnergyMeter, ...] = BESIDE) -> str:
     building = Building(replace(CALM, screen=True))
-    building.history = energy_history(directory, meters=BESIDE)
+    building.history = energy_history(directory, meters=meters)
     async with client(building) as http:
         answer = await http.get(address)
         return answer.text if address.startswith("/api") else Page(answer.text).text
@@ -167,3 +168,64 @@ async def test_a_meter_that_the_configuration_has_no_more_is_named_in_the_report
     building.history = energy_history(tmp_path, meters=BESIDE[:1])
     async with client(building) as http:
         assert words in Page((await http.get(f"{address}?lang=en")).text).text
+
+
+# ---- a plant of which nobody can tell yet which register counts its yield
+
+WORDS = "counts its yield is not known yet, and what it gave is in no sum"
+UNTOLD = (
+    *BESIDE,
+    EnergyMeter("lamps", "Aydınlatma", "main"),
+    EnergyMeter("pv2", "Otopark", "main", generates="auto"),
+)
+
+
+@pytest.fixture(scope="module")
+def two_plants(tmp_path_factory) -> Path:
+    """The registers of the second one grow by night, too: which counts its yield its days do not tell."""
+    path = tmp_path_factory.mktemp("plants")
+    both = {("pv2", IMPORT): shape(20.0, 0.5), ("pv2", EXPORT): shape(0.1, 0.1), ("lamps", IMPORT): LAMPS}
+    small(path, both | {("main", EXPORT): shape(3.0, 0.0, sun=True)})
+    return path
+
+
+def told(way: str) -> tuple[EnergyMeter, ...]:
+    return (*UNTOLD[:-1], replace(UNTOLD[-1], generates=way))
+
+
+async def test_without_one_of_two_plants_no_use_and_no_share_is_a_whole(two_plants) -> None:
+    month = await text_of(two_plants, "/energy?month=2026-10&lang=en", UNTOLD)
+    assert "October 2026: at least" in month
+    assert re.search(r"daytime 06–17 ≥\s", month)
+    assert "The sun gave at least" in month
+    assert "of it was used in the building" not in month
+    assert f"Which register of Otopark {WORDS}" in month
+    report = await text_of(two_plants, "/report/2026-10?lang=en", UNTOLD)
+    assert "October 2026: at least" in report
+    assert "of it used here" not in report
+    assert f"Which register of Otopark {WORDS}" in report
+    home = await text_of(two_plants, "/?lang=en", UNTOLD)
+    assert "The sun today at least" in home
+    assert not re.search("(less|more) than that", home)
+    screen = await text_of(two_plants, "/screen?lang=en", UNTOLD)
+    assert "given by the sun today" in screen
+    with closing(HistoryReader(two_plants)) as reader:
+        figures = Figures(facts(meters=UNTOLD), reader, Calendar(ZONE), NOW)
+        assert [part.share for part in figures.parts(OCTOBER)] == [None]
+
+
+@pytest.mark.parametrize("address", ["/energy?month=2026-10&lang=en", "/report/2026-10?lang=en"])
+async def test_once_it_is_told_all_is_said_again(two_plants, address) -> None:
+    page = await text_of(two_plants, address, told("import"))
+    assert "at least" not in page
+    assert WORDS not in page
+    assert re.search("of it was used in the building|of it used here", page)
+
+
+async def test_a_plant_that_began_later_takes_nothing_from_the_time_before(tmp_path) -> None:
+    small(tmp_path, {("main", EXPORT): shape(3.0, 0.0, sun=True)})
+    write_years(tmp_path, NOW, 5, {("pv2", IMPORT): shape(20.0, 0.5), ("pv2", EXPORT): shape(0.1, 0.1)})
+    before = await text_of(tmp_path, "/energy?month=2026-10&lang=en", UNTOLD)
+    assert "at least" not in before
+    assert "of it was used in the building" in before
+    assert "November 2026: at least" in await text_of(tmp_path, "/energy?month=2026-11&lang=en", UNTOLD)

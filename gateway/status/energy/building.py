@@ -67,13 +67,14 @@ def _whole(view: EnergyView, figures: Figures, period: Period, meter: str, f: Lo
     _ = f.gettext
     days = figures.sums_of(meter, period.first, min(period.last, figures.today))
     if days:
-        whole = figures.known_of(days, period.first, period.last).whole
+        lacks_plant = not meter and figures.lacks_plant(period.last)
+        whole = figures.known_of(days, period.first, period.last).whole and not lacks_plant
         measure = measure_of(figures.quantity, f)
         amount = f"{measure.amount(total(days.values()), f)} {measure.unit}"
         said = {"period": view.name, "amount": sum_in_words(amount, f, whole=whole)}
         view.title = _("%(period)s: %(amount)s") % said
-        view.lead = compared(figures, period, meter, days, f)
-        band_sums(view, figures, period, days, f)
+        view.lead = "" if lacks_plant else compared(figures, period, meter, days, f)
+        band_sums(view, figures, period, days, f, whole=whole)
         return True
     ahead = period.last >= figures.today
     nothing = (

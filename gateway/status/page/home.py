@@ -196,7 +196,7 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
         below = first_usual(figures, f)
     bar = bullet(used, mean or used, mark=float(usual.mean) if usual else None)
     name = _("Today %(until)s") % {"until": f.until(figures.counted_until())}
-    least = "" if known.whole else _("at least")
+    least = "" if known.whole and not figures.lacks_plant(figures.today) else _("at least")
     return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?day={figures.today}")
 
 
@@ -212,6 +212,7 @@ def _month(figures: Figures, f: Locale) -> HomeFigure | None:
     old_sums = figures.series_sums("used", before.first, before.last)
     old = total(old_sums.values())
     whole = old > 0 and figures.known_of(old_sums, before.first, before.last).whole
+    whole = whole and not figures.lacks_plant(figures.today)
     says, below = "", ""
     if forecast is not None:
         says = _("heading for about %(kwh)s") % {"kwh": about(forecast / 1000, 0, f)}
@@ -223,7 +224,7 @@ def _month(figures: Figures, f: Locale) -> HomeFigure | None:
             }
     bar = bullet(used, old if whole else used, mark=float(old) if whole else None, forecast=forecast)
     name = _("%(month)s, day %(n)s") % {"month": f.month(period.first, year=False), "n": figures.today.day}
-    least = "" if known.whole else _("at least")
+    least = "" if known.whole and not figures.lacks_plant(figures.today) else _("at least")
     return HomeFigure(name, least, kwh(used, f), says, below, bar, f"/energy?month={period.first:%Y-%m}")
 
 
@@ -269,7 +270,8 @@ def _rows(figures: Figures, reactive: ReactiveView, f: Locale) -> list[tuple[str
         rows.append((_("Reactive charge"), word, more, "/reactive"))
     if figures.building.plants:
         gave = figures.series_sums("generated", figures.today, figures.today)
-        whole = figures.known_of(gave, figures.today, figures.today).whole
+        lacks_plant = figures.lacks_plant(figures.today)
+        whole = figures.known_of(gave, figures.today, figures.today).whole and not lacks_plant
         sun, out = max(0, total(gave.values())), figures.total(figures.fed_in(figures.today, figures.today))
         told = figures.knows_fed(figures.today, figures.today)
         more = _("all used in the building") if told else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 from math import isqrt
 
 from gateway.energy import EXPORT, IMPORT, TOTAL, BuildingSeries
@@ -12,7 +12,7 @@ from gateway.status.energy.facts import BillLike, EnergyMeter
 from gateway.status.energy.figures import EnergyEmission, Figures
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import kwh, sum_in_short, sum_in_words
-from gateway.status.energy.where import rest_without, too_coarse
+from gateway.status.energy.where import rest_without, too_coarse, untold
 from gateway.status.report.lines import ReportLine
 from gateway.status.report.months import at_least_note, breaches, forgiven, share
 from gateway.status.report.shown import BillShown, ReportTable
@@ -311,13 +311,7 @@ def _missing_facts(figures: Figures, f: Locale) -> list[str]:
             _("Peaks are not compared with the contract: write `building.contract_kw`."),
         ),
         (facts.rules is None, _("No rules file can be used: tariff, CO₂ and TOE are not shown.")),
-        (
-            bool(facts.plants) and figures.generated(figures.today - timedelta(7), figures.today) is None,
-            _(
-                "Which register of the plant counts its yield is not known yet: write `yield` in "
-                "`building.pv`."
-            ),
-        ),
+        (bool(figures.untold_plants), untold(figures, f)),
         (
             not facts.temperatures,
             _("Degree days stand here once `building.temperatures` names a file of mean temperatures."),

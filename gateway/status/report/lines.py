@@ -45,6 +45,7 @@ class ReportLine:
     year before, or on the same weekday 52 weeks before; None when either of the two times is not known as a
     whole. `judged` counts the quarter hours of which is known what was drawn, and both kinds of reactive
     energy. `begins_within`: measuring began after its first day, and nothing counts what was before.
+    `lacks_plant`: a plant is in no sum, since nobody can tell yet which register counts its yield.
     """
 
     first: date
@@ -66,11 +67,12 @@ class ReportLine:
     before: int | None = None
     begins_within: bool = False
     judged: int = 0
+    lacks_plant: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether what was used is all that there was; else it is at least that."""
-        return self.known >= self.expected and not self.begins_within
+        return self.known >= self.expected and not self.begins_within and not self.lacks_plant
 
     @property
     def complete_drawn(self) -> bool:
@@ -132,6 +134,7 @@ def total_of(lines: list[ReportLine], period: Period) -> ReportLine:
         known_drawn=sum(line.known_drawn for line in lines),
         mains=MainQuarters(*map(sum, zip(*(line.mains for line in lines), strict=True))),
         begins_within=bool(lines) and lines[0].first > period.first,
+        lacks_plant=any(line.lacks_plant for line in lines),
     )
 
 
@@ -154,7 +157,8 @@ def _month(figures: Figures, first: date, last: date) -> ReportLine:
 def used_a_year_before(figures: Figures, month: ReportLine) -> int | None:
     """Wh of the same month a year before; None when either is not over, or not known as a whole."""
     first, last = month.first, month_of(month.first).last
-    if figures.end < figures.calendar.quarters(last)[-1] + QUARTER or not month.whole or month.begins_within:
+    is_part = not month.whole or month.begins_within or month.lacks_plant
+    if figures.end < figures.calendar.quarters(last)[-1] + QUARTER or is_part:
         return None  # a month that goes on has no like
     before = month_of(first.replace(year=first.year - 1))
     figures.forget()
@@ -175,7 +179,7 @@ def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:
     used = figures.series_sums("used", begin, end)
     for line in lines:
         then = used.get(line.first - _WEEKS)
-        over = line.first < figures.today and line.whole
+        over = line.first < figures.today and line.whole and not line.lacks_plant
         if over and then is not None and then.intervals >= then.quarters * ENOUGH:
             yield replace(line, before=then.sum)
         else:
@@ -240,6 +244,7 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         known_drawn=figures.known_of(drawn or {}, first, last).known,
         mains=MainQuarters(*map(sum, zip(*mains.values(), strict=True))),
         judged=judged.known,
+        lacks_plant=figures.lacks_plant(last),
     )
 
 

@@ -221,7 +221,7 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
             )
         )
     sun = total.from_sun
-    if total.gave and sun is not None and used:
+    if total.gave and sun is not None and used and not total.lacks_plant:
         mwh = short(total.gave / 1e6, 0 if total.gave >= 1e8 else 1)
         text = _("%(mwh)s MWh given") % {"mwh": mwh}
         if total.fed is not None and total.gave_of_known > 0:

@@ -86,9 +86,11 @@ def _day(figures: Figures, sources: PowerSources, progress: float) -> ScreenDay:
     if not known:
         return ScreenDay(sources, progress, missing=expected)
     usual = usual_today(figures, "")
+    # What is fed in comes from all plants, also from one that is in no sum.
+    tells_fed = figures.knows_fed(today, today) and not figures.lacks_plant(today)
     gave, fed, drawn = (
         figures.generated(today, today),
-        figures.total(figures.fed_in(today, today)) if figures.knows_fed(today, today) else None,
+        figures.total(figures.fed_in(today, today)) if tells_fed else None,
         figures.total(figures.drawn(today, today)),
     )
     rules = figures.facts.rules

@@ -34,15 +34,16 @@ def _hours(figures: Figures, day: date, name: str) -> str:
     return f"{first:02}–{(last + 1) % 24:02}"
 
 
-def band_sums(view: EnergyView, figures: Figures, period: Period, days: SumsByDay, f: Locale) -> None:
-    """What each band of the tariff took, with its share."""
+def band_sums(
+    view: EnergyView, figures: Figures, period: Period, days: SumsByDay, f: Locale, *, whole: bool
+) -> None:
+    """What each band of the tariff took, with its share; `whole`: of all that there was."""
     _ = f.gettext
     names = band_names(figures, period.first, f)
     if len(names) < 2:
         return
     parts = figures.bands(days)
     total = sum(parts.values()) or 1
-    whole = figures.known_of(days, period.first, period.last).whole
     # With as many digits as their sum has at the top of the page.
     decimals = 0 if abs(total) >= _WHOLE else 1
     shown = dict(zip(parts, shared_out([*parts.values()], 10 ** (3 - decimals)), strict=True))

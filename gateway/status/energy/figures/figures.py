@@ -173,7 +173,11 @@ class Figures(SumFigures):
             yield from self._below(meter.id, depth + 1, energies, shares)
 
     def _shares(self, period: Period, energies: Mapping[str, int]) -> dict[str, float | None]:
-        """Each meter's share of the building, of the days on which they can be held against each other."""
+        """Each meter's share of the building, of the days on which they can be held against each other; None
+        where a plant is in no sum.
+        """
+        if self.lacks_plant(period.last):
+            return dict.fromkeys(energies)
         used = self.series_sums("used", period.first, min(period.last, self.today))
         away = self._unequal_days(period)
         whole = total(one for day, one in used.items() if day not in away)

@@ -230,6 +230,18 @@ class QuarterFigures:
         return found or self._directions.get(plant.id, "")
 
     @cached_property
+    def untold_plants(self) -> tuple[EnergyMeter, ...]:
+        """Plants of which it is not known yet which register counts their yield: they are in no sum."""
+        return tuple(plant for plant in self.facts.plants if not self.direction(plant))
+
+    def lacks_plant(self, last: date) -> bool:
+        """Whether one of these had begun by then: what was used, or given by the sun, is more than the sums
+        say.
+        """
+        untold = {plant.id for plant in self.untold_plants}
+        return any(meter in untold and day <= last for (meter, _), day in self._begins.items())
+
+    @cached_property
     def _directions(self) -> Mapping[str, str]:
         return self._reader.directions()
 

@@ -123,7 +123,8 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         said = sum_in_short(f.number(amount, 1 if unit == "t" else 0), whole=whole)
         view.facts.append(("CO₂", f"{said} {unit}", "; ".join(co2.sources)))
     if facts.area:
-        per = sum_in_short(f.number(consumption.per_area(used, facts.area), 1), whole=known.whole)
+        all_used = known.whole and not figures.lacks_plant(last)
+        per = sum_in_short(f.number(consumption.per_area(used, facts.area), 1), whole=all_used)
         view.facts.append((_("Per square metre"), f"{per} kWh/m²", ""))
     else:
         view.missing.append(_("kWh per m² stands here once `building.area` is written."))

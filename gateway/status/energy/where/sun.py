@@ -31,23 +31,21 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
     """What the plants gave, and how much of it was used in the building."""
     _ = f.gettext
     last = min(period.last, figures.today)
+    if figures.untold_plants:
+        view.missing.append(untold(figures, f))
     if not figures.building.plants:
-        if figures.facts.plants:
-            view.missing.append(
-                _(
-                    "Which register of the plant counts its yield is not known yet: write `yield` in "
-                    "`building.pv`."
-                )
-            )
         return
-    split = figures.knows_fed(period.first, last)
-    if split and period.days <= _MONTH:
+    knows_fed = figures.knows_fed(period.first, last)
+    if knows_fed and period.days <= _MONTH:
         view.netting = _netting(figures, period, last, f)
     days = figures.series_sums("generated", period.first, last)
     # At night an inverter draws a little: nobody calls that energy of the sun.
-    gave, whole = max(0, total(days.values())), figures.known_of(days, period.first, last).whole
+    gave, lacks_plant = max(0, total(days.values())), figures.lacks_plant(last)
+    whole = figures.known_of(days, period.first, last).whole and not lacks_plant
     amount = sum_in_words(kwh(gave, f), f, whole=whole)
     title, notes = _("The sun gave %(kwh)s kWh") % {"kwh": amount}, [_("Hollow: fed to the grid.")]
+    # What was fed in is of all plants, also of one that is in no sum.
+    split = knows_fed and not lacks_plant
     if split:
         # What was fed in, or drawn, while a plant was silent says nothing of its yield.
         both = figures.sums_where_known(("generated", "fed"), period.first, last)
@@ -62,11 +60,26 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
         if whole and covered is not None and covered > 0:
             text = _("%(share)s of what the building used came from the sun.")
             notes.append(text % {"share": f.of_whole(covered)})
+    elif knows_fed:
+        notes = [_("What was fed to the grid came from all plants: it is not told apart.")]
     elif figures.building.fed:
         notes = [_("What was fed to the grid is not known of all of it: it is not told apart.")]
     else:
         notes = [_("No meter counts what is fed to the grid: whether all of it was used here is not known.")]
     view.sun = _sun_picture(figures, period, title, notes, f, split=split)
+
+
+def untold(figures: Figures, f: Locale) -> str:
+    """The plants that are in no sum, why, and what to do."""
+    labels = [plant.label for plant in figures.untold_plants]
+    text = f.ngettext(
+        "Which register of %(meters)s counts its yield is not known yet, and what it gave is in no sum: "
+        "write `yield` in `building.pv`.",
+        "Which registers of %(meters)s count their yield is not known yet, and what they gave is in no sum: "
+        "write `yield` in `building.pv`.",
+        len(labels),
+    )
+    return text % {"meters": ", ".join(labels)}
 
 
 def _sun_picture(
