@@ -184,3 +184,70 @@ async def test_bands_of_rules_of_ones_own_stand_in_the_file_of_the_report(direct
     for row in rows:
         drawn = sum(float(row[name]) for name in heads if row[name])
         assert drawn == pytest.approx(float(row["From the grid, kWh"]), abs=0.01)
+
+
+# ---- the hours of the bands
+
+
+async def bands_of(directory, span: str, **more) -> dict[str, str]:
+    """What follows each band's name, and the source below them."""
+    building = Building(CALM)
+    building.history = energy_history(directory, **more)
+    async with client(building) as browser:
+        html = (await browser.get(f"/energy?{span}&lang=en")).text
+    text = Page(html).text
+    hours = r"((?:[\d–:, ]|from|[A-Z][a-z]{2}\b)*?)"
+    found = dict(re.findall(rf"\b(peak|daytime|night) {hours} ?(?:≥\s)?[\d,.]+ kWh \d+% of all", text))
+    source = re.search(r"Hours of the tariff: (.*?)\. ", text)
+    return {**found, "source": source[1] if source else ""}
+
+
+EPDK = "EPDK Kurul kararı 6561, 27.10.2016"
+
+
+@pytest.mark.parametrize(
+    ("span", "old_clock", "hours"),
+    [
+        ("month=2026-11", True, ("18–23", "07–18", "23–07")),
+        ("month=2026-11", False, ("17–22", "06–17", "22–06")),
+        ("day=2026-10-24", True, ("17–22", "06–17", "22–06")),
+        ("day=2026-10-25", True, ("18–23", "07–18", "23–07")),
+        (
+            "month=2026-10",
+            True,
+            ("17–22, from 25 Oct: 18–23", "06–17, from 25 Oct: 07–18", "22–06, from 25 Oct: 23–07"),
+        ),
+        ("month=2026-10", False, ("17–22", "06–17", "22–06")),
+    ],
+)
+async def test_a_meters_old_clock_moves_the_hours_of_winter(directory, span, old_clock, hours) -> None:
+    told = await bands_of(directory, span, old_clock=old_clock)
+    assert told == dict(zip(("peak", "daytime", "night"), hours, strict=True), source=EPDK)
+
+
+def changed_bands(*days: str) -> DatedRules:
+    """Night ends an hour later from each of these days on."""
+    rules = deepcopy(dict(load_rules(RULES)))
+    rows = rules["tariffs"]["tr-three-time"]
+    for number, day in enumerate(days, 7):
+        bands = {"t1": f"{number:02}-17", "t2": "17-22", "t3": f"22-{number:02}"}
+        row = {**rows[0], "valid_from": date.fromisoformat(day), "bands": bands, "source": f"Board {number}"}
+        rules["tariffs"]["tr-three-time"] = rows = [*rows, row]
+    return DatedRules(rules)
+
+
+@pytest.mark.parametrize(
+    ("days", "daytime", "source"),
+    [
+        (["2026-10-20"], "06–17, from 20 Oct: 07–17", f"{EPDK}; Board 7"),
+        (["2026-10-20", "2026-10-28"], "", f"{EPDK}; Board 7; Board 8"),
+        (["2026-10-05"], "07–17", "Board 7"),
+        (["2026-11-01"], "06–17", EPDK),
+    ],
+    ids=["one change", "two", "before measuring began", "in the month after"],
+)
+async def test_hours_that_change_within_a_month_stand_there_with_the_day(
+    directory, days, daytime, source
+) -> None:
+    told = await bands_of(directory, "month=2026-10", rules=changed_bands(*days))
+    assert (told["peak"], told["daytime"], told["source"]) == ("17–22", daytime, source)

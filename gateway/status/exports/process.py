@@ -62,9 +62,9 @@ def _about(order: ExportOrder, figures: Figures, f: Locale) -> list[tuple[str, s
     meter = next((each.label for each in order.history.facts.meters if each.id == order.meter), "")
     if meter:
         found.append((_("Meter"), meter))
-    end = min(order.period.last, figures.today)
-    if figures.is_electricity and (source := figures.tariff_source(end)):
-        found.append((_("Hours of the tariff"), source))
+    sources = figures.tariff_sources(order.period.first, min(order.period.last, figures.today))
+    if figures.is_electricity and sources:
+        found.append((_("Hours of the tariff"), "; ".join(sources)))
     unit = measure_of(figures.quantity, f).unit
     made = _("Differences of the meter's register; here in %(unit)s.") % {"unit": unit}
     if figures.is_electricity:

@@ -5,7 +5,7 @@ They say what the quarter hours of the same days add up to, and cost a hundredth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -244,6 +244,22 @@ class SumFigures(QuarterFigures):
         """Where the tariff's bands stand."""
         row = self._tariff_row(day)
         return row.source if row else ""
+
+    def band_changes(self, first: date, last: date) -> Iterator[tuple[date, tuple[str, ...]]]:
+        """The first of some days, and each on which the hours of the bands are others than on the day before:
+        another tariff holds, or winter begins or ends where the tariff's clock is the old one.
+        """
+        before: tuple[str, ...] | None = None
+        for number in range((last - first).days + 1):
+            day = first + timedelta(number)
+            if (bands := self.band_hours(day)) != before:
+                yield day, bands
+            before = bands
+
+    def tariff_sources(self, first: date, last: date) -> tuple[str, ...]:
+        """Where the bands of those days stand, the earliest first."""
+        days = (first + timedelta(number) for number in range((last - first).days + 1))
+        return tuple(dict.fromkeys(source for day in days if (source := self.tariff_source(day))))
 
     def _tariff_row(self, day: date) -> Dated[Tariff] | None:
         rules = self.facts.rules
