@@ -195,3 +195,57 @@ def test_a_night_of_which_only_sub_meters_are_known_is_no_mean_of_the_building(t
     view = view_of(tmp_path, (METERS[0], METERS[3]), Period("day", today, today, "hour"))
     assert night_of(view) == ["Aydınlatma"]
     assert view.night_title.startswith("Of the meters Aydınlatma takes most at night: ")
+
+
+# ---- more meters than can be looked through
+
+
+def many(*more: tuple[str, str, float], panels: int = 10) -> dict[EnergyMeter, float]:
+    """A main meter with so many panels, the largest first, and more meters: id, parent, kW."""
+    kw = {EnergyMeter("north", "north"): 100.0}
+    kw |= {EnergyMeter(f"n{each}", f"n{each}", "north"): 9.0 - each * 0.3 for each in range(panels)}
+    return kw | {EnergyMeter(name, name, parent): power for name, parent, power in more}
+
+
+def folded_of(path, kw: dict[EnergyMeter, float]) -> tuple[EnergyView, dict[str, float]]:
+    """The view, and the kWh of each meter."""
+    write_years(path, NOW, 60, {(each.id, IMPORT): shape(power, 0.2) for each, power in kw.items()})
+    reader, figures = figures_of(path, tuple(kw))
+    with closing(reader):
+        its = {each.id: figures.sum_of(each.id, IMPORT, OCTOBER.first, OCTOBER.last) / 1000 for each in kw}
+    return view_of(path, tuple(kw)), its
+
+
+def lines(shares) -> list[tuple[str, int]]:
+    return [(share.id or "rest", share.depth) for share in shares]
+
+
+def test_folded_meters_are_summed_once_and_a_rest_goes_with_its_main_meter(tmp_path) -> None:
+    small = (("south", "", 1.0), ("s0", "south", 0.5), ("t", "north", 2.0), ("t1", "t", 1.9))
+    view, its = folded_of(tmp_path, many(*small))
+    largest = [(f"n{each}", 2) for each in range(7)]
+    assert lines(view.shares) == [("north", 1), *largest, ("rest", 2)], "the rest of north"
+    folded = [("n7", 1), ("n8", 1), ("n9", 1), ("t", 1), ("t1", 2), ("south", 1), ("s0", 2), ("rest", 2)]
+    assert lines(view.folded) == folded
+    count, kwh = re.fullmatch(r"(\d+) more meters, ([\d,]+) kWh", view.folded_says).groups()
+    assert int(count) == 7
+    once = sum(its[name] for name in ("n7", "n8", "n9", "t", "south"))
+    assert int(kwh.replace(",", "")) == pytest.approx(once, abs=1)
+
+
+def test_what_stays_in_sight_stays_below_what_it_is_a_part_of(tmp_path) -> None:
+    """Of the smallest meter the beginning of October is missing: it stays, and its panel with it."""
+    kw = many(("t", "north", 2.0), ("t1", "t", 1.9), ("t2", "t", 0.1), panels=11)
+    write_years(tmp_path, NOW, 45, {("t2", IMPORT): shape(0.1, 0.2)})
+    _, its = folded_of(tmp_path, {each: power for each, power in kw.items() if each.id != "t2"})
+    view = view_of(tmp_path, tuple(kw))
+    assert lines(view.shares) == [*((f"n{each}", 1) for each in range(8)), ("t", 1), ("t2", 2), ("rest", 1)]
+    assert lines(view.folded) == [("n8", 1), ("n9", 1), ("n10", 1), ("t1", 1)]
+    once = sum(its[name] for name in ("n8", "n9", "n10", "t1"))
+    assert int(re.search(r"([\d,]+) kWh", view.folded_says)[1].replace(",", "")) == pytest.approx(once, abs=1)
+
+
+def test_a_tree_that_can_be_looked_through_is_not_folded(tmp_path) -> None:
+    view, _its = folded_of(tmp_path, many(("t", "n0", 2.0)))
+    assert not view.folded
+    assert lines(view.shares)[:2] == [("n0", 1), ("t", 2)]

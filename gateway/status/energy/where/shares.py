@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.status.energy.figures import (
     BuildingRest,
     Figures,
@@ -117,17 +119,42 @@ def rest_without(rest: BuildingRest, f: Locale) -> str:
 
 
 def _fold(view: EnergyView, parts: list[MeterPart], f: Locale) -> None:
-    """Of many meters the largest, and those of which something is missing, stay in sight."""
-    if len(view.shares) <= _MANY:
+    """Of many meters the largest, and those of which something is missing, stay in sight, below those that
+    they are parts of; what nobody meters goes with its main meter.
+    """
+    shares = view.shares
+    if len(shares) <= _MANY:
         return
     energies = {part.meter.id: part.energy for part in parts}
     largest = sorted(energies, key=lambda meter: -energies[meter])[:_FIRST]
-    away = [share for share in view.shares if share.id and not share.note and share.id not in largest]
+    above = _above(shares)
+    stays: set[int] = set()
+    for row, share in enumerate(shares):
+        if share.id and (share.note or share.id in largest):
+            stays |= {row, *above[row]}
+    stays |= {row for row, share in enumerate(shares) if not share.id and stays.issuperset(above[row])}
+    away = [row for row in range(len(shares)) if row not in stays]
     if not away:
         return
-    view.folded = away
-    view.shares = [share for share in view.shares if share not in away]
-    said = {"n": len(away), "kwh": kwh(sum(energies[share.id] for share in away), f)}
+    # Depths are counted anew: below another line than its own a meter would read as a part of that.
+    view.folded = [replace(shares[row], depth=1 + len({*above[row]} - stays)) for row in away]
+    view.shares = [shares[row] for row in sorted(stays)]
+    meters = [row for row in away if shares[row].id]
+    # A part of a meter that is folded, too, is in that one's energy.
+    energy = sum(energies[shares[row].id] for row in meters if stays.issuperset(above[row]))
+    said = {"n": len(meters), "kwh": kwh(energy, f)}
     view.folded_says = (
-        f.ngettext("%(n)s more meter, %(kwh)s kWh", "%(n)s more meters, %(kwh)s kWh", len(away)) % said
+        f.ngettext("%(n)s more meter, %(kwh)s kWh", "%(n)s more meters, %(kwh)s kWh", len(meters)) % said
     )
+
+
+def _above(shares: list[Share]) -> list[tuple[int, ...]]:
+    """Of each line of the tree the lines that it is a part of, by their places."""
+    found: list[tuple[int, ...]] = []
+    way: list[int] = []
+    for row, share in enumerate(shares):
+        while way and shares[way[-1]].depth >= share.depth:
+            way.pop()
+        found.append(tuple(way))
+        way.append(row)
+    return found
