@@ -181,6 +181,16 @@ async def test_its_files_are_of_any_range_day_by_day(directory, query, days) -> 
     assert all(len(row) == len(heads) and all(row) for row in rows)
 
 
+@pytest.mark.parametrize("range_", ["day=2026-11-10", "year=2026", "week=2026-11-11", "from=2026-11-10"])
+@pytest.mark.parametrize("form", ["csv", "xlsx", "json"])
+async def test_a_page_that_names_a_format_is_no_file_of_any_range(directory, range_, form) -> None:
+    answer = await get(directory, f"/reactive?format={form}&{range_}&lang=en")
+    assert answer.status_code == 404
+    assert "reactive energy is judged by the month" in Page(answer.text).text
+    of_month = await page(directory, f"/reactive?format={form}&month=2026-09&lang=en")
+    assert "September 2026 passed a limit of reactive energy" in of_month
+
+
 async def test_the_file_of_a_month_adds_up_to_what_its_page_says(directory) -> None:
     answer = await get(directory, "/api/v1/reactive?month=2026-09&format=csv&lang=en")
     heads, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))

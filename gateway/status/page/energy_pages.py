@@ -137,7 +137,8 @@ def _check(view: str, now: Snapshot, query: Query) -> None:
     """
     asked = next((word for word in WORDS if word in query), "")
     if view in {"energy", "reactive"}:
-        check_range(view, query)
+        # A page is no file, whatever format its address names: what a file may be of, it may not.
+        check_range(view, {key: text for key, text in query.items() if key != "format"})
         period_of(query, today_of(now))
     elif asked and view == REPORT:
         raise WrongQuery("a report has an address of its own: write /report/2026 or /report/2026-11")
