@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import replace
+from datetime import date
 
 import pytest
-from energy_building import energy_history, make_history
+from energy_building import ZONE, energy_history, make_history
 from hypothesis import given
 from hypothesis import strategies as st
+from long_history import write_years
 from page_states import STATES
 from status_building import CALM, METERS, NOW, Building, electric, lost, meter
 from test_status_page import Page, client
 
+from gateway.energy import Calendar
+from gateway.history import HistoryReader
+from gateway.status.energy.facts import EnergyMeter
+from gateway.status.energy.figures import Figures
 from gateway.status.energy.gauge import reactive_ratio
 from gateway.status.energy.month import about
-from gateway.status.energy.shown import shared_out
+from gateway.status.energy.shown import KWH, kw, shared_out
 from gateway.status.words.language import Locale
 
 NOON = NOW - 26_400_000 - 900_000
@@ -236,6 +243,40 @@ async def test_the_peak_is_said_to_be_of_the_grid_where_the_sun_gives_beside_it(
     peak = re.search(r"Peak (\d+) kW from the grid, ", home)
     assert peak
     assert f"Peak {peak[1]} kW from the grid, " in page
+
+
+@pytest.mark.parametrize("peak_kw", [0.2, 2.6, 9.4, 9.96, 12.3])
+async def test_a_peak_has_the_same_digits_wherever_it_is_told(tmp_path, peak_kw) -> None:
+    """Below 10 kW one decimal; a car's charger of 0.2 kW was told to have none."""
+    write_years(tmp_path, NOON, 40, {("main", "active_energy_import"): [peak_kw] * 100})
+    building = Building(replace(CALM, taken=NOON))
+    building.history = energy_history(tmp_path, meters=(EnergyMeter("main", "Ana"),), contract_kw=peak_kw / 2)
+    home, energy, meter, report, days = await texts(
+        building,
+        "/?lang=en",
+        "/energy?month=2026-11&lang=en",
+        "/energy?month=2026-11&meter=main&lang=en",
+        "/report/2026-11?lang=en",
+        "/energy?day=2026-11-18&lang=en",
+    )
+    with closing(HistoryReader(tmp_path)) as reader:
+        figures = Figures(building.history.facts, reader, Calendar(ZONE), NOON)
+        watts = figures.peak("", date(2026, 11, 1), date(2026, 11, 21)).power
+    told = f"{watts / 1000:.1f}" if watts < 9_950 else f"{watts / 1000:.0f}"
+    assert f"Peak {told} kW" in home
+    assert f"was passed: {told} kW on" in home
+    assert f"Peak {told} kW" in energy
+    assert f"Peak {told} kW" in meter
+    assert re.search(rf"Peak {re.escape(told)} kW on ", report), "the title of the record"
+    assert re.search(rf"Peak {re.escape(told)} kW \d+ Nov", report), "among what leads"
+    assert not re.search(r"Peak 0 kW|of the contracted 0 kW", f"{home} {energy} {meter} {report} {days}")
+
+
+def test_a_power_is_whole_from_ten_on_also_where_it_is_rounded_up_to_it() -> None:
+    f = Locale("en", "Europe/Istanbul", NOW)
+    watts = (0, 240, 9_940, 9_960, 10_040, 84_200)
+    assert [KWH.power(each, f) for each in watts] == ["0.0", "0.2", "9.9", "10", "10", "84"]
+    assert [kw(each / 4, f) for each in watts] == [KWH.power(each, f) for each in watts]
 
 
 async def test_a_meter_with_estimated_hours_is_not_said_to_lack_nothing(tmp_path, building) -> None:

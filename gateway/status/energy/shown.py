@@ -20,6 +20,8 @@ from gateway.status.words.notices import Notice
 HOUR = 4
 _LAST = 2
 """Days at the end of a period that have no room for a label."""
+_WHOLE_KW = 10
+"""From which on a power is told without decimals."""
 _WEEKS_SHOWN, _YEAR, _FEW_YEARS = 62, 366, 900
 """Days of a period up to which its Mondays, its months, every third month have a label."""
 
@@ -47,6 +49,10 @@ class Measure:
     def flow(self, base: float, decimals: int, f: Locale) -> str:
         """Base units an hour, without unit, with so many decimals where it is kW."""
         return f.number(self.value(base), decimals + self.more)
+
+    def power(self, base: float, f: Locale) -> str:
+        """The same as it is told to a person: kW with one decimal below 10, whole from 10 up."""
+        return self.flow(base, 0 if round(abs(self.value(base)), 1) >= _WHOLE_KW else 1, f)
 
     def amounts(self, f: Locale) -> Numbers:
         """Amounts in a picture."""
@@ -242,9 +248,8 @@ def sum_in_short(text: str, *, whole: bool) -> str:
 
 
 def kw(wh: float, f: Locale) -> str:
-    """A quarter hour's mean power in kW: whole from 10 up."""
-    value = wh * HOUR / 1000
-    return f.number(value, 0 if abs(value) >= 10 else 1)
+    """A quarter hour's mean power in kW, as `Measure.power`."""
+    return KWH.power(wh * HOUR, f)
 
 
 def name_of(period: Period, f: Locale) -> str:

@@ -225,8 +225,8 @@ def today_curve(
     power = mine[newest] or 0.0
     # A mean of the quarter hour that ended then: what is drawn now stands at the top of the page.
     hour, quarter = divmod(newest + 1, HOUR)
-    decimals = (0 if power >= 10 else 1) + measure.more
-    text = f"{hour:02}:{quarter * 15:02}: {f.number(power, decimals)} {measure.rate}"
+    told = measure.power(loads.today[newest] or 0.0, f)
+    text = f"{hour:02}:{quarter * 15:02}: {told} {measure.rate}"
     ticks = [(hour / 24 * 100, f"{hour:02}") for hour in (0, 6, 12, 18, 24)]
     rows: list[tuple[str, ...]] = []
     fine, said = 1 + measure.more, {"unit": measure.rate}

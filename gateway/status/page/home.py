@@ -17,7 +17,7 @@ from gateway.status.energy.gauge import bullet
 from gateway.status.energy.month import about, month_forecast
 from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, month_view
-from gateway.status.energy.shown import Picture, changed, kw, kwh, sum_in_short, sum_in_words
+from gateway.status.energy.shown import KWH, Picture, changed, kw, kwh, sum_in_short, sum_in_words
 from gateway.status.energy.today import (
     base_load_of,
     first_usual,
@@ -248,7 +248,7 @@ def _contract_passed(figures: Figures, f: Locale) -> Notice | None:
         return None
     day = figures.calendar.place(found.start)[0]
     text = _("The contracted power of %(most)s kW was passed: %(kw)s kW on %(when)s.")
-    said = {"most": f.number(most, 0), "kw": f.number(found.power / 1000, 0)}
+    said = {"most": KWH.power(most * 1000, f), "kw": KWH.power(found.power, f)}
     action = _("It may cost extra: look what ran at that time, or have the contract raised.")
     said["when"] = f"{f.short_day(day)} {f.time(found.start)}"
     return Notice("bad", text % said, action, f"/energy?month={period.first:%Y-%m}#peak")
@@ -304,10 +304,11 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
         more += not_measured(figures.peak_quality("", found.start), f)
         if figures.facts.plants:
             more = _("from the grid") + f", {more}"
-        power = f.number(found.power / 1000, 0 if found.power >= 10_000 else 1)
         drawn = figures.series_sums("drawn", period.first, figures.today)
         whole = figures.known_of(drawn, period.first, figures.today).whole
-        rows.append((_("Peak"), f"{sum_in_short(power, whole=whole)} kW", more, f"{address}#peak"))
+        rows.append(
+            (_("Peak"), f"{sum_in_short(KWH.power(found.power, f), whole=whole)} kW", more, f"{address}#peak")
+        )
     base, has_risen = base_load_of(figures, "")
     if base is not None and base.power:
         more = _("yesterday, never switched off: %(share)s of the day") % {"share": f.of_whole(base.share)}

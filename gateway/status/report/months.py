@@ -13,7 +13,7 @@ from gateway.status.energy.charts import Bar, Label, Numbers
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.reactive import judged_months, main_meter, reactive_registers
-from gateway.status.energy.shown import DataTable, Picture, kwh, shared_out, sum_in_short
+from gateway.status.energy.shown import KWH, DataTable, Picture, kwh, shared_out, sum_in_short
 from gateway.status.report.lines import ReportLine
 from gateway.status.report.shown import ReportTable
 from gateway.status.words.language import Locale
@@ -320,7 +320,7 @@ def _peak_cells(figures: Figures, line: ReportLine, f: Locale) -> list[str]:
     start, power, quality = line.peak
     day: date = figures.calendar.place(start)[0]
     mark = _MARK if quality in _NOT_MEASURED else ""
-    return [f.number(power / 1000, 0 if power >= 10_000 else 1), f"{f.short_day(day)} {f.time(start)}{mark}"]
+    return [KWH.power(power, f), f"{f.short_day(day)} {f.time(start)}{mark}"]
 
 
 def _ratio(amount: int | None, drawn: int | None, f: Locale) -> str:

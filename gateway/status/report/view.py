@@ -11,7 +11,7 @@ from gateway.energy import consumption
 from gateway.status.energy.facts import BillLike
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of, parse, year_of
-from gateway.status.energy.shown import Choice, downloads, kwh, sum_in_short, sum_in_words
+from gateway.status.energy.shown import KWH, Choice, downloads, kwh, sum_in_short, sum_in_words
 from gateway.status.energy.where import not_measured
 from gateway.status.report.degrees import degrees_table
 from gateway.status.report.evidence import (
@@ -232,7 +232,9 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
         start, power, quality = total.peak
         day = figures.calendar.place(start)[0]
         text = f"{f.short_day(day)} {f.time(start)}{not_measured(quality, f)}"
-        found.append(LeadFigure(_("Peak"), short(power / 1000, 0), "kW", text))
+        found.append(
+            LeadFigure(_("Peak"), sum_in_short(KWH.power(power, f), whole=total.complete), "kW", text)
+        )
     return found
 
 
@@ -245,7 +247,7 @@ def _record_title(
     if total.peak is not None:
         start, power, quality = total.peak
         day = figures.calendar.place(start)[0]
-        kw = sum_in_short(f.number(power / 1000, 0), whole=total.complete_drawn)
+        kw = sum_in_short(KWH.power(power, f), whole=total.complete_drawn)
         said = {"kw": kw, "when": f"{f.short_day(day)} {f.time(start)}{not_measured(quality, f)}"}
         contract = figures.facts.contract_kw
         if contract:

@@ -17,6 +17,7 @@ from gateway.status.energy.figures import (
 )
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import (
+    KWH,
     EnergyView,
     measure_of,
     sum_in_short,
@@ -97,9 +98,9 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         if facts.contract_kw and not meter:
             more += "; " + _("%(share)s of the contracted %(kw)s kW") % {
                 "share": f.of_whole(found.power / 1000 / facts.contract_kw),
-                "kw": f.number(facts.contract_kw, 0),
+                "kw": KWH.power(facts.contract_kw * 1000, f),
             }
-        power = sum_in_short(measure.flow(found.power, 0, f), whole=whole)
+        power = sum_in_short(measure.power(found.power, f), whole=whole)
         name = _("Peak") if figures.is_electricity else _("Highest")
         view.facts.append((name, f"{power} {measure.rate}", when + more))
     if figures.step_of(meter):
