@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from contextlib import closing
 from dataclasses import replace
@@ -22,7 +24,7 @@ from gateway.status.energy.facts import EnergyHistory, EnergyMeter
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.month import month_so_far
 from gateway.status.energy.period import Period, month_of, year_of
-from gateway.status.energy.shown import EnergyView
+from gateway.status.energy.shown import EnergyView, share_of_all
 from gateway.status.energy.today import compared
 from gateway.status.energy.where import shares
 from gateway.status.report.lines import report_lines, used_a_year_before
@@ -154,6 +156,36 @@ async def test_a_day_without_data_has_no_reactive_energy_of_nothing(tmp_path) ->
     async with client(gateway) as http:
         page = (await http.get("/reactive?lang=en")).text
     assert page.count('12 Nov<td><td><td><tr><th scope="row">13 Nov<td>') == 2  # inductive and capacitive
+
+
+@pytest.mark.parametrize("lacks", [True, False])
+async def test_only_what_is_all_is_a_hundred_per_cent(tmp_path, lacks) -> None:
+    """A quarter hour of four months is less than a hundredth of a per cent of three meters."""
+    registers = {(each.id, IMPORT): shape(8.0, 0.3) for each in METERS}
+    write_years(tmp_path, NOW, 120, registers)
+    if lacks:
+        letter(tmp_path, ("two", IMPORT), date(2026, 10, 14), [37], "")
+    house = Building(CALM)
+    house.history = energy_history(tmp_path, meters=METERS)
+    known = []
+    async with client(house) as http:
+        quality = Page((await http.get("/quality?lang=en")).text).text
+        for address in ("energy?year=2026&by=month&meter=two", "tree?month=2026-10", "report?year=2026"):
+            answer = await http.get(f"/api/v1/{address}&format=csv&lang=en")
+            rows = [*csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))]
+            mine = [row for row in rows if row.get("Id", "two") == "two"]
+            # A report is of the main meter: nothing of it is missing.
+            known += [row[head] for row in mine for head in row if re.match("Known|Measured", head)]
+    assert ("99.99% of all quarter hours are known." in quality) == lacks
+    assert ("No data is missing" in quality) != lacks
+    assert sum(float(each) == 99.9 for each in known) == (2 if lacks else 0), known
+    assert sum(float(each) == 100 for each in known) >= 5, known
+
+
+def test_a_share_reads_as_a_hundred_where_it_is_all_alone() -> None:
+    shares = [(1.0, 0), (0.9999, 0), (0.99996, 1), (0.999996, 2), (0.994, 0), (0.5, 2), (1.2, 1)]
+    told = [F.percent(share_of_all(share, decimals), decimals) for share, decimals in shares]
+    assert told == ["100%", "99%", "99.9%", "99.99%", "99%", "50.00%", "100.0%"]
 
 
 async def test_today_knows_no_more_quarter_hours_than_it_expects(building) -> None:

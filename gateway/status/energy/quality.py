@@ -13,7 +13,7 @@ from markupsafe import Markup
 from gateway.status.energy.charts import draw_figure, draw_rect, draw_stretched, draw_text
 from gateway.status.energy.figures import DayQuality, Figures
 from gateway.status.energy.period import month_of
-from gateway.status.energy.shown import Choice, DataTable, Picture, downloads
+from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, share_of_all
 from gateway.status.words.language import Locale
 
 _MONTHS = 6
@@ -216,8 +216,7 @@ def measured_share(days: Sequence[DayQuality], f: Locale) -> str:
 
 def _share(part: int, whole: int, f: Locale) -> str:
     share = part / whole if whole else 0.0
-    # All is only what is all.
-    return f.percent(1) if share == 1 else f.percent(min(share, 0.999), 1)
+    return f.percent(1) if share == 1 else f.percent(share_of_all(share, 1), 1)
 
 
 ClockHours = dict[int, tuple[int, int]]
@@ -338,4 +337,6 @@ def _headline(view: QualityView, days: list[DayQuality], f: Locale) -> None:
     view.title = ngettext(
         "%(n)s day of a meter is incomplete", "%(n)s days of meters are incomplete", bad
     ) % {"n": bad}
-    view.lead = _("%(share)s of all quarter hours are known.") % {"share": f.of_whole(share, 2)}
+    view.lead = _("%(share)s of all quarter hours are known.") % {
+        "share": f.of_whole(share_of_all(share, 2), 2)
+    }

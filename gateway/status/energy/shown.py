@@ -237,6 +237,11 @@ def shared_out(parts: Sequence[int], step: int, whole: int | None = None) -> lis
     return [(each + (place in first)) * step for place, each in enumerate(steps)]
 
 
+def share_of_all(share: float, decimals: int = 0) -> float:
+    """A share (of 1) so that in per cent with so many decimals only what is all of it reads as 100."""
+    return 1.0 if share >= 1 else min(share, 1 - 10.0 ** -(decimals + 2))
+
+
 def sum_in_words(text: str, f: Locale, *, whole: bool) -> str:
     """A sum for a sentence: where not all of it is known, it is at least that."""
     return text if whole else f.gettext("at least %(sum)s") % {"sum": text}

@@ -10,11 +10,13 @@ from gateway.status.energy.bars import band_names, bars_of, bars_of_meter, quart
 from gateway.status.energy.figures import QUARTER, Figures
 from gateway.status.energy.letters import letters_by_bar, quality_letters, quality_words
 from gateway.status.energy.period import Period, month_of, year_of
-from gateway.status.energy.shown import bar_name, measure_of
+from gateway.status.energy.shown import bar_name, measure_of, share_of_all
 from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 from gateway.status.words.language import Locale
 
 _BANDS: Final = ("t0", "t1", "t2", "t3")
+_PLACES: Final = 1
+"""Decimals of what is known, in per cent."""
 
 
 def energy_tables(figures: Figures, period: Period, meter: str, f: Locale) -> list[ExportTable]:
@@ -40,7 +42,7 @@ def bars_table(figures: Figures, period: Period, meter: str, f: Locale) -> Expor
         FileColumn(_("What"), "text", width=20),
         *(FileColumn(f"{names[name]}, kWh") for name in bands),
         FileColumn(_("Sum, %(unit)s") % {"unit": measure.unit}, decimals=measure.digits),
-        FileColumn(_("Known"), "percent", 1),
+        FileColumn(_("Known"), "percent", _PLACES),
         FileColumn(_("Quality"), "text", width=30),
     )
     return ExportTable(_steps(period, f), columns, _bars(figures, period, meter, bands, f))
@@ -73,7 +75,7 @@ def _bars(
                 bar_name(part, key, f),
                 *(measure.value(sums[name]) if name in sums else None for name in bands),
                 measure.value(sum(sums.values())) if held else None,
-                min(1.0, known / due) if due else None,
+                share_of_all(known / due, _PLACES) if due else None,
                 quality_words(marks.get(key, ""), complete=known >= due, f=f),
             )
         figures.forget()
@@ -145,7 +147,7 @@ def meters_table(figures: Figures, period: Period, f: Locale) -> ExportTable:
         FileColumn(_("Below"), "text", width=16),
         FileColumn(_("Energy, kWh")),
         FileColumn(_("Share of the building"), "percent", 1),
-        FileColumn(_("Known"), "percent", 1),
+        FileColumn(_("Known"), "percent", _PLACES),
     )
     return ExportTable(_("Meters"), columns, _meters(figures, period, f))
 
@@ -158,16 +160,19 @@ def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[CellV
         counter = figures.counter(root)
         if counter and all(root is not each.meter for each in parts):
             wh, known = figures.part_of(root.id, counter, period.first, last)
-            yield (root.label, root.id, None, wh / 1000, None, known)
+            yield (root.label, root.id, None, wh / 1000, None, share_of_all(known, _PLACES))
     for each in parts:
         parent = each.meter.parent or None
-        yield (each.meter.label, each.meter.id, parent, each.energy / 1000, each.share, each.known)
+        known = share_of_all(each.known, _PLACES)
+        yield (each.meter.label, each.meter.id, parent, each.energy / 1000, each.share, known)
     for plant in figures.facts.plants:
         if direction := figures.direction(plant):
             quantity = f"active_energy_{direction}"
             wh, known = figures.part_of(plant.id, quantity, period.first, last)
+            known = share_of_all(known, _PLACES)
             yield (plant.label, plant.id, plant.parent or None, wh / 1000, None, known)
     rests = figures.rests(period)
     figures.forget()
     for rest in rests:
-        yield (_("Unmetered"), None, rest.meter.id, rest.rest / 1000, rest.share, rest.known)
+        known = share_of_all(rest.known, _PLACES)
+        yield (_("Unmetered"), None, rest.meter.id, rest.rest / 1000, rest.share, known)

@@ -11,6 +11,7 @@ from gateway.status.energy.figures import IMPORT, Figures, by_day
 from gateway.status.energy.letters import quality_words
 from gateway.status.energy.period import Period
 from gateway.status.energy.reactive import main_meter, reactive_registers
+from gateway.status.energy.shown import share_of_all
 from gateway.status.exports.energy import energy_tables, meters_table, parts_of
 from gateway.status.exports.table import CellValue, ExportTable, FileColumn
 from gateway.status.report.evidence import grid_co2
@@ -160,7 +161,7 @@ def _report_rows(
             verdict(figures, line, excused, f)[0] if period.span == "year" else None,
             toe(figures, line) if rules and line.used is not None else None,
             co2.tonnes if co2 else None,
-            line.mains.measured / line.mains.expected if line.mains.expected else None,
+            share_of_all(line.mains.measured / line.mains.expected, 1) if line.mains.expected else None,
             _quality_of(line, f),
         )
 

@@ -17,7 +17,16 @@ from gateway.status.energy.gauge import bullet
 from gateway.status.energy.month import about, month_forecast
 from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, month_view
-from gateway.status.energy.shown import KWH, Picture, changed, kw, kwh, sum_in_short, sum_in_words
+from gateway.status.energy.shown import (
+    KWH,
+    Picture,
+    changed,
+    kw,
+    kwh,
+    share_of_all,
+    sum_in_short,
+    sum_in_words,
+)
 from gateway.status.energy.today import (
     base_load_of,
     first_usual,
@@ -109,7 +118,7 @@ class HomeCache:
 
 def preparing(history: EnergyHistory, f: Locale) -> str:
     """How far the past is made from what is kept."""
-    share = {"share": f.percent(history.progress)}
+    share = {"share": f.percent(share_of_all(history.progress))}
     return f.gettext("The past is being prepared: %(share)s") % share
 
 

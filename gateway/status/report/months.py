@@ -13,7 +13,7 @@ from gateway.status.energy.charts import Bar, Label, Numbers
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.reactive import judged_months, main_meter, reactive_registers
-from gateway.status.energy.shown import KWH, DataTable, Picture, kwh, shared_out, sum_in_short
+from gateway.status.energy.shown import KWH, DataTable, Picture, kwh, share_of_all, shared_out, sum_in_short
 from gateway.status.report.lines import ReportLine
 from gateway.status.report.shown import ReportTable
 from gateway.status.words.language import Locale
@@ -311,7 +311,7 @@ def share(part: int, whole: int, f: Locale) -> str:
     """Per cent with one decimal; all of it is only what is all of it."""
     if not whole:
         return ""
-    return f.percent(1.0 if part >= whole else min(part / whole, 0.999), 1)
+    return f.percent(share_of_all(part / whole, 1), 1)
 
 
 def _peak_cells(figures: Figures, line: ReportLine, f: Locale) -> list[str]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve
-from gateway.status.energy.shown import kw, kwh, sum_in_short, sum_in_words
+from gateway.status.energy.shown import kw, kwh, share_of_all, sum_in_short, sum_in_words
 from gateway.status.screen.day import ScreenDay
 from gateway.status.screen.power import BuildingPower, beside_usual, power_now
 from gateway.status.snapshot import Snapshot
@@ -203,7 +203,9 @@ def _notes(day: ScreenDay, power: BuildingPower, now: Snapshot, f: Locale) -> li
     if not now.clock.synced:
         found.append(_("The clock is not set yet: what today brought is shown when it is."))
     elif day.progress < 1:
-        found.append(_("The past is being prepared: %(share)s") % {"share": f.percent(day.progress)})
+        found.append(
+            _("The past is being prepared: %(share)s") % {"share": f.percent(share_of_all(day.progress))}
+        )
     elif day.used is None and power.electric:
         found.append(_("Today's energy is known a quarter hour after the first reading."))
     elif day.usual is None and not day.missing and power.electric:
