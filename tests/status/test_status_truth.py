@@ -129,6 +129,83 @@ async def test_the_hours_of_a_file_are_those_of_the_page(building) -> None:
     assert text.count("edited by a person") == page.count(" edited by a person") - 1 == 4
 
 
+@pytest.mark.parametrize(
+    ("letters", "day_says", "meter_says", "estimated"),
+    [
+        ({"e": 1}, "0.2 h estimated, the total is exact", None, "0.1%"),
+        ({"d": 24}, "6.0 h edited by a person", None, "0.0%"),
+        ({"e": 1, "d": 24}, "0.2 h estimated, 6.0 h edited by a person", None, "0.1%"),
+        ({"e": 1, "s": 2}, "0.8 h estimated or suspect", None, "0.1%"),
+        (
+            {"e": 1, "s": 2, "d": 24},
+            "0.8 h estimated or suspect, 6.0 h edited by a person",
+            None,
+            "0.1%",
+        ),
+        (
+            {"": 4, "d": 24},
+            "1.0 h missing, 6.0 h edited by a person",
+            "1 day incomplete, 6.0 h edited by a person",
+            "0.0%",
+        ),
+        (
+            {"": 4, "e": 1},
+            "1.0 h missing, 0.2 h estimated",
+            "1 day incomplete, 0.2 h estimated",
+            "0.1%",
+        ),
+        ({"": 4}, "1.0 h missing", "1 day incomplete", "0.0%"),
+    ],
+)
+async def test_what_a_person_edited_is_told_as_that_beside_what_was_estimated(
+    building, letters, day_says, meter_says, estimated
+) -> None:
+    """An edit was called estimated, with an exact total, or was told nowhere."""
+    slot = 30
+    for quality, count in letters.items():
+        letter(building, MAIN, date(2026, 11, 12), range(slot, slot + count), quality)
+        slot += count
+    house = Building(CALM)
+    house.history = energy_history(building, meters=METERS)
+    async with client(house) as http:
+        quality = Page((await http.get("/quality?lang=en")).text).text
+        report = Page((await http.get("/report/2026-11?lang=en")).text).text
+        energy = Page((await http.get("/energy?month=2026-11&lang=en")).text).text
+        sheet = (await http.get("/api/v1/quality?month=2026-11&format=csv&lang=en")).text
+    lines = re.findall(r"(?:Ana sayaç|Kat \d) [\d.]+% (.*?) (?=Kat|Day)", quality)
+    assert lines[0].startswith(meter_says or day_says)
+    assert lines[1] == "nothing is missing"
+    assert re.search(rf"Thursday 12 November Ana sayaç {re.escape(day_says)}(?! h)", quality)
+    assert re.search(rf"Ana sayaç [≥\d, \u00a0]+ [\d.]+% {re.escape(estimated)} ", report)
+    edited, suspect = ("d" in letters), ("s" in letters)
+    assert ("Ana sayaç 6.0 h edited by a person" in report) == edited
+    assert ("Ana sayaç 0.5 h suspect" in report) == suspect
+    assert ("Neither measured nor estimated: " in report) == (edited or suspect)
+    exact = {*letters} == {"e"}
+    assert ("h estimated, the total is exact" in quality) == exact, "an edit is what somebody wrote"
+    assert ("estimated; the sum is exact" in energy) == exact or "" in letters
+    assert ("total exact" in sheet) == exact
+
+
+async def test_a_day_with_both_says_so_in_the_file_and_the_calendar(building) -> None:
+    letter(building, MAIN, date(2026, 11, 12), [30], "e")
+    letter(building, MAIN, date(2026, 11, 12), range(31, 55), "d")
+    letter(building, MAIN, date(2026, 11, 13), [30], "e")
+    letter(building, MAIN, date(2026, 11, 16), [30], "d")
+    house = Building(CALM)
+    house.history = energy_history(building, meters=METERS)
+    async with client(house) as http:
+        quality = (await http.get("/quality?lang=en")).text
+        sheet = (await http.get("/api/v1/quality?month=2026-11&format=csv&lang=en")).text
+        energy = Page((await http.get("/energy?month=2026-11&lang=en")).text).text
+    said = dict(re.findall(r"<title>\w+ (\d+) November: ([^<]*)</title>", quality))
+    words = ("partly estimated, partly edited by a person", "partly estimated, total exact")
+    assert [said[day] for day in ("12", "13", "16")] == [*words, "edited by a person"]
+    assert (sheet.count(words[0]), sheet.count(words[1])) == (1, 1)
+    assert "A dot above a bar: a part of it is estimated or was edited by a person." in energy
+    assert "0.5 h estimated, 6.2 h edited by a person" in Page(quality).text
+
+
 # -- what is not known is no nothing
 
 

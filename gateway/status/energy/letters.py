@@ -111,6 +111,8 @@ def quality_words(letters: str, *, complete: bool, f: Locale) -> str:
         return _("missing") if {*letters} <= {"-"} else _("incomplete")
     if "s" in letters:
         return _("suspect") if {*letters} == {"s"} else _("partly suspect")
+    if {"e", "d"} <= {*letters}:
+        return _("partly estimated, partly edited by a person")
     if "e" in letters:
         return _("estimated") if {*letters} == {"e"} else _("partly estimated, total exact")
     return _("edited by a person") if "d" in letters else _("measured")

@@ -111,7 +111,8 @@ def _month(first: date, days: list[DayQuality], f: Locale) -> CalendarMonth:
         week, column = divmod(first.weekday() + number, _WEEK)
         x, y = column * _CELL, week * _CELL
         kind = by_day[day].kind if day in by_day else "future"
-        cells.append(_square(kind, x, y, f"{f.day(day)}: {_kind(kind, f)}"))
+        both = kind == "estimated" and by_day[day].edited > 0
+        cells.append(_square(kind, x, y, f"{f.day(day)}: {_kind(kind, f, edited=both)}"))
     missing = sum(each.kind == "missing" for each in days)
     suspect = sum(each.kind == "suspect" for each in days)
     estimated = sum(each.kind == "estimated" for each in days)
@@ -159,8 +160,11 @@ def _square(kind: str, x: int, y: int, title: str) -> str:
     return f'<rect class="q3" x="{x + 6.5}" y="{y + 6.5}" width="7" height="7"/>'
 
 
-def _kind(kind: str, f: Locale) -> str:
+def _kind(kind: str, f: Locale, *, edited: bool) -> str:
+    """A day in words; `edited`: it is estimated, and a part of it was edited."""
     _ = f.gettext
+    if edited:
+        return _("partly estimated, partly edited by a person")
     return {
         "measured": _("measured"),
         "edited": _("edited by a person"),
@@ -175,36 +179,42 @@ def _hours(day: DayQuality, f: Locale) -> str:
     _ = f.gettext
     if day.lost:
         return _("lost with a damaged file")
-    if day.missing:
-        return _("%(hours)s h missing") % {"hours": f.number(day.missing / 4, 1)}
-    if day.kind == "edited":
-        return _("%(hours)s h edited by a person") % {"hours": f.number(day.edited / 4, 1)}
-    return _not_measured(day.expected - day.measured - day.edited, f, suspect=day.suspect > 0)
+    words = [_("%(hours)s h missing") % {"hours": f.number(day.missing / 4, 1)}] if day.missing else []
+    return ", ".join([*words, *_not_measured([day], f)])
 
 
-def _not_measured(quarters: int, f: Locale, *, suspect: bool) -> str:
-    """How long was estimated; the sum of what is `suspect` may be wrong."""
+def _not_measured(days: Sequence[DayQuality], f: Locale) -> list[str]:
+    """How long was estimated, and how long a person has edited, of what is known of the days; the sum of what
+    is suspect may be wrong, and that of an edit is what the person wrote.
+    """
     _ = f.gettext
-    hours = {"hours": f.number(quarters / 4, 1)}
-    if suspect:
-        return _("%(hours)s h estimated or suspect") % hours
-    return _("%(hours)s h estimated, the total is exact") % hours
+    edited = sum(day.edited for day in days)
+    estimated = sum(max(0, min(day.known, day.expected) - day.measured - day.edited) for day in days)
+    words = []
+    if estimated:
+        if any(day.suspect for day in days):
+            text = _("%(hours)s h estimated or suspect")
+        elif edited or any(day.missing for day in days):
+            text = _("%(hours)s h estimated")
+        else:
+            text = _("%(hours)s h estimated, the total is exact")
+        words.append(text % {"hours": f.number(estimated / 4, 1)})
+    if edited:
+        words.append(_("%(hours)s h edited by a person") % {"hours": f.number(edited / 4, 1)})
+    return words
 
 
 def _meter(label: str, meter: str, days: list[DayQuality], f: Locale) -> MeterQuality:
     _, ngettext = f.gettext, f.ngettext
     expected = sum(day.expected for day in days)
     missing = sum(day.missing > 0 for day in days)
+    words = _not_measured(days, f)
     if missing:
-        says = ngettext("%(n)s day incomplete", "%(n)s days incomplete", missing) % {"n": missing}
-    else:
-        estimated = sum(max(0, day.expected - day.measured - day.edited) for day in days)
-        edited = sum(day.edited for day in days)
+        lacks = ngettext("%(n)s day incomplete", "%(n)s days incomplete", missing) % {"n": missing}
+        words.insert(0, lacks)
+    says = ", ".join(words)
+    if not says:
         says = _("nothing is missing") if expected else _("nothing is known yet")
-        if estimated:
-            says = _not_measured(estimated, f, suspect=any(day.suspect for day in days))
-        elif edited:
-            says = _("%(hours)s h edited by a person") % {"hours": f.number(edited / 4, 1)}
     return MeterQuality(label, meter, measured_share(days, f), says, "bad" if missing else "ok")
 
 

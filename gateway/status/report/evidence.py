@@ -31,6 +31,7 @@ def meter_table(figures: Figures, period: Period, f: Locale) -> ReportTable | No
     heads = (_("Meter"), "kWh", _("Share"), _("Measured"), _("Estimated"), _("Missing"))
     rows: list[tuple[str, ...]] = []
     marked: set[int] = set()
+    others: list[str] = []
     below = [(part.meter, part.depth, part.energy, part.share) for part in figures.parts(period)]
     below_top = [each[0] for each in below]
     roots = [root for root in figures.facts.roots if figures.counter(root) and root not in below_top]
@@ -42,6 +43,9 @@ def meter_table(figures: Figures, period: Period, f: Locale) -> ReportTable | No
             continue
         known = sum(min(day.known, day.expected) for day in days)
         measured = sum(min(day.measured, day.expected) for day in days)
+        edited, suspect = sum(day.edited for day in days), sum(day.suspect for day in days)
+        others += _edited_or_suspect(meter.label, edited, suspect, f)
+        estimated = known - measured - edited - suspect
         missing = expected - known
         if missing:
             marked.add(len(rows))
@@ -51,13 +55,13 @@ def meter_table(figures: Figures, period: Period, f: Locale) -> ReportTable | No
                 sum_in_short(_whole(energy, f), whole=not missing),
                 f.percent(part, 1) if part is not None else "",
                 share(measured, expected, f),
-                f.percent(max(0.001, (known - measured) / expected) if known > measured else 0.0, 1),
+                f.percent(max(0.001, estimated / expected) if estimated > 0 else 0.0, 1),
                 _("%(hours)s h") % {"hours": f.number(missing / 4, 1)} if missing else "–",
             )
         )
     if not rows:
         return None
-    notes = []
+    notes = [_("Neither measured nor estimated: %(what)s.") % {"what": ", ".join(others)}] if others else []
     rests = figures.rests(period) if len(rows) > 1 else []
     for rest in rests:
         said = f.percent(rest.share, 1) if rest.share is not None else ""
@@ -73,6 +77,16 @@ def meter_table(figures: Figures, period: Period, f: Locale) -> ReportTable | No
     if marked:
         notes.append(at_least_note(f))
     return ReportTable(heads, tuple(rows), (), tuple(notes), frozenset(marked))
+
+
+def _edited_or_suspect(label: str, edited: int, suspect: int, f: Locale) -> list[str]:
+    """So many quarter hours of a meter that its line has no column for, in words."""
+    _ = f.gettext
+    texts = (
+        (_("%(meter)s %(hours)s h edited by a person"), edited),
+        (_("%(meter)s %(hours)s h suspect"), suspect),
+    )
+    return [text % {"meter": label, "hours": f.number(count / 4, 1)} for text, count in texts if count]
 
 
 def _counted(figures: Figures, meter: EnergyMeter, first: date, last: date) -> int:

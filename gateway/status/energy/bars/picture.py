@@ -119,9 +119,13 @@ def _signs(columns: Sequence[Bar], marked: Mapping[tuple[date, int], str], f: Lo
     _ = f.gettext
     letters = {*"".join(marked.values())}
     suspect, estimated = "s" in letters, "e" in letters
+    # Of what a person has written nobody says that it is exact.
+    both = estimated and "d" in letters
     if len(columns) > _MOST_LINES:
         if suspect:
             yield _("A part of it is estimated or suspect. The table says which.")
+        elif both:
+            yield _("A part of it is estimated or was edited by a person. The table says which.")
         elif estimated:
             yield _("A part of it is estimated; the sum is exact. The table says which.")
         elif marked:
@@ -132,6 +136,10 @@ def _signs(columns: Sequence[Bar], marked: Mapping[tuple[date, int], str], f: Lo
         yield _("A ring above a bar: data is missing there.")
     if "w0" in signs and suspect:
         yield _("A dot above a bar: a part of it is estimated or suspect. The table says which.")
+    elif "w0" in signs and both:
+        yield _(
+            "A dot above a bar: a part of it is estimated or was edited by a person. The table says which."
+        )
     elif "w0" in signs and estimated:
         yield _("A dot above a bar: a part of it is estimated; the sum is exact.")
     elif "w0" in signs:
