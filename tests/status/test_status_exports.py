@@ -34,7 +34,8 @@ def directory(tmp_path_factory):
     """52 days until NOW: the kitchen was silent on the 17th, two hours of the main meter are estimated."""
     path = tmp_path_factory.mktemp("history")
     make_history(path, NOW, 52, gap=lambda meter, day: meter == "kitchen" and day == date(2026, 11, 17))
-    amounts = (BilledAmount("t1", 10_767_000, 10_790_000, 150_000),)
+    names = ("t1", "inductive", "capacitive", "t7")
+    amounts = tuple(BilledAmount(name, 10_767_000, 10_790_000, 150_000) for name in names)
     keep_bill(path, BillComparison("main", date(2026, 10, 1), date(2026, 10, 31), NOW, amounts))
     return path
 
@@ -170,7 +171,22 @@ async def test_the_report_as_a_file_has_its_lines_and_the_bill(building) -> None
     known = [line for line in body["lines"] if line["used"] is not None]
     assert [round(row[used] * 1000) for row in lines] == [line["used"] for line in known]
     _, billed = rows_of(book["Bills"])
-    assert billed[0][:4] == (at(2026, 10, 1), at(2026, 10, 31), "main", "t1")
+    assert billed[0][:5] == (at(2026, 10, 1), at(2026, 10, 31), "Ana sayaç", "main", "daytime")
+
+
+@pytest.mark.parametrize(
+    ("language", "sheet", "words"),
+    [
+        ("en", "Bills", ["daytime", "inductive", "capacitive", "t7"]),
+        ("tr", "Faturalar", ["gündüz", "endüktif", "kapasitif", "t7"]),
+    ],
+)
+async def test_the_parts_of_a_bill_are_words_of_the_visitors_language(
+    building, language, sheet, words
+) -> None:
+    book = await workbook(building, f"/api/v1/report?year=2026&format=xlsx&lang={language}")
+    _, billed = rows_of(book[sheet])
+    assert [row[4] for row in billed] == words, "a band that the tariff does not have keeps its own name"
 
 
 async def test_every_view_links_its_files_in_the_visitors_language(building) -> None:

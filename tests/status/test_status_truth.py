@@ -417,3 +417,45 @@ async def test_a_bill_is_judged_by_what_is_known(building, tmp_path, measured, m
     assert ("find out why it differs" in page) == ("differ by more" in title)
     assert ("%" in page.split("daytime, kWh", 2)[-1][:40]) == (not (missing and measured < 900_000))
     assert "Days that explain the difference: 14 Oct (meter 494.6, bill 544.1 kWh)." in page
+
+
+async def test_bills_of_two_meters_can_be_told_apart(tmp_path) -> None:
+    two = (EnergyMeter("north", "Kuzey ana"), EnergyMeter("south", "Güney ana"))
+    write_years(tmp_path, NOW, 60, {(each.id, IMPORT): shape(20.0, 0.3) for each in two})
+    off, good = BilledAmount("t1", 900_000, 1_000_000, 20_000), BilledAmount("t1", 995_000, 1_000_000, 20_000)
+    for meter, amount in (("north", off), ("south", good), ("gone", good)):
+        keep_bill(tmp_path, BillComparison(meter, *OCTOBER, NOW, (amount,)))
+    gateway = Building(CALM)
+    gateway.history = energy_history(tmp_path, meters=two)
+    async with client(gateway) as http:
+        text = Page((await http.get("/report/2026-10?lang=en")).text).text
+    gateway.history = energy_history(tmp_path, meters=two[:1])
+    async with client(gateway) as http:
+        alone = Page((await http.get("/report/2026-10?lang=en")).text).text
+    assert "Kuzey ana, 1 Oct – 31 Oct 2026: the bill and our meter differ by more than" in text
+    assert "Güney ana, 1 Oct – 31 Oct 2026: bill and meter agree within their classes" in text
+    assert "gone, 1 Oct – 31 Oct 2026: bill and meter agree" in text
+    assert "Bill of Kuzey ana, 1 Oct – 31 Oct 2026: find out why it differs" in text
+    assert "Bill of Güney ana" not in text
+    # The one main meter needs no name, another one beside it does.
+    assert " 1 Oct – 31 Oct 2026: the bill and our meter differ by more than" in alone
+    assert "Kuzey ana, 1 Oct" not in alone
+    assert "Bill of 1 Oct – 31 Oct 2026: find out" in alone
+    assert "south, 1 Oct – 31 Oct 2026: bill and meter agree" in alone
+
+
+@pytest.mark.parametrize(
+    ("measured", "apart"),
+    [(999_600, "0.0%"), (1_000_400, "0.0%"), (1_000_000, "0.0%"), (999_400, "−0.1%"), (1_000_600, "+0.1%")],
+)
+async def test_a_difference_that_is_printed_as_nothing_has_no_sign(
+    building, tmp_path, measured, apart
+) -> None:
+    amount = BilledAmount("t1", measured, 1_000_000, 20_000)
+    keep_bill(tmp_path, BillComparison("main", *OCTOBER, NOW, (amount,)))
+    history = energy_history(building, meters=METERS)
+    gateway = Building(CALM)
+    gateway.history = EnergyHistory(history.facts, history.open, bills=partial(bills, tmp_path))
+    async with client(gateway) as http:
+        page = Page((await http.get("/report/2026-10?lang=en")).text).text
+    assert f"daytime, kWh {round(measured / 1000):,} 1,000 {apart} ±" in page

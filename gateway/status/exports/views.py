@@ -14,7 +14,7 @@ from gateway.status.energy.reactive import main_meter, reactive_registers
 from gateway.status.energy.shown import share_of_all
 from gateway.status.exports.energy import energy_tables, meters_table, parts_of
 from gateway.status.exports.table import CellValue, ExportTable, FileColumn
-from gateway.status.report.evidence import grid_co2
+from gateway.status.report.evidence import bill_meter, bill_names, grid_co2
 from gateway.status.report.lines import ReportLine, report_lines, since_began
 from gateway.status.report.months import before_head, forgiven, name_of_line, toe, verdict
 from gateway.status.words.language import Locale
@@ -38,7 +38,11 @@ def tables_of(  # noqa: PLR0917 - what the tables are of
         case "quality":
             return [_quality(figures, period, f)]
         case _:
-            return [_report(figures, period, f), meters_table(figures, period, f), _bills(period, bills, f)]
+            return [
+                _report(figures, period, f),
+                meters_table(figures, period, f),
+                _bills(figures, period, bills, f),
+            ]
 
 
 def _reactive(figures: Figures, period: Period, f: Locale) -> ExportTable:
@@ -174,12 +178,13 @@ def _quality_of(line: ReportLine, f: Locale) -> str:
     return quality_words(letters, complete=line.known >= line.expected, f=f)
 
 
-def _bills(period: Period, bills: Sequence[BillLike], f: Locale) -> ExportTable:
+def _bills(figures: Figures, period: Period, bills: Sequence[BillLike], f: Locale) -> ExportTable:
     _ = f.gettext
     columns = (
         FileColumn(_("First day"), "date", width=12),
         FileColumn(_("Last day"), "date", width=12),
-        FileColumn(_("Meter"), "text", width=16),
+        FileColumn(_("Meter"), "text", width=28),
+        FileColumn(_("Id"), "text", width=16),
         FileColumn(_("Part"), "text", width=14),
         FileColumn(_("Our meter, kWh or kvarh")),
         FileColumn(_("Bill, kWh or kvarh")),
@@ -190,8 +195,9 @@ def _bills(period: Period, bills: Sequence[BillLike], f: Locale) -> ExportTable:
         (
             bill.first,
             bill.last,
+            bill_meter(figures, bill),
             bill.meter,
-            each.name,
+            bill_names(figures, bill, f).get(each.name, each.name),
             each.measured / 1000,
             each.billed / 1000,
             each.measured / each.billed - 1 if each.billed and not each.is_open(bill.missing) else None,

@@ -14,7 +14,7 @@ from gateway.status.energy.period import Period
 from gateway.status.energy.shown import kwh, sum_in_short, sum_in_words
 from gateway.status.energy.where import rest_without, too_coarse, untold
 from gateway.status.report.lines import ReportLine
-from gateway.status.report.months import at_least_note, breaches, forgiven, share
+from gateway.status.report.months import at_least_note, breaches, change, forgiven, share
 from gateway.status.report.shown import BillShown, ReportTable
 from gateway.status.words.language import Locale
 
@@ -148,31 +148,25 @@ def bills_shown(figures: Figures, bills: Sequence[BillLike], f: Locale) -> list[
 
 def _bill(figures: Figures, bill: BillLike, f: Locale) -> BillShown:
     _ = f.gettext
-    names = band_names(figures, bill.first, f) | {
-        "inductive": _("inductive"),
-        "capacitive": _("capacitive"),
-    }
+    names = bill_names(figures, bill, f)
     rows: list[tuple[str, ...]] = []
     marked: set[int] = set()
     for amount in bill.amounts:
         if amount.is_beyond(bill.missing):
             marked.add(len(rows))
         unit = "kvarh" if amount.name in {"inductive", "capacitive"} else "kWh"
-        off = amount.measured - amount.billed
-        told = amount.billed and not amount.is_open(bill.missing)
-        apart = f.percent(abs(off) / amount.billed, 1) if told else ""
-        sign = "+" if off > 0 else "−" if off < 0 else ""
+        is_open = amount.is_open(bill.missing)
         rows.append(
             (
                 f"{names.get(amount.name, amount.name)}, {unit}",
                 sum_in_short(f.number(amount.measured / 1000, 0), whole=not bill.missing),
                 f.number(amount.billed / 1000, 0),
-                f"{sign}{apart}" if apart else "",
+                "" if is_open else change(amount.measured, amount.billed, f),
                 f"± {f.number(amount.allowed / 1000, 0)}",
             )
         )
     heads = ("", _("Our meter"), _("Bill"), _("Difference"), _("Classes allow"))
-    when = f"{f.short_day(bill.first)} – {f.short_day(bill.last)} {bill.last.year}"
+    when = _which_bill(figures, bill, f)
     title = _("%(when)s: bill and meter agree within their classes")
     if marked:
         title = _("%(when)s: the bill and our meter differ by more than their classes allow")
@@ -183,6 +177,27 @@ def _bill(figures: Figures, bill: BillLike, f: Locale) -> BillShown:
         ReportTable(heads, tuple(rows), (), (), frozenset(marked)),
         " ".join(_explained(bill, f)),
     )
+
+
+def bill_names(figures: Figures, bill: BillLike, f: Locale) -> dict[str, str]:
+    """What a person calls the parts of a bill: the bands of its tariff, and what is reactive."""
+    _ = f.gettext
+    return band_names(figures, bill.first, f) | {
+        "inductive": _("inductive"),
+        "capacitive": _("capacitive"),
+    }
+
+
+def _which_bill(figures: Figures, bill: BillLike, f: Locale) -> str:
+    """The days of a bill; with its meter, unless that is the one whose bill is the building's."""
+    when = f"{f.short_day(bill.first)} – {f.short_day(bill.last)} {bill.last.year}"
+    roots = [root.id for root in figures.facts.roots if figures.counter(root)]
+    return when if roots == [bill.meter] else f"{bill_meter(figures, bill)}, {when}"
+
+
+def bill_meter(figures: Figures, bill: BillLike) -> str:
+    """The label of the meter that a bill is of; its id, where it stands in the configuration no more."""
+    return next((each.label for each in figures.facts.meters if each.id == bill.meter), bill.meter)
 
 
 def _explained(bill: BillLike, f: Locale) -> Iterator[str]:
@@ -249,11 +264,8 @@ def open_points(
         )
     for bill in bills:
         if any(amount.is_beyond(bill.missing) for amount in bill.amounts):
-            when = f"{f.short_day(bill.first)} – {f.short_day(bill.last)} {bill.last.year}"
-            found.append(
-                _("Bill of %(when)s: find out why it differs by more than the classes allow.")
-                % {"when": when}
-            )
+            text = _("Bill of %(when)s: find out why it differs by more than the classes allow.")
+            found.append(text % {"when": _which_bill(figures, bill, f)})
     return found
 
 
