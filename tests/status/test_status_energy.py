@@ -568,3 +568,36 @@ async def test_a_base_load_that_rose_on_a_closed_day_is_told(tmp_path, kw, told)
             text = Page((await http.get(page)).text).text
             assert "never switched off" in text
             assert ("more than on the closed days before" in text) is told
+
+
+async def test_the_base_load_of_a_period_that_is_past_is_that_of_its_last_day(tmp_path) -> None:
+    """At night 5 kW until October, 2 kW since: a month's page told what yesterday never stopped."""
+    history = History(tmp_path, Calendar(ZONE))
+    for number in range(60):
+        day = date(2026, 9, 23) + timedelta(number)
+        for slot, start in enumerate(history.calendar.quarters(day)):
+            if start + 900_000 > NOW:
+                break
+            night = 5.0 if day.month < 11 else 2.0
+            key, row, index = history.place(("main", "active_energy_import"), start, make=True)
+            row.put(index, round((20.0 if 32 <= slot < 72 else night) * 250), "m", corrected=False)
+            history.touched(key, row)
+    history.save()
+    history.close()
+    building = Building(CALM)
+    building.history = energy_history(tmp_path, meters=METERS[:1])
+    past = "Base load 5.0 kW never switched off: 44% of Saturday 31 October"
+    told = {
+        "month=2026-10": past,
+        "from=2026-10-01&to=2026-10-31&meter=main": past,
+        "day=2026-11-19": "Base load 2.0 kW never switched off: 21% of Thursday 19 November",
+        "day=2026-11-20": "Base load 2.0 kW never switched off: 21% of yesterday",
+        "day=2026-11-21": "Base load 2.0 kW never switched off: 21% of yesterday",
+        "month=2026-11": "Base load 2.0 kW never switched off: 21% of yesterday",
+        "year=2026": "Base load 2.0 kW never switched off: 21% of yesterday",
+    }
+    async with client(building) as http:
+        for query, words in told.items():
+            text = Page((await http.get(f"/energy?{query}&lang=en")).text).text
+            assert words in text, query
+            assert text.count("Base load") == 1

@@ -256,24 +256,27 @@ def today_curve(
     return Picture(comparison, svg, DataTable(heads, tuple(rows)), axis, notes)
 
 
-def base_load_of(figures: Figures, meter: str) -> tuple[building_load.BaseLoad | None, bool]:
-    """Yesterday's base load, of a meter or of the building, and whether it has risen: on a closed day,
-    against the closed days before it.
+def base_load_of(
+    figures: Figures, meter: str, last: date | None = None
+) -> tuple[building_load.BaseLoad | None, bool]:
+    """The base load of a day that is over, of a meter or of the building, and whether it has risen: on a
+    closed day, against the closed days before it. The day is `last`; else, or if that is not over, yesterday.
     """
     if figures.step_of(meter):
         return None, False
     yesterday = figures.today - timedelta(1)
+    last = min(last or yesterday, yesterday)
     open_days = figures.facts.open_days
 
     def base_on(day: date, *, closed: bool) -> building_load.BaseLoad | None:
         values = figures.quarters(figures.of(meter, day, day))
         return building_load.base_load(values, figures.calendar, closed=closed)
 
-    closed = building_load.is_closed(yesterday, figures.calendar, open_days)
-    base = base_on(yesterday, closed=closed)
+    closed = building_load.is_closed(last, figures.calendar, open_days)
+    base = base_on(last, closed=closed)
     if base is None or not closed:
         return base, False
-    before = (yesterday - timedelta(back) for back in range(_CLOSED_WITHIN, 0, -1))
+    before = (last - timedelta(back) for back in range(_CLOSED_WITHIN, 0, -1))
     closed_days = (day for day in before if building_load.is_closed(day, figures.calendar, open_days))
     like = [base_on(day, closed=True) for day in closed_days]
     return base, building_load.has_risen(base.power, [each.power for each in like if each is not None])

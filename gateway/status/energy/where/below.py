@@ -105,15 +105,7 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         view.facts.append((name, f"{power} {measure.rate}", when + more))
     if figures.step_of(meter):
         view.missing.append(too_coarse(figures, meter, f))
-    base, has_risen = base_load_of(figures, meter)
-    if base is not None and base.power:
-        share = {"share": f.of_whole(base.share)}
-        name, text = _("Base load"), _("never switched off: %(share)s of yesterday") % share
-        if not figures.is_electricity:
-            name, text = _("Never less"), _("also at night: %(share)s of yesterday") % share
-        if has_risen:
-            text += "; " + _("more than on the closed days before")
-        view.facts.append((name, f"{measure.flow(base.power, 1, f)} {measure.rate}", text))
+    _base(view, figures, period, meter, f)
     if meter:
         _cost(view, figures, meter, drawn, f, whole=whole)
         return
@@ -131,6 +123,28 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         view.missing.append(_("kWh per m² stands here once `building.area` is written."))
     view.facts += [degree_fact(each, f) for each in degree_days(figures, period.first, period.last)]
     _cost(view, figures, meter, drawn, f, whole=whole)
+
+
+def _base(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:
+    """What never stops, on the last day of the period that is over: not yesterday, where that is past."""
+    _, measure = f.gettext, measure_of(figures.quantity, f)
+    base, has_risen = base_load_of(figures, meter, period.last)
+    if base is None or not base.power:
+        return
+    said = {"share": f.of_whole(base.share), "day": f.day(period.last)}
+    past = period.last < figures.today - timedelta(1)
+    if figures.is_electricity:
+        name = _("Base load")
+        text = _("never switched off: %(share)s of yesterday")
+        text = _("never switched off: %(share)s of %(day)s") if past else text
+    else:
+        name = _("Never less")
+        text = _("also at night: %(share)s of yesterday")
+        text = _("also at night: %(share)s of %(day)s") if past else text
+    text %= said
+    if has_risen:
+        text += "; " + _("more than on the closed days before")
+    view.facts.append((name, f"{measure.flow(base.power, 1, f)} {measure.rate}", text))
 
 
 def _cost(
