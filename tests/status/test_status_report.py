@@ -15,7 +15,7 @@ from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
 from gateway.energy import Calendar
-from gateway.history import BillComparison, BilledAmount, HistoryReader, bills, keep_bill
+from gateway.history import BillComparison, BilledAmount, History, HistoryReader, bills, keep_bill
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import month_of, year_of
 from gateway.status.page.answers import AT_LEAST
@@ -194,6 +194,34 @@ async def test_a_year_before_stands_beside_the_months_and_in_the_heading(tmp_pat
     text = await text_of(building, "/report/2026?lang=en")
     assert re.search(r"2026: [\d,]+ kWh, (\S+% (more|less) than|as much as) the year before", text)
     assert f"The year before: {round(then / 1000):,} kWh." in text
+
+
+@pytest.mark.parametrize(
+    ("month", "told"),
+    [
+        ("2026-10", "29 Oct 2025, 29 Oct 2026 were public holidays."),
+        ("2026-11", ""),
+        ("2026-08", "30 Aug 2026 was a public holiday."),
+    ],
+)
+async def test_a_day_of_a_report_beside_a_public_holiday_is_told(tmp_path, month, told) -> None:
+    """Of two days of which one was a holiday: 28 October stood 150 % above the one 52 weeks before."""
+    write_years(tmp_path, NOW, 760, {("main", "active_energy_import"): shape(20.0, 0.3)})
+    # The two of November stand beside each other.
+    holidays = [(2025, 10, 29), (2026, 8, 30), (2026, 10, 29), (2025, 11, 12), (2026, 11, 11)]
+    history = History(tmp_path, Calendar(ZONE))
+    days = [(date(*day).toordinal(), "Bayram", "Holiday", False) for day in holidays]
+    history.keep_holidays("TR", 2025, 2027, days)
+    history.save()
+    history.close()
+    building = Building(CALM)
+    building.history = energy_history(tmp_path, meters=METERS[:1])
+    text = await text_of(building, f"/report/{month}?lang=en")
+    assert "52 weeks before, kWh" in text
+    assert re.findall(r"(\d+ \w+ \d{4}(?:, \d+ \w+ \d{4})* (?:was a|were) public holidays?\.)", text) == (
+        [told] if told else []
+    )
+    assert "public holiday" not in await text_of(building, "/report/2026?lang=en"), "months are compared"
 
 
 async def test_the_days_below_the_bars_do_not_run_into_each_other(building) -> None:

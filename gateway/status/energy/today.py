@@ -124,10 +124,15 @@ def holidays_beside(figures: Figures, days: Iterable[date], back: int, f: Locale
     """
     closed = figures.calendar.holidays
     found = sorted({day - timedelta(back) for day in days if day not in closed} & closed)
-    if not found:
+    return were_holidays([f.short_day(day) for day in found], f)
+
+
+def were_holidays(days: Sequence[str], f: Locale) -> list[str]:
+    """That days were public holidays, by their names. A sentence, or nothing."""
+    if not days:
         return []
-    text = f.ngettext("%(days)s was a public holiday.", "%(days)s were public holidays.", len(found))
-    return [text % {"days": ", ".join(f.short_day(day) for day in found)}]
+    text = f.ngettext("%(days)s was a public holiday.", "%(days)s were public holidays.", len(days))
+    return [text % {"days": ", ".join(days)}]
 
 
 def _first_comparison(figures: Figures, period: Period, meter: str, f: Locale) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from gateway.energy import reactive
@@ -14,6 +14,7 @@ from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.reactive import judged_months, main_meter, reactive_registers
 from gateway.status.energy.shown import KWH, DataTable, Picture, kwh, share_of_all, shared_out, sum_in_short
+from gateway.status.energy.today import were_holidays
 from gateway.status.report.lines import ReportLine
 from gateway.status.report.shown import ReportTable
 from gateway.status.words.language import Locale
@@ -22,6 +23,8 @@ _HEIGHT: Final = 170
 _ROOM: Final = 2
 """Columns at the right that are left to the labels."""
 _WEEKEND: Final = 5
+_WEEKS: Final = timedelta(364)
+"""How long before a day of a month that stands with which it is compared."""
 _BAND_ORDER: Final = ("t1", "t2", "t3")
 _KWH: Final = 1000
 """Wh that a column of energy is printed in: one number of decimals, so that it adds up."""
@@ -132,7 +135,19 @@ def energy_table(
     notes = [at_least_note(f)] if not (total.complete and total.complete_drawn) else []
     if before and total.before is None and any(line.before is None for line in lines):
         notes.append(_("Lines that one of the two years does not know as a whole are not compared."))
+    if period.span == "month":
+        notes += _holidays(figures, lines, f)
     return ReportTable(tuple(heads), tuple(rows[:-1]), rows[-1], tuple(notes), marked)
+
+
+def _holidays(figures: Figures, lines: Sequence[ReportLine], f: Locale) -> list[str]:
+    """Of the days of a month, and of those that they are compared with, the public holidays that stand beside
+    a day that is none. A sentence, or nothing.
+    """
+    closed = figures.calendar.holidays
+    pairs = [{line.first, line.first - _WEEKS} for line in lines if line.before is not None]
+    found = {day for pair in pairs if len(pair & closed) == 1 for day in pair & closed}
+    return were_holidays([f"{f.short_day(day)} {day.year}" for day in sorted(found)], f)
 
 
 def before_head(period: Period, f: Locale) -> str:
