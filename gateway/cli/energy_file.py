@@ -61,8 +61,8 @@ class ReadingsFile:
         self._database.close()
 
     def load(self) -> None:
-        """Read the whole file. Raises GatewayError when it cannot be read, or after every bad line has
-        been told.
+        """Read the whole file. Raises GatewayError when it cannot be read or has no reading, or after every
+        bad line has been told.
         """
         try:
             with TextIOWrapper(
@@ -88,6 +88,11 @@ class ReadingsFile:
             )
             raise GatewayError(
                 text % {"file": self._path, "n": self._bad}, hint=_("mend what is named above")
+            )
+        if not self.meters and not self.other:
+            raise GatewayError(
+                _("%(file)s: has no reading") % {"file": self._path},
+                hint=_("write a line for each reading below the header"),
             )
 
     def rows(self) -> Iterator[FileRow]:

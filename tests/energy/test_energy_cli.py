@@ -175,6 +175,25 @@ def test_a_file_without_its_header_is_refused(tmp_path, content, words) -> None:
     assert "meter,quantity,t,value" in str(result.exception)
 
 
+@pytest.mark.parametrize("more", ["", "\n\n"])
+def test_a_file_without_a_reading_is_said_to_have_none(tmp_path, more) -> None:
+    """It printed nothing, as if all was well."""
+    file = write(tmp_path / "heads.csv", [])
+    file.write_text(file.read_text() + more)
+    for words in ([], ["--json"]):
+        result = call("--from", file, *words, columns=10_000)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert str(result.exception).startswith(f"{file}: has no reading → write a line for each")
+
+
+def test_a_file_of_readings_that_are_not_used_is_not_said_to_have_none(tmp_path) -> None:
+    file = write(tmp_path / "other.csv", rows(3, quantity="voltage_l1n"))
+    result = call("--from", file, columns=10_000)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "3 lines of voltage_l1n are not used" in result.stderr
+    assert "has no reading" not in result.stderr
+
+
 def test_a_file_that_is_not_there_is_said(tmp_path) -> None:
     result = call("--from", tmp_path / "no.csv")
     assert "no.csv: cannot be read: No such file" in str(result.exception)
