@@ -1,11 +1,17 @@
 """Every picture of every page says what its parts are when one points at it, and has its table a tap away."""
 
 import re
+from datetime import date, timedelta
 
 import pytest
 from energy_building import energy_history, make_history
 from status_building import CALM, NOW, Building
 from test_status_page import client
+
+from gateway.status.energy.charts import Bar, Numbers, bars
+from gateway.status.energy.period import Period
+from gateway.status.energy.shown import tick
+from gateway.status.words.language import Locale
 
 PAGES = (
     "/",
@@ -84,3 +90,26 @@ async def test_both_limits_stand_in_one_picture_with_words(directory) -> None:
         assert any(text.startswith(f"{kind}: ") and "heading for" in text for text in said)
     assert gauge.group().count('class="lim"') == 2
     assert html.index("Table: both limits") > gauge.end()
+
+
+def labels_of(span: str, first: date, last: date) -> dict[str, list[str]]:
+    """Of a picture of that range day by day: its labels by their class."""
+    period = Period(span, first, last, "day")
+    f = Locale("en", "Europe/Istanbul", NOW)
+    days = [first + timedelta(number) for number in range(period.days)]
+    columns = [Bar((("f3", 1.0, "said"),), label=tick(period, (day, 0), f)) for day in days]
+    svg = bars(columns, height=200, says="", number=Numbers(f.number, "kWh"))
+    found: dict[str, list[str]] = {"": [], "wide": []}
+    below = r'<text(?: class="(wide)")? x="[^"]*" y="194.0" text-anchor="\w+">(\w[^<]*)<'
+    for css, text in re.findall(below, svg):
+        found[css].append(text)
+    return found
+
+
+def test_the_months_below_the_days_of_a_year_have_room_on_a_phone() -> None:
+    """There they are 28 px apart, and the next began where May ended: every other one is for wide screens."""
+    year = labels_of("year", date(2026, 1, 1), date(2026, 12, 31))
+    assert year[""] == ["Jan", "Mar", "May", "Jul", "Sep", "Nov"]
+    assert year["wide"] == ["Feb", "Apr", "Jun", "Aug", "Oct", "Dec"]
+    half = labels_of("range", date(2026, 1, 1), date(2026, 6, 30))
+    assert half == {"": ["Jan", "Feb", "Mar", "Apr", "May", "Jun"], "wide": []}

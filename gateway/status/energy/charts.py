@@ -84,12 +84,14 @@ def bars(
     width = 100 / count
     gap = width * 0.24
     out = [_grid(axis, height, number)[0]]
+    crowded = sum(bool(bar.label) for bar in columns) > _CROWDED
     if count > _MANY:
         out.append(_steps(columns, axis, height))
-        out += [_place(at * width, height, bar.label) for at, bar in enumerate(columns) if bar.label]
+        named = [(at * width, bar.label) for at, bar in enumerate(columns) if bar.label]
+        for place, (x, label) in enumerate(named):
+            out.append(_place(x, height, label, "wide" if place % 2 and crowded else ""))
         out.append(hits(_said_of_many(columns), height))
         return draw_figure("".join(out), height, says, gutter=_gutter(axis, height, number))
-    crowded = sum(bool(bar.label) for bar in columns) > _CROWDED
     for place, bar in enumerate(columns):
         x, base = place * width + gap / 2, floor
         for css, value, title in bar.parts:
