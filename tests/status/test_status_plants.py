@@ -229,3 +229,32 @@ async def test_a_plant_that_began_later_takes_nothing_from_the_time_before(tmp_p
     assert "at least" not in before
     assert "of it was used in the building" in before
     assert "November 2026: at least" in await text_of(tmp_path, "/energy?month=2026-11&lang=en", UNTOLD)
+
+
+async def test_the_week_of_a_plant_is_told_by_what_it_gives(tmp_path) -> None:
+    """Its nights took 0 kW, its working days up to what the sun gave."""
+    write_years(tmp_path, NOW, 35, below_a_sub_meter())
+    building = Building(CALM)
+    building.history = energy_history(tmp_path, meters=METERS)
+    async with client(building) as http:
+        told = {
+            query: Page((await http.get(f"/energy?month=2026-11&lang=en{query}")).text).text
+            for query in ("&meter=pv", "&meter=main&quantity=active_energy_export", "", "&meter=heat")
+        }
+    *given, whole, heat = told.values()
+    assert re.search(r"Gives up to [\d.]+ kW, the most at 12–13", given[0])
+    assert "It gave nothing in the last four weeks" in given[1], "all of it was used behind the panel"
+    assert "Nights take" not in given[0] + given[1]
+    for text in (whole, heat):
+        assert re.search(r"Nights take [\d.]+ kW, working days up to [\d.]+ kW", text)
+        assert "Gives up to" not in text
+
+
+async def test_a_plant_below_snow_gave_nothing(tmp_path) -> None:
+    nothing = {**below_a_sub_meter(), ("pv", EXPORT): [0.0] * len(SUN)}
+    write_years(tmp_path, NOW, 35, nothing)
+    building = Building(CALM)
+    building.history = energy_history(tmp_path, meters=METERS)
+    async with client(building) as http:
+        text = Page((await http.get("/energy?month=2026-11&meter=pv&lang=en")).text).text
+    assert "It gave nothing in the last four weeks" in text

@@ -261,17 +261,39 @@ def heat_map(view: EnergyView, figures: Figures, meter: str, f: Locale) -> None:
         for hour in range(24)
     )
     heads = (_("Hour"), *(name for name, _means in rows))
-    weekdays = [value for _, means in rows[:5] for value in means if value is not None]
-    night = [value for _, means in rows for value in means[:5] if value is not None]
-    title = _("Nights take %(night)s %(unit)s, working days up to %(day)s %(unit)s") % {
-        "night": number(sum(night) / max(1, len(night))),
-        "day": number(max(weekdays, default=0.0)),
-        **said,
-    }
+    title = _most_given if figures.is_given(meter) else _nights_and_days
     view.heat = Picture(
-        title, svg, DataTable(heads, table), _("Mean of the last four weeks, %(unit)s") % said
+        title([means for _, means in rows], measure, f),
+        svg,
+        DataTable(heads, table),
+        _("Mean of the last four weeks, %(unit)s") % said,
     )
     view.steps_of_heat = [
         (f"l{k}", f"{number(low)}–{number(high)}" if k < len(bounds) - 1 else f"{number(low)} +")
         for k, (low, high) in enumerate(bounds)
     ]
+
+
+def _nights_and_days(week: Sequence[Sequence[float | None]], measure: Measure, f: Locale) -> str:
+    """What is taken at night and on working days; `week`: of each weekday the mean of its hours."""
+    number = measure.flows(f)
+    weekdays = [value for means in week[:5] for value in means if value is not None]
+    night = [value for means in week for value in means[:5] if value is not None]
+    return f.gettext("Nights take %(night)s %(unit)s, working days up to %(day)s %(unit)s") % {
+        "night": number(sum(night) / max(1, len(night))),
+        "day": number(max(weekdays, default=0.0)),
+        "unit": measure.rate,
+    }
+
+
+def _most_given(week: Sequence[Sequence[float | None]], measure: Measure, f: Locale) -> str:
+    """The same of a plant, or of what is fed in: neither nights nor working days tell of the sun."""
+    _ = f.gettext
+    most, hour = max((value or 0.0, -hour) for means in week for hour, value in enumerate(means))
+    if most <= 0:
+        return _("It gave nothing in the last four weeks")
+    return _("Gives up to %(most)s %(unit)s, the most at %(hours)s") % {
+        "most": measure.flows(f)(most),
+        "unit": measure.rate,
+        "hours": f"{-hour:02}–{-hour + 1:02}",
+    }

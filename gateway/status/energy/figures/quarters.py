@@ -264,6 +264,12 @@ class QuarterFigures:
             return meter, self.quantity
         return meter, next(iter(self.quantities_of(meter)), EXPORT)
 
+    def is_given(self, meter: str) -> bool:
+        """Whether that register counts what a plant gave, or what was fed in: nothing that was used."""
+        register = self.register_of(meter) if meter else None
+        plant = any(each.id == meter and each.generates for each in self.facts.meters)
+        return register is not None and (plant or register[1] == EXPORT)
+
     @cached_property
     def _steps(self) -> Mapping[tuple[str, str], int]:
         return self._reader.steps()
