@@ -20,6 +20,8 @@ from gateway.errors import GatewayError
 from gateway.history import HistoryReader
 
 IMPORT = "active_energy_import"
+_ALL_DAY = "t0"
+"""The band of a tariff that has one alone."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,9 @@ def metered_bill(
     for day, alike in groupby(held, key=lambda each: calendar.place(each[0])[0]):
         for name, wh in consumption.by_band(alike, calendar, tariff(day), old_clock=old).items():
             found[name] = found.get(name, 0) + wh
+    if _ALL_DAY in billed and _ALL_DAY not in found:
+        # A bill may have one sum, where the tariff knows three: what the bands come to is known.
+        found[_ALL_DAY] = sum(found.values())
     for name, quantity in _reactive(history, config, meter).items():
         found[name] = sum(each.sum for each in history.sums(meter, quantity, first, last))
     known = sum(each.intervals for each in history.sums(meter, IMPORT, first, last))

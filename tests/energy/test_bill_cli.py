@@ -56,6 +56,30 @@ def test_too_much_is_told_also_where_some_of_ours_is_missing(config) -> None:
     assert "t1, kWh ≥ 1,364.0 1,100.0 24.0% more than the classes of both meters allow" in text
 
 
+def test_a_bill_of_one_sum_stands_beside_that_of_our_bands(config) -> None:
+    """The tariff has three: that nothing was measured here was not so. 31 days with 24 h of 4 kWh."""
+    done, text = bill(config, "--t0", "2990", "--inductive", "446")
+    assert done.exit_code == 0
+    assert "t0, kWh 2,976.0 2,990.0 −0.5%" in text
+    assert "is not measured here" not in text
+    assert "inductive, kvarh 446.4 446.0 0.1%" in text
+    [kept] = bills(config.parent)
+    assert [(each.name, each.measured) for each in kept.amounts] == [
+        ("t0", 2_976_000),
+        ("inductive", 446_400),
+    ]
+    # Without it nobody asks for the sum, and what no tariff here has is not measured.
+    _, text = bill(config, "--t1", "1364")
+    assert "t0" not in text
+
+
+def test_a_band_that_a_tariff_of_one_does_not_have_is_not_measured(config) -> None:
+    config.write_text(config.read_text() + "building: {tariff: tr-single-time}\n")
+    _, text = bill(config, "--t0", "2976", "--t1", "1364")
+    assert "t0, kWh 2,976.0 2,976.0 0.0%" in text
+    assert "t1, kWh is not measured here" in text
+
+
 def test_bands_and_reactive_energy_stand_beside_the_bill(config) -> None:
     # 31 days with 1 kWh a quarter hour: 11, 5 and 8 hours a day.
     words = ["--t1", "1364", "--t2", "620", "--t3", "1200", "--inductive", "446.4"]

@@ -34,7 +34,7 @@ def directory(tmp_path_factory):
     """52 days until NOW: the kitchen was silent on the 17th, two hours of the main meter are estimated."""
     path = tmp_path_factory.mktemp("history")
     make_history(path, NOW, 52, gap=lambda meter, day: meter == "kitchen" and day == date(2026, 11, 17))
-    names = ("t1", "inductive", "capacitive", "t7")
+    names = ("t1", "inductive", "capacitive", "t7", "t0")
     amounts = tuple(BilledAmount(name, 10_767_000, 10_790_000, 150_000) for name in names)
     keep_bill(path, BillComparison("main", date(2026, 10, 1), date(2026, 10, 31), NOW, amounts))
     return path
@@ -177,8 +177,8 @@ async def test_the_report_as_a_file_has_its_lines_and_the_bill(building) -> None
 @pytest.mark.parametrize(
     ("language", "sheet", "words"),
     [
-        ("en", "Bills", ["daytime", "inductive", "capacitive", "t7"]),
-        ("tr", "Faturalar", ["gündüz", "endüktif", "kapasitif", "t7"]),
+        ("en", "Bills", ["daytime", "inductive", "capacitive", "t7", "all day"]),
+        ("tr", "Faturalar", ["gündüz", "endüktif", "kapasitif", "t7", "bütün gün"]),
     ],
 )
 async def test_the_parts_of_a_bill_are_words_of_the_visitors_language(

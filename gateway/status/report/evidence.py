@@ -183,6 +183,7 @@ def bill_names(figures: Figures, bill: BillLike, f: Locale) -> dict[str, str]:
     """What a person calls the parts of a bill: the bands of its tariff, and what is reactive."""
     _ = f.gettext
     return band_names(figures, bill.first, f) | {
+        "t0": _("all day"),
         "inductive": _("inductive"),
         "capacitive": _("capacitive"),
     }
