@@ -19,6 +19,7 @@ from gateway.demo.simulator.building import (
     loads,
     presence,
     sun,
+    winter,
 )
 from gateway.demo.simulator.meter_image import MeterImage, Plant, chosen
 from gateway.demo.simulator.simulator import Simulator
@@ -229,7 +230,10 @@ def test_a_working_day_is_busier_than_its_night_and_than_sunday():
 
 
 def test_there_is_sun_by_day_only_and_more_of_it_than_load_on_a_sunday_noon():
-    assert sun(3.0) == sun(22.0) == 0.0 < sun(12.0)
+    for cold in (0.0, 0.5, 1.0):
+        assert sun(3.0, cold) == sun(22.0, cold) == 0.0 < sun(12.0, cold) <= 1.0
+    assert sun(13.0, 1.0) < sun(13.0, 0.5) < sun(13.0, 0.0)
+    assert sun(19.25, winter(333)) == 0.0 < sun(19.25, winter(170)), "late in November it is dark by then"
     noon = MONDAY + 6 * 86400 + 10.5 * 3600
     exports = [
         Building(seed, start=noon, step=60).values("main", noon)["active_power"] < 0 for seed in range(1, 15)

@@ -133,6 +133,23 @@ def test_what_somebody_left_on_goes_on_in_the_live_building(reader) -> None:
     assert live_kwh == pytest.approx(before / 1000, rel=0.2)
 
 
+def test_the_sun_of_the_past_and_that_of_the_live_meters_are_one() -> None:
+    """At 19:15 late in November the roof gave 0.4 kW, and nothing at that time of any day before."""
+    calendar = Calendar(ZONE)
+    given: dict[date, set[int]] = {date(2026, month, 20): set() for month in (1, 4, 6, 9, 11)}
+    for quarter in quarters(calendar, calendar.quarters(date(2026, 12, 1)).start, 11, 1):
+        day, slot = calendar.place(quarter.start)
+        if day in given and quarter.gained["pv", "active_energy_export"]:
+            given[day].add(slot)
+    for day, slots in given.items():
+        for slot, start in enumerate(calendar.quarters(day)):
+            power = -sum(loads(1, start / 1000)["pv"]).real
+            near = {slot - 1, slot, slot + 1}
+            assert power < 0.05 or near & slots, (day, slot)
+            assert power > 0 or not near <= slots, (day, slot)
+    assert max(given[date(2026, 11, 20)]) < 19 * 4 < max(given[date(2026, 6, 20)])
+
+
 REST = ("hvac", "lighting", "sockets", "server", "elevator", "kitchen", "ev")
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from gateway.demo.simulator.building import LEFT_ON
+from gateway.demo.simulator.building import LEFT_ON, sun, winter
 from gateway.demo.simulator.water import DRIP, WATER_MEAN
 from gateway.energy import QUARTER, Calendar, Register
 
@@ -90,24 +90,23 @@ def quarters(calendar: Calendar, until: int, months: int, seed: int) -> Iterator
             work = presence(hour, 6 if closed else day.weekday())
             power = {name: of(work, season, hour) * rng.uniform(0.93, 1.07) for name, of in _POWER.items()}
             power[NIGHT[0]] += night * (1.0 - work)
-            sun = 28.0 * clouds * _sun(hour) * (1.1 - 0.5 * _winter(day))
-            gained = _gained(power, sun, inductive)
+            gained = _gained(power, 28.0 * clouds * sun(hour, _winter(day)), inductive)
             flow = WATER_MEAN * work * taps.uniform(0.6, 1.4) + (DRIP if dripping else 0.0)
             gained["water", "volume"] = round(flow * 250) * 1000  # its register shows litres
             yield PastQuarter(start, gained, SILENT[0] if silent and slot in SILENT[2] else "")
         day += timedelta(1)
 
 
-def _gained(power: dict[str, float], sun: float, inductive: float) -> dict[Register, int]:
+def _gained(power: dict[str, float], gave: float, inductive: float) -> dict[Register, int]:
     used = sum(power.values()) * _UNMETERED
-    drawn, fed_in = max(0.0, used - sun), max(0.0, sun - used)
+    drawn, fed_in = max(0.0, used - gave), max(0.0, gave - used)
     # Reactive energy is counted in quadrants 1 and 4: while energy is drawn.
     kilo = {
         ("main", "active_energy_import"): drawn,
         ("main", "active_energy_export"): fed_in,
         ("main", "reactive_energy_q1"): drawn * inductive,
         ("main", "reactive_energy_q4"): drawn * _CAPACITIVE,
-        ("pv", "active_energy_export"): sun,
+        ("pv", "active_energy_export"): gave,
     }
     kilo |= {(name, "active_energy_import"): kw for name, kw in power.items()}
     return {register: round(kw * 250) for register, kw in kilo.items()}
@@ -146,14 +145,13 @@ def months_before(day: date, months: int) -> date:
 
 
 def _winter(day: date) -> float:
-    """1 in mid-January, 0 in mid-July."""
-    return 0.5 + 0.5 * math.cos((day.timetuple().tm_yday - 15) / 365 * 2 * math.pi)
+    return winter(day.timetuple().tm_yday)
 
 
 def _season(day: date) -> float:
     """How much is heated or cooled: 1 in January, 0.8 in July, 0.35 in between."""
-    winter = _winter(day)
-    return max(0.35, winter, 0.8 * (1.0 - winter))
+    cold = _winter(day)
+    return max(0.35, cold, 0.8 * (1.0 - cold))
 
 
 def presence(hour: float, weekday: int) -> float:
@@ -162,7 +160,3 @@ def presence(hour: float, weekday: int) -> float:
         return 0.03
     rise, fall = 1 / (1 + math.exp(-(hour - 7.8) * 3.5)), 1 / (1 + math.exp((hour - 18.0) * 2.5))
     return 0.02 + 0.98 * rise * fall * (0.3 if weekday == 5 else 1.0)
-
-
-def _sun(hour: float) -> float:
-    return math.sin(math.pi * (hour - 6.5) / 12.0) ** 1.3 if 6.5 < hour < 18.5 else 0.0

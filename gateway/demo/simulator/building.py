@@ -28,7 +28,8 @@ _MOST_STEPS = 1000
 _UTC_OFFSET = 3 * 3600  # Turkey keeps +03:00 all year
 _SATURDAY, _SUNDAY = 5, 6
 _OPEN, _PLUGGED, _BUSY = 0.3, 0.1, 0.5
-_SUNRISE, _SUNSET = 6.0, 19.5
+_NOON, _BEFORE_NOON, _LONGER = 13.1, 6.0, 1.3
+"""Hours: the sun is highest, is up before that, and is up longer in July, shorter in January."""
 _STAGES, _STAGE_KVAR = 6, 5.0
 _STUCK_OFF, _STUCK_ON = 0.08, 0.12
 """Below the first, a two-hour spell is one of a dead bank; from there to the second, of one that never
@@ -207,6 +208,7 @@ def loads(seed: int, t: float) -> dict[str, PhasePowers]:
     """P + jQ per phase of everything below the main meter at unix time t, the unmetered rest included."""
     hour, weekday = _local(t)
     at_work = presence(hour, weekday)
+    cold = winter((t + _UTC_OFFSET) / _DAY % 365.25)
 
     def wobble(name: str, period: float) -> float:
         return noise(seed, name, t, period)
@@ -214,14 +216,14 @@ def loads(seed: int, t: float) -> dict[str, PhasePowers]:
     kilowatts = {
         "hvac": _hvac(seed, t, hour, at_work) + LEFT_ON * (1 - at_work),
         "lighting": 0.8
-        + 8.5 * at_work * (1.0 - 0.35 * daylight(hour)) * (1 + 0.04 * wobble("lighting", 300)),
+        + 8.5 * at_work * (1.0 - 0.35 * daylight(hour, cold)) * (1 + 0.04 * wobble("lighting", 300)),
         "sockets": 1.4 + 12.0 * at_work * (1 + 0.15 * wobble("sockets", 60)),
         "server": 3.2 + 0.15 * wobble("server", 15),
         "elevator": 0.25 + 6.5 * at_work * max(0.0, wobble("elevator", 12) - 0.35),
         "kitchen": 0.4
         + (9.0 * math.exp(-(((hour - 12.2) / 0.9) ** 2)) * at_work * (1 + 0.2 * wobble("kitchen", 40))),
         "ev": 11.0 * (wobble("ev", 3600) > _PLUGGED) * (at_work > _OPEN) + 0.05,
-        "pv": -30.0 * sun(hour) * clouds(seed, t),
+        "pv": -30.0 * sun(hour, cold) * clouds(seed, t),
     }
     powers = {}
     for name, active in kilowatts.items():
@@ -257,18 +259,20 @@ def presence(hour: float, weekday: int) -> float:
     return 0.02 + 0.98 * rise * fall * lunch * (0.3 if weekday == _SATURDAY else 1.0)
 
 
-def sun(hour: float) -> float:
-    """Clear-sky yield, 0 to 1: up at six, down at half past seven."""
-    return (
-        math.sin(math.pi * (hour - _SUNRISE) / (_SUNSET - _SUNRISE)) ** 1.3
-        if _SUNRISE < hour < _SUNSET
-        else 0.0
-    )
+def winter(day: float) -> float:
+    """Of a day of the year: 1 in mid-January, 0 in mid-July."""
+    return 0.5 + 0.5 * math.cos((day - 15) / 365 * 2 * math.pi)
 
 
-def daylight(hour: float) -> float:
+def sun(hour: float, cold: float) -> float:
+    """Clear-sky yield, 0 to 1: longer and higher in summer; `cold` is what `winter` says of the day."""
+    apart = (hour - _NOON) / (_BEFORE_NOON + _LONGER * (1 - 2 * cold))
+    return (1 - 0.45 * cold) * math.cos(math.pi / 2 * apart) ** 1.3 if abs(apart) < 1 else 0.0
+
+
+def daylight(hour: float, cold: float) -> float:
     """How much of the lighting daylight replaces."""
-    return min(1.0, 1.6 * sun(hour))
+    return min(1.0, 1.6 * sun(hour, cold))
 
 
 def clouds(seed: int, t: float) -> float:
