@@ -232,9 +232,8 @@ def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Loca
         start, power, quality = total.peak
         day = figures.calendar.place(start)[0]
         text = f"{f.short_day(day)} {f.time(start)}{not_measured(quality, f)}"
-        found.append(
-            LeadFigure(_("Peak"), sum_in_short(KWH.power(power, f), whole=total.complete), "kW", text)
-        )
+        kw = sum_in_short(KWH.power(power, f), whole=total.complete_drawn)
+        found.append(LeadFigure(_("Peak"), kw, "kW", text))
     return found
 
 
