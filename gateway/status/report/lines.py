@@ -221,9 +221,11 @@ def _line(  # noqa: PLR0917 - what was read, in its order
     peak = figures.peak("", first, last)
     mains = _mains(figures, first, last)
     quarters = figures.known_of(used or {}, first, last)
-    drawn_of_known, gave_of_known = (
-        _of_known(figures, used, drawn, gave) if used and drawn and gave else (0, 0)
-    )
+    drawn_of_known, gave_of_known = 0, 0
+    if gave:
+        series: tuple[BuildingSeries, ...] = ("used", "drawn", "generated")
+        _, *both = figures.sums_where_known(series, first, last)
+        drawn_of_known, gave_of_known = (total(each.values()) for each in both)
     amount = total(used.values()) if used else None
     judged = figures.known_of_all((each or {} for each in (drawn, inductive, capacitive)), first, last)
     return ReportLine(
@@ -246,30 +248,6 @@ def _line(  # noqa: PLR0917 - what was read, in its order
         judged=judged.known,
         lacks_plant=figures.lacks_plant(last),
     )
-
-
-def _of_known(figures: Figures, used: SumsByDay, drawn: SumsByDay, gave: SumsByDay) -> tuple[int, int]:
-    """Wh that were drawn, and that the plants gave, in the quarter hours of which it is known what was used:
-    of a day of which all three are known alike their sums say it.
-    """
-    drew = given = 0
-    uneven = []
-    for day, one in used.items():
-        alike = drawn.get(day), gave.get(day)
-        if all(each is not None and each.intervals == one.intervals for each in alike):
-            drew, given = drew + drawn[day].sum, given + gave[day].sum
-        else:
-            uneven.append(day)
-    if not uneven:
-        return drew, given
-    names: tuple[BuildingSeries, ...] = ("used", "drawn", "generated")
-    quarters = [figures.series(name, min(uneven), max(uneven)) for name in names]
-    for day in uneven:
-        rows = zip(*(each.get(day, ()) for each in quarters), strict=False)
-        known = [(out, made) for of_use, out, made in rows if of_use is not None]
-        drew += sum(out or 0 for out, _ in known)
-        given += sum(made or 0 for _, made in known)
-    return drew, given
 
 
 def _mains(figures: Figures, first: date, last: date) -> dict[date, MainQuarters]:
