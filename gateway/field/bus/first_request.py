@@ -48,12 +48,14 @@ class FirstRequest:
         """A request left: what follows is not the first one of its connection."""
         self._requests += 1
 
-    def replied(self, station: Station) -> None:
-        """It answered: a pause that was tried for it has helped, if this was the first request."""
+    def replied(self, station: Station) -> bool:
+        """It answered: a pause that was tried for it has helped, if this was the first request; whether that
+        is news, so that others may answer with it.
+        """
         if self._useless:
             self._useless.discard(id(station))
         if self.answered:
-            return
+            return False
         self.answered = True
         tried, self._tried = self._tried, None
         if (
@@ -68,11 +70,17 @@ class FirstRequest:
                 station.unit,
                 tried[1],
             )
+            return True
+        return False
 
     def silent(self, station: Station) -> int:
         """It did not answer; gives how many stations have not, on a connection where none has."""
         self._silent.add(id(station))
         return 0 if self.answered else len(self._silent)
+
+    def tried_in_vain(self, station: Station) -> bool:
+        """Whether it has not answered after the longest pause either."""
+        return id(station) in self._useless
 
     def longer(self, station: Station) -> bool:
         """Whether a longer pause after the next connecting is worth a try for a station that was not

@@ -33,6 +33,11 @@ has.
 ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 
+_NEEDS_REST = (
+    "check its address and power; if it hears nothing for longer than 5 s after connecting, write "
+    "connect_pause: 10s at the bus"
+)
+
 
 class BusLine(InStep):
     """One physical bus: what is asked once more, and which answer is believed."""
@@ -107,7 +112,7 @@ class BusLine(InStep):
                     serving = await self._while_serving(station, serving, dropped=False)
                     if serving is None:
                         raise await self._hung_up(station) from error
-            except NoReply:
+            except NoReply as silence:
                 if isinstance(self.bus, SerialBus) or not self.port.connected:
                     raise
                 # some drop what comes while they serve another one
@@ -121,6 +126,8 @@ class BusLine(InStep):
                 )
                 if not (nobody and self.first.longer(station)):
                     self._half_open()
+                    if nobody and self.first.tried_in_vain(station):
+                        raise NoReply(silence.message, hint=_NEEDS_REST) from silence
                     raise
             else:
                 if serving is not None:

@@ -261,7 +261,7 @@ class Transactions(BusDoubts):
             self._silent.clear()
         if station.tried_wait or station.behind:
             self._kept_up(station, heard_at - sent_at)
-        self.first.replied(station)
+        self.openings += self.first.replied(station)
         if not self._well or self.port.echoes:
             self._works()
 
