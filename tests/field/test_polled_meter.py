@@ -302,3 +302,28 @@ def test_one_that_is_gone_for_months_is_asked_every_few_seconds_at_the_soonest()
         one._paid_at = 0.0
     assert waits[:4] == [1.0, 2.0, 3.0, 4.0]
     assert set(waits[4:]) == {5.0}
+
+
+async def test_who_answers_but_no_read_of_its_table_says_so() -> None:
+    """It was found by a check read, so it is not lost; what is wrong is told all the same."""
+
+    def silent(_: OddPort, unit: int, _function: int, address: int, count: int) -> bool:
+        return unit == 1 and (address, count) != (0, 1)
+
+    port = OddPort(silent, has_transaction_ids=False)
+    async with running(
+        SERIAL, [MeterTask(meter(1, interval="10s"), driver(reads="function: 4"))], port
+    ) as bench:
+        told = set()
+        for _ in range(180):
+            await asyncio.sleep(10)
+            polled_ = bench.worker.meters["m1"]
+            reading = bench.of("m1")[-1]
+            if reading.missing:
+                told.add(polled_.error.message if polled_.error else "")
+        port.unanswering = lambda *_: False
+        await asyncio.sleep(1800)
+        assert bench.of("m1")[-1].values
+        assert bench.worker.meters["m1"].error is None
+    assert "meter m1 answers, but none of the reads of its table" in told
+    assert "" not in told, "a meter without a value has a reason"

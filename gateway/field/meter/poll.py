@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Keyed, Span
-from gateway.errors import BadFrame, BusError, Refused
+from gateway.errors import BadFrame, BusError, NoReply, Refused
 from gateway.field.meter.planner import Read
 from gateway.field.port.contract import Registers, words_of
 from gateway.field.schedule import Due
@@ -130,10 +130,21 @@ class Poll:
     """What the meter said of itself."""
 
     @property
-    def complaint(self) -> Refused | None:
-        """What the meter has said of itself in place of any value."""
-        said = self.refusal
-        return said if said is not None and said.reason == self.reading.missing else None
+    def complaint(self) -> BusError | None:
+        """What the meter has said of itself in place of any value; or that it answered, but no read of its
+        own.
+        """
+        said, missing = self.refusal, self.reading.missing
+        if said is not None and said.reason == missing:
+            return said
+        if self.answered and self.error is None and missing == NoReply.reason:
+            meter = self.reading.meter
+            return NoReply(
+                f"meter {meter} answers, but none of the reads of its table",
+                hint=f"submeter drivers try --meter {meter} tells whether its table fits, submeter doctor "
+                f"{meter} whether requests are lost",
+            )
+        return None
 
     @property
     def may_learn(self) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from gateway.catalogue import Driver
-from gateway.errors import BadFrame, BusError, NoReply, Refused
+from gateway.errors import BadFrame, BusError, NoReply
 from gateway.field.bus.line import BusLine
 from gateway.field.health import MeterHealth, PollState
 from gateway.field.meter.counters import energy_ratio
@@ -205,9 +205,9 @@ class PolledMeter:
             log.warning("meter %s on bus %s (address %d) is lost: %s", self.id, bus, address, error)
         self.probe_at = now + second if self.second_try else self._paid_at
 
-    def mark_ok(self, now: float, complaint: Refused | None) -> None:
+    def mark_ok(self, now: float, complaint: BusError | None) -> None:
         """A poll was answered: it is not lost. `complaint`: all that it said is that it is not ready, or has
-        a fault of its own. Said when it happens a second time.
+        a fault of its own; or it answered no read of its own. Said when it happens a second time.
         """
         if self.was_away or (self._complaints > 1 and complaint is None):
             log.info("meter %s on bus %s is back", self.id, self.line.name)
