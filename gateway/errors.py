@@ -118,6 +118,8 @@ class BadFrame(BusError):
     """A reply that is damaged, foreign, or not what was asked for."""
 
     reason = "bad_frame"
+    shorter = 0
+    """The registers of a whole reply of the meter that came where more were asked for; 0: it was none."""
 
 
 class OthersTalk(BadFrame):

@@ -62,6 +62,7 @@ class RegisterReader:
         self._mute = False
         self._after, self._loss = (0.0, 0.0), 0.0
         self.longest = self._answers = 0  # the latter: its station's, when the read under way was asked
+        self._shorter = 0
         self._quiet = QuietTimes(meter, line, station)
 
     def forget(self) -> None:
@@ -230,6 +231,7 @@ class RegisterReader:
             poll.unfit = error if error.hint else poll.unfit
             if not isinstance(error, (OthersTalk, Undecided)):  # which say nothing about its registers
                 self._miss(reads[run.at], poll)
+            self._heed_shorter(reads[run.at], error.shorter)
             return False
         except NoReply:
             self._after = self.line.silence_before
@@ -240,6 +242,16 @@ class RegisterReader:
             raise
         self._note(reads[run.at], poll, registers)
         return True
+
+    def _heed_shorter(self, read: Read, registers: int) -> None:
+        """A whole reply came with fewer `registers` than a read asked for; 0: it did not. Where that comes
+        twice alike, and no read has that length whose answer it could be, reads have no more from then on.
+        """
+        before, self._shorter = self._shorter, registers
+        station = self.station
+        of_another = registers in station.answered_reads or registers in station.unanswered
+        if registers > 1 and registers == before and not of_another and self.longest < read.count:
+            self.skipped.too_long(read.count, max(registers, self.longest))
 
     def _note(self, read: Read, poll: Poll, registers: Registers) -> None:
         """A read was answered."""

@@ -173,16 +173,21 @@ class SkippedRegisters:
             self._add_silent(rows, silent.reason)
         count, longest = silent.too_long(), asking.longest
         if count is not None and longest < count:
-            if self._facts.learn("max_registers", longest):
-                log.info(
-                    "meter %s does not answer reads of %d registers: they have at most %d now",
-                    self._meter,
-                    count,
-                    longest,
-                )
+            self.too_long(count, longest)
         elif steps := silent.steps():
             self._add_silent(steps, silent.reason)
         self._changed()
+
+    def too_long(self, count: int, longest: int) -> None:
+        """Reads of `count` registers are not answered, and those of `longest` are."""
+        if self._facts.learn("max_registers", longest):
+            log.info(
+                "meter %s does not answer reads of %d registers: they have at most %d now",
+                self._meter,
+                count,
+                longest,
+            )
+            self._changed()
 
     def _add_silent(self, places: list[tuple[int, int, int]], reason: str) -> None:
         if reason != NoReply.reason:

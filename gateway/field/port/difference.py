@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from gateway.errors import BadFrame, BusError
 from gateway.field.port.mbap import Frame, reply_head
-from gateway.field.port.request import Request, refused
+from gateway.field.port.request import Request, refused, registers_short_of
 
 Field = Literal["number", "length", "protocol", "unit", "count"]
 FIELDS: tuple[Field, ...] = get_args(Field)
@@ -158,12 +158,14 @@ def misfit(request: Request, frame: Frame, odd: Sequence[Difference]) -> Misfit:
             hint="it counts neither bytes nor registers: ask its maker for another firmware",
         )
     if not (request.answered_by(pdu) or request.refused_by(pdu)):
-        return Misfit(
+        error = Misfit(
             f"unit {unit}: a reply of {size} bytes came for {count} registers, which may be that of an "
             "earlier request",
             hint="if it stays so, restart the gateway before it; if only shorter reads are answered, that is "
             "found out",
         )
+        error.shorter = registers_short_of(count, frame.count, size)
+        return error
     fields = " and ".join(map(str, odd))
     return Misfit(
         f"unit {unit}: a reply came {fields}, which may be an earlier one",

@@ -374,7 +374,10 @@ class ModbusPort:
         self._rest_timer = None
         if self._other is not None:
             self._fail(OthersTalk(self._request.unit, self._other))
-        self._fail(BadFrame(f"unit {self._request.unit}: what came is not the answer, or is damaged"))
+        error = BadFrame(f"unit {self._request.unit}: what came is not the answer, or is damaged")
+        data = self._link.recv_buffer if self._link is not None else b""
+        error.shorter = rtu.shorter(data, self._request, has_right_crc)
+        self._fail(error)
 
     def _give(self, registers: Registers) -> None:
         if self.following and not self.refuted:

@@ -30,6 +30,13 @@ EXCEPTIONS = {
 }
 
 
+def registers_short_of(asked: int, said: int, size: int) -> int:
+    """How many registers a reply has that says `said` bytes and holds `size`, where that is fewer than were
+    asked for; else 0.
+    """
+    return size // 2 if said == size and 0 < size < 2 * asked and size % 2 == 0 else 0
+
+
 def refused(unit: int, code: int) -> Refused:
     """What an exception of a unit is raised as; by one with a hint the meter says how it is itself."""
     what = EXCEPTIONS.get(code, "an exception that the standard does not name")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gateway.errors import BadFrame, NoReply
-from gateway.field.port.request import COPY, REFUSAL, Request
+from gateway.field.port.request import COPY, REFUSAL, Request, registers_short_of
 
 _REQUEST = 8
 """Bytes of a request that reads or writes one thing, and of a reply to a write."""
@@ -75,12 +75,22 @@ def no_answer(data: bytes, request: Request, check: Check, hint: str) -> BadFram
     unit, rest = request.unit, data.replace(request.sent, b"")
     begun = any(head in rest for head in (request.head[:2], request.refusal))
     if len(rest) >= REFUSAL and (begun or any(True for _ in frames(rest, check))):
-        return BadFrame(f"unit {unit}: {len(rest)} bytes came, but no whole answer")
+        error = BadFrame(f"unit {unit}: {len(rest)} bytes came, but no whole answer")
+        error.shorter = shorter(rest, request, check)
+        return error
     if is_echo(data, request):
         return NoReply(f"unit {unit} did not answer; the adapter hears only itself", hint=hint)
     return NoReply(
         f"unit {unit} did not answer; {len(rest)} bytes came that are no frame", hint=hint, heard=len(rest)
     )
+
+
+def shorter(data: bytes, request: Request, check: Check) -> int:
+    """How many registers the one frame among these bytes has that is of this unit and function, where they
+    are fewer than were asked for; else 0.
+    """
+    mine = [frame for frame in frames(data, check) if frame[:2] == request.head[:2]]
+    return registers_short_of(request.count, mine[0][2], len(mine[0]) - REFUSAL) if len(mine) == 1 else 0
 
 
 def has_answer(data: bytes, request: Request, check: Check) -> bool:
