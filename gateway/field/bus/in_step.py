@@ -9,14 +9,16 @@ reply ends the doubt.
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import suppress
 
 from gateway.common.wait import sleep_exactly
-from gateway.config import SerialBus
+from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, NoReply, Refused
 from gateway.field.bus.one_at_a_time import OneAtATime
 from gateway.field.bus.station import CHECKS, LEFT, OWED, Station
-from gateway.field.port.contract import Ask, ReadSeries
+from gateway.field.learnt import Learnt
+from gateway.field.port.contract import Ask, Port, ReadSeries
 
 UNUSED = 0.25
 """s at most that nobody wanted the line and that may be made use of later: nobody loses a poll by that."""
@@ -28,6 +30,8 @@ OVER = {True: 5.0, False: OWED}
 """s after which no answer comes any more where its length does not tell: on a serial line (True), or not."""
 LATE_FOR = 600.0
 """s after a late answer in which others may be late."""
+OFTEN, OF = 3, 12
+"""Late answers of a station among so many of its requests, from which on it has the time that they took."""
 SELDOM = 4
 """Check reads of other lengths without an answer, at most, between two tries whether the one is answered that
 always was.
@@ -37,8 +41,12 @@ always was.
 class InStep(OneAtATime):
     """Waits for silence before a request, and re-synchronises a station that is in doubt."""
 
-    _unused = 0.0
-    """s in which nobody wanted the line, of late."""
+    def __init__(self, bus: Bus, port: Port, learnt: Learnt | None = None) -> None:
+        super().__init__(bus, port, learnt)
+        self._unused = 0.0
+        """s in which nobody wanted the line, of late."""
+        self._late: dict[int, deque[int]] = {}
+        """Unit → how many requests it had had at its newest late answers."""
 
     def _may_spend(self, seconds: float) -> bool:
         """Whether so many s may go into finding out what an answer is worth: nobody wanted the line for as
@@ -83,11 +91,20 @@ class InStep(OneAtATime):
                 other.unanswered.setdefault(count, time.monotonic())
                 other.early, other.late_at = None, port.heard_at
                 if other.timeouts:  # it did answer, only late: it needs more patience than we had
-                    other.slowest = max(other.slowest, port.heard_at - port.sent_at - self.wire.time(count))
+                    took = port.heard_at - port.sent_at
+                    other.slowest = max(other.slowest, took - self.wire.time(count))
+                    self._is_often_late(other, took)
         elif port.copied and self._last is not None:
             self._last[0].answered_twice()  # that copy is no other answer, but the next one may come too late
         else:
             station.nothing_followed()
+
+    def _is_often_late(self, station: Station, took: float) -> None:
+        """It answered after `took` s, when nobody waited any more: whoever does so often has more time."""
+        late = self._late.setdefault(station.unit, deque(maxlen=OFTEN))
+        late.append(station.counters.requests)
+        if len(late) == OFTEN and late[-1] - late[0] < OF:
+            self._was_late(station, took)
 
     async def _free(self, station: Station) -> None:
         """Wait until a station behind numbered replies may be asked."""
